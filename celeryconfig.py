@@ -1,0 +1,56 @@
+"""The wiring: settings to Celery's own keys, and nothing else."""
+
+from tasks.names import QUEUE, TASK
+from worker.settings import is_redis, load_settings
+
+_settings = load_settings()
+
+broker_url = _settings.broker_url
+result_backend = _settings.result_backend
+imports = ("tasks.status_updates",)
+
+# JSON in, JSON out.
+accept_content = ["json"]
+task_serializer = "json"
+result_serializer = "json"
+event_serializer = "json"
+
+task_default_queue = QUEUE
+task_annotations = {
+    TASK: {"Strategy": "worker.strategy:BatchStrategy", "service": "worker.service:service"}
+}
+worker_consumer = "worker.consumer:Consumer"
+
+# A slot waits for PostgreSQL and Redis, which release the interpreter.
+worker_pool = "threads"
+worker_concurrency = 2
+# A batch in every slot, and the next ones filling meanwhile.
+worker_prefetch_multiplier = 2 * _settings.batch_max_updates
+worker_enable_prefetch_count_reduction = False
+worker_disable_rate_limits = True
+
+# Acknowledged when committed and published, never before, never for having failed.
+task_acks_late = True
+task_acks_on_failure_or_timeout = False
+task_reject_on_worker_lost = True
+
+# A broker that is away is waited for.
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+broker_channel_error_retry = True
+# Slots finish what they have; their late reports are ignored.
+worker_cancel_long_running_tasks_on_connection_loss = False
+
+if is_redis(_settings.broker_url):
+    broker_transport_options = {
+        # A dead worker's messages come back after this long, looked for every two seconds.
+        "visibility_timeout": 60,
+        "unacked_restore_interval": 2,
+        "unacked_restore_throttle": 1,
+        "unacked_mutex_expire": 10,
+        # Without these a link that died silently hangs the worker.
+        "socket_timeout": 10,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+    }

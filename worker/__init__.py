@@ -1,0 +1,1 @@
+"""The process: Celery's worker around the work, and the command line."""

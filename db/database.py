@@ -1,0 +1,142 @@
+"""The connection to PostgreSQL, and a batch applied in one transaction.
+
+`Database` is the only way to the events table. It owns the pool and turns the
+driver's exceptions into those of `db.errors`; it does not retry, and it does
+not decide what to tell anybody about a row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.errors import classify
+from db.rows import EventRow, Settlement
+from db.statements import read_events, settle_pending_events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONNECT_TIMEOUT_SECONDS = 5
+# A dead link is noticed by the kernel, not by waiting for a statement timeout.
+TCP_USER_TIMEOUT_MILLISECONDS = 15_000
+
+
+def engine_url(url: str) -> sqlalchemy.URL:
+    """Return a PostgreSQL URL, in any of its usual spellings, for psycopg 3.
+
+    Args:
+        url: `postgresql://user:password@host:port/name`, also with the scheme
+            `postgres`, or with a driver of its own.
+
+    Raises:
+        ValueError: If the URL is not one of a PostgreSQL database.
+    """
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise ValueError("it is not a database URL") from error
+    if parsed.drivername.partition("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError(f"{parsed.drivername!r} is not postgresql://")
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+class Database:
+    """The events table of one PostgreSQL database, for one process."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 20,
+        statement_timeout_seconds: float = 30,
+        lock_timeout_seconds: float = 10,
+    ) -> None:
+        """Prepare a pool; nothing is connected yet.
+
+        Args:
+            url: See `engine_url`.
+            pool_size: Connections at most.
+            statement_timeout_seconds: After which PostgreSQL gives a statement up.
+            lock_timeout_seconds: How long to wait for a row that another session holds.
+        """
+        timeouts = {
+            "statement_timeout": statement_timeout_seconds,
+            "lock_timeout": lock_timeout_seconds,
+        }
+        self.engine = sqlalchemy.create_engine(
+            engine_url(url),
+            # READ COMMITTED is what makes the second statement see the winners.
+            isolation_level="READ COMMITTED",
+            pool_size=pool_size,
+            max_overflow=0,
+            # A statement's parameters are upstream's data: never in an error.
+            hide_parameters=True,
+            connect_args={
+                "application_name": "settle",
+                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "tcp_user_timeout": TCP_USER_TIMEOUT_MILLISECONDS,
+                "options": " ".join(
+                    f"-c {name}={seconds * 1000:.0f}" for name, seconds in timeouts.items()
+                ),
+            },
+        )
+
+    def settle_pending_events(
+        self, settlements: Sequence[Settlement], *, with_payload: bool = False
+    ) -> dict[str, EventRow]:
+        """Settle those events of a batch that are pending, in one transaction.
+
+        Args:
+            settlements: In the order in which they arrived; the first of an event wins.
+            with_payload: Read the payload too.
+
+        Returns:
+            Every event of the batch that exists, by id, as committed.
+
+        Raises:
+            TransientDatabaseError: Nothing was applied, or it is not known
+                whether it was; applying the same batch again is safe.
+            BadDataError: Nothing was applied; a value of the batch is to blame.
+            DatabaseError: Nothing was applied; an operator must act.
+        """
+        rows: dict[str, EventRow] = {}
+        remaining = list(settlements)
+        try:
+            with self.engine.begin() as connection:
+                while remaining:
+                    rows |= _settle_once(connection, remaining, with_payload=with_payload)
+                    # An event inserted between the two statements is pending still.
+                    remaining = [
+                        settlement
+                        for settlement in remaining
+                        if settlement.applies_to(rows.get(settlement.event_id))
+                    ]
+        except SQLAlchemyError as error:
+            raise classify(error) from error
+        return rows
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _settle_once(
+    connection: sqlalchemy.Connection, settlements: Sequence[Settlement], *, with_payload: bool
+) -> dict[str, EventRow]:
+    event_ids = [settlement.event_id for settlement in settlements]
+    arrays = {
+        "event_ids": event_ids,
+        "statuses": [settlement.status for settlement in settlements],
+        "account_ids": [settlement.account_id for settlement in settlements],
+        "message_ids": [settlement.message_id for settlement in settlements],
+    }
+    settled = connection.execute(settle_pending_events(with_payload=with_payload), arrays)
+    rows = {row.id: EventRow(*row) for row in settled}
+    others = [event_id for event_id in dict.fromkeys(event_ids) if event_id not in rows]
+    if others:
+        read = connection.execute(read_events(with_payload=with_payload), {"event_ids": others})
+        rows.update((row.id, EventRow(*row)) for row in read)
+    return rows

@@ -1,0 +1,49 @@
+"""Bring a database to the newest schema, from code.
+
+`settle migrate`, the demo and the tests all come through here, so what is
+tested is what is deployed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.errors import classify
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def migrate(database_url: str, revision: str = "head") -> None:
+    """Upgrade the schema to a revision; do nothing if it is there already.
+
+    Args:
+        database_url: See `db.database.engine_url`.
+        revision: An Alembic revision, `head` for the newest.
+
+    Raises:
+        TransientDatabaseError: The database is away, or another session holds a lock.
+        DatabaseError: The database refuses the change.
+    """
+    config = _config()
+    config.attributes["database_url"] = database_url
+    try:
+        alembic.command.upgrade(config, revision)
+    except SQLAlchemyError as error:
+        raise classify(error) from error
+
+
+def newest_revision() -> str:
+    """Return the revision that this version of the code expects."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def _config() -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,47 @@
+"""The events table, as SQLAlchemy sees it.
+
+It is the source that Alembic compares migrations with. It holds no behaviour:
+the statements that read and write it are in `db.statements`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, DateTime, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# Each event is settled exactly once, which writes one new version of its row.
+# Free space in every page keeps that version beside the old one, so the update
+# stays HOT: no index is touched. For the same reason no index, not even a
+# partial one's predicate, may mention completed_at or failed_at.
+FILLFACTOR_PERCENT = 70
+
+
+class Base(DeclarativeBase):
+    """The metadata that migrations are made from."""
+
+
+class Event(Base):
+    """Something that happened upstream and is pending, completed or failed.
+
+    `settled_by` is the id of the message that settled the event. It is what
+    lets a redelivered message be answered as it was the first time.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        CheckConstraint("completed_at IS NULL OR failed_at IS NULL", name="events_settled_once"),
+        {"postgresql_with": {"fillfactor": FILLFACTOR_PERCENT}},
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    account_id: Mapped[str] = mapped_column(Text)
+    event_type: Mapped[str] = mapped_column(Text)
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    failed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    settled_by: Mapped[str | None] = mapped_column(Text)

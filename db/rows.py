@@ -1,0 +1,56 @@
+"""What goes into the guarded update and what comes out of it.
+
+Plain frozen values: a `Settlement` asks for one event to be settled, an
+`EventRow` is that event afterwards. They carry no behaviour beyond naming a
+row's status, and no trace of SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+Status = Literal["completed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One event to settle, if it is pending and of the given account.
+
+    `account_id` of None means the event may be of any account.
+    """
+
+    event_id: str
+    status: Status
+    account_id: str | None
+    message_id: str
+
+    def applies_to(self, row: EventRow | None) -> bool:
+        """Return whether the event is pending and of the account asked for."""
+        if row is None or row.status is not None:
+            return False
+        return self.account_id in (None, row.account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as committed, or as another transaction committed it before."""
+
+    id: str
+    account_id: str
+    event_type: str
+    created_at: datetime
+    completed_at: datetime | None
+    failed_at: datetime | None
+    settled_by: str | None
+    payload: Any = None
+
+    @property
+    def status(self) -> Status | None:
+        """Return what the event was settled to, or None while it is pending."""
+        if self.completed_at is not None:
+            return "completed"
+        return "failed" if self.failed_at is not None else None

@@ -1,0 +1,93 @@
+"""The guarded update, built once and pure.
+
+Two statements in one transaction settle a batch of any size, each with a
+constant number of bind parameters:
+
+1. `settle_pending_events` locks the batch's pending rows in id order, so that
+   overlapping batches never deadlock, and updates what it locked. Of several
+   settlements of one event the first in the batch wins.
+2. `read_events` reads the rows the first one did not return. It is a statement
+   of its own because under READ COMMITTED that gives it a new snapshot, which
+   sees what a concurrent winner has just committed. Joining the two would
+   report a row as pending that another batch has settled meanwhile.
+
+Settled rows are only read, never locked: a lock is a write.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ARRAY, Text, and_, any_, bindparam, case, func, or_, select, update
+
+from db.models import Event
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.sql.dml import ReturningUpdate
+
+PENDING = and_(Event.completed_at.is_(None), Event.failed_at.is_(None))
+
+
+@cache
+def settle_pending_events(*, with_payload: bool) -> ReturningUpdate[Any]:
+    """Build the UPDATE that settles the pending events of a batch.
+
+    Args:
+        with_payload: Return the payload column as well.
+
+    Returns:
+        A statement with four array parameters of equal length, in the order of
+        the batch: `event_ids`, `statuses`, `account_ids` (NULL for any account)
+        and `message_ids`. It returns the rows it settled.
+    """
+    batch = (
+        func.unnest(
+            *(
+                bindparam(name, type_=ARRAY(Text))
+                for name in ("event_ids", "statuses", "account_ids", "message_ids")
+            )
+        )
+        .table_valued("id", "status", "account_id", "message_id", with_ordinality="position")
+        .render_derived(name="batch")
+    )
+    pending = (
+        select(Event.id, batch.c.status, batch.c.message_id, batch.c.position)
+        .join(batch, batch.c.id == Event.id)
+        .where(PENDING)
+        .where(or_(batch.c.account_id.is_(None), batch.c.account_id == Event.account_id))
+        .order_by(Event.id.collate("C"), batch.c.position)
+        .with_for_update(key_share=True, of=Event)
+        .cte("pending")
+    )
+    first = (
+        select(pending.c.id, pending.c.status, pending.c.message_id)
+        .distinct(pending.c.id)
+        .order_by(pending.c.id, pending.c.position)
+        .subquery("first")
+    )
+    return (
+        update(Event)
+        .values(
+            completed_at=case((first.c.status == "completed", func.now())),
+            failed_at=case((first.c.status == "failed", func.now())),
+            settled_by=first.c.message_id,
+        )
+        .where(Event.id == first.c.id)
+        .where(PENDING)
+        .returning(*_columns(with_payload=with_payload))
+    )
+
+
+@cache
+def read_events(*, with_payload: bool) -> Select[Any]:
+    """Build the SELECT of the events whose ids are in the array parameter `event_ids`."""
+    ids = bindparam("event_ids", type_=ARRAY(Text))
+    return select(*_columns(with_payload=with_payload)).where(Event.id == any_(ids))
+
+
+def _columns(*, with_payload: bool) -> list[ColumnElement[Any]]:
+    names = ["id", "account_id", "event_type", "created_at", "completed_at", "failed_at"]
+    names.append("settled_by")
+    return [getattr(Event, name) for name in (*names, *(["payload"] if with_payload else []))]

@@ -1,0 +1,201 @@
+"""What comes in: a message and its updates, understood one by one.
+
+An update that is not valid becomes an `InvalidUpdate` and travels on beside its
+neighbours, so that it is answered and they are not harmed. A message that
+cannot be understood at all becomes one `InvalidUpdate` without an id. Nothing
+here touches Celery: the raw parts of a message are handed in.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from tasks.errors import NotUnderstoodError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Status = Literal["completed", "failed"]
+
+MAX_ID_CHARACTERS = 255
+MAX_QUOTED_CHARACTERS = 80
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("contains NUL, which PostgreSQL text cannot store")
+    return text
+
+
+Identifier = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID_CHARACTERS), AfterValidator(_storable)
+]
+
+
+class StatusUpdate(BaseModel):
+    """A request to settle one event.
+
+    Other attributes of the event may come with it and are ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    id: Identifier
+    status: Status
+    account_id: Identifier | None = Field(default=None, alias="accountId")
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidUpdate:
+    """An update, or a whole message, that cannot be applied, and why.
+
+    `id` and `status` are what can be told of them, for the outcome. `raw` is
+    what was received, as text, for the dead letters.
+    """
+
+    error: str
+    raw: str
+    id: str | None = None
+    status: str | None = None
+
+
+Update = StatusUpdate | InvalidUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The updates that arrived together under one message id, in order."""
+
+    id: str | None
+    updates: tuple[Update, ...]
+
+
+_STATUS_UPDATE = TypeAdapter(StatusUpdate)
+_STATUS_UPDATES = TypeAdapter(list[StatusUpdate])
+
+
+def decode_body(body: bytes | str) -> tuple[Any, Any]:
+    """Take args and kwargs out of the body of a Celery protocol 2 message.
+
+    Args:
+        body: JSON text, `[args, kwargs, embed]`.
+
+    Raises:
+        NotUnderstoodError: If it is not.
+    """
+    try:
+        decoded = from_json(body, allow_inf_nan=False)
+    except ValueError:
+        # The stricter parser refuses a whole message for one lone surrogate;
+        # this one lets the update that has it be singled out.
+        try:
+            decoded = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise NotUnderstoodError(f"the body is not JSON: {error}") from error
+    match decoded:
+        case [args, kwargs, _]:
+            return args, kwargs
+    raise NotUnderstoodError("the body is not [args, kwargs, embed] (Celery protocol 2)")
+
+
+def understand(message_id: Any, args: Any, kwargs: Any, *, max_updates: int) -> Message:
+    """Understand the arguments of a message as updates.
+
+    Args:
+        message_id: The Celery task id.
+        args: `[[{"id": …, "status": …}, …]]`, or empty.
+        kwargs: `{"id": …, "status": …}`, or empty.
+        max_updates: How many updates a message may carry.
+
+    Returns:
+        The message, each of its updates valid or marked as not.
+
+    Raises:
+        NotUnderstoodError: If there are no updates to be found in it.
+    """
+    if not isinstance(message_id, str) or not message_id:
+        raise NotUnderstoodError("the message id (header 'id') must be a non-empty string")
+    _check_storable_message_id(message_id)
+    match args, kwargs:
+        case [], {"id": _} | {"status": _}:
+            updates = [kwargs]
+        case [[list(updates)], {}] if not kwargs:
+            pass
+        case _:
+            raise NotUnderstoodError(
+                "send kwargs {id, status} for one update, or args [[{id, status}, …]] for several"
+            )
+    if not 1 <= len(updates) <= max_updates:
+        raise NotUnderstoodError(
+            f"a message carries 1 to {max_updates} updates, this one {len(updates)}"
+        )
+    return Message(message_id, tuple(_validate_all(updates)))
+
+
+def unintelligible(message_id: Any, error: str, raw: str) -> Message:
+    """Stand in for a message that cannot be understood, so that it is answered too.
+
+    Args:
+        message_id: The Celery task id, if it has one.
+        error: Why it cannot be understood.
+        raw: The message as received.
+    """
+    return Message(_printable(message_id), (InvalidUpdate(error, raw),))
+
+
+def _check_storable_message_id(message_id: str) -> None:
+    try:
+        _storable(message_id).encode()
+    except ValueError as error:
+        raise NotUnderstoodError(f"the message id cannot be stored: {error}") from error
+
+
+def _validate_all(updates: list[Any]) -> Sequence[Update]:
+    try:
+        return _STATUS_UPDATES.validate_python(updates)
+    except ValidationError:
+        return [_validate(update) for update in updates]
+
+
+def _validate(update: Any) -> Update:
+    try:
+        return _STATUS_UPDATE.validate_python(update)
+    except ValidationError as error:
+        fields = update if isinstance(update, dict) else {}
+        return InvalidUpdate(
+            error=explain(error),
+            raw=json.dumps(update),
+            id=_printable(fields.get("id")),
+            status=_printable(fields.get("status")),
+        )
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one line which fields of an update are wrong and what they should be."""
+    return "; ".join(
+        _explain_field(detail) for detail in error.errors(include_url=False, include_context=False)
+    )
+
+
+def _explain_field(detail: Any) -> str:
+    field = ".".join(str(part) for part in detail["loc"]) or "update"
+    if detail["type"] == "missing":
+        return f"{field}: is required"
+    text = detail["msg"].removeprefix("Value error, ")
+    text = text.replace("Input should be", "must be").replace("String should", "must")
+    given = repr(detail["input"])
+    if len(given) > MAX_QUOTED_CHARACTERS:
+        given = given[:MAX_QUOTED_CHARACTERS] + "…"
+    return f"{field}: {text}, got {given}"
+
+
+def _printable(value: Any) -> str | None:
+    """Return a text that can be sent on as UTF-8, cut to an id's length, or None."""
+    if not isinstance(value, str):
+        return None
+    return value[:MAX_ID_CHARACTERS].encode(errors="replace").decode()

@@ -1,0 +1,194 @@
+"""A batch, settled: updates in, exactly one outcome for each out, in order.
+
+The same function serves every door. What an update is told is read off the
+event's row as committed, never off the update's own success, so a redelivered
+message gets the answer it got the first time. Publishing is somebody else's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from db import BadDataError, EventRow, Settlement
+from tasks.errors import OutcomesMissingError
+from tasks.messages import InvalidUpdate, Message, StatusUpdate, Update
+from tasks.outcomes import DeadLetter, Outcome, Problem, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Events(Protocol):
+    """What settling needs of the database: see `db.Database`."""
+
+    def settle_pending_events(
+        self, settlements: Sequence[Settlement], *, with_payload: bool = False
+    ) -> Mapping[str, EventRow]:
+        """Settle those events of a batch that are pending and return all that exist."""
+        ...
+
+
+def settle_batch(
+    messages: Sequence[Message], events: Events, *, with_payload: bool = False
+) -> list[list[Outcome]]:
+    """Apply a batch with one guarded update and answer each of its updates.
+
+    Args:
+        messages: In the order in which they arrived.
+        events: Where to apply them.
+        with_payload: Put the event's payload into the outcomes.
+
+    Returns:
+        A list for each message with an outcome for each of its updates.
+
+    Raises:
+        DatabaseError: Nothing was applied, or it is not known whether it was;
+            settling the same batch again is safe.
+    """
+    settlements = [
+        _settlement(message, update)
+        for message in messages
+        for update in message.updates
+        if isinstance(update, StatusUpdate)
+    ]
+    rows, refused = _settle_isolating_bad_data(settlements, events, with_payload=with_payload)
+    outcomes = [
+        [
+            _outcome(message, update, rows, refused, with_payload=with_payload)
+            for update in message.updates
+        ]
+        for message in messages
+    ]
+    _check_all_in_all_out(messages, outcomes)
+    return outcomes
+
+
+def dead_letters(
+    message: Message, outcomes: Sequence[Outcome], delivery: dict[str, Any]
+) -> list[DeadLetter]:
+    """Make a dead letter of each update of a message that was not valid.
+
+    Args:
+        message: As it was settled.
+        outcomes: One for each of its updates, in order.
+        delivery: How the message came, in JSON types.
+    """
+    return [
+        DeadLetter(message.id, outcome.error.message, _raw(update), delivery)
+        for update, outcome in zip(message.updates, outcomes, strict=True)
+        if outcome.error is not None
+    ]
+
+
+def _raw(update: Update) -> str:
+    return (
+        update.raw if isinstance(update, InvalidUpdate) else update.model_dump_json(by_alias=True)
+    )
+
+
+def _settlement(message: Message, update: StatusUpdate) -> Settlement:
+    # Only a message that was not understood has no id, and it has no valid update.
+    return Settlement(update.id, update.status, update.account_id, message.id or "")
+
+
+def _check_all_in_all_out(
+    messages: Sequence[Message], outcomes: Sequence[Sequence[Outcome]]
+) -> None:
+    asked = [len(message.updates) for message in messages]
+    if asked != [len(answers) for answers in outcomes]:
+        raise OutcomesMissingError
+
+
+def _settle_isolating_bad_data(
+    settlements: Sequence[Settlement], events: Events, *, with_payload: bool
+) -> tuple[dict[str, EventRow], dict[Settlement, str]]:
+    """Halve a batch that the database refuses until what it refuses stands alone."""
+    try:
+        return dict(events.settle_pending_events(settlements, with_payload=with_payload)), {}
+    except BadDataError as error:
+        if len(settlements) == 1:
+            return {}, {settlements[0]: str(error)}
+    middle = len(settlements) // 2
+    rows: dict[str, EventRow] = {}
+    refused: dict[Settlement, str] = {}
+    for half in (settlements[:middle], settlements[middle:]):
+        half_rows, half_refused = _settle_isolating_bad_data(
+            half, events, with_payload=with_payload
+        )
+        rows |= half_rows
+        refused |= half_refused
+    return rows, refused
+
+
+def _outcome(
+    message: Message,
+    update: Update,
+    rows: Mapping[str, EventRow],
+    refused: Mapping[Settlement, str],
+    *,
+    with_payload: bool,
+) -> Outcome:
+    if isinstance(update, InvalidUpdate):
+        return invalid(message.id, update.id, update.status, update.error)
+    error = refused.get(_settlement(message, update)) if refused else None
+    if error is not None:
+        return invalid(message.id, update.id, update.status, error)
+    return classify(message.id, update, rows.get(update.id), with_payload=with_payload)
+
+
+def classify(
+    message_id: str | None,
+    update: StatusUpdate,
+    row: EventRow | None,
+    *,
+    with_payload: bool = False,
+) -> Outcome:
+    """Tell what became of an update from the event's row as committed.
+
+    Args:
+        message_id: Of the message that carried the update.
+        update: A valid update.
+        row: The event, or None if there is none of that id.
+        with_payload: Put the event's payload into the outcome.
+    """
+    if row is not None and update.account_id not in (None, row.account_id):
+        row = None
+    updated = row is not None and (row.settled_by, row.status) == (message_id, update.status)
+    outcome = Outcome(
+        id=update.id,
+        updated=updated,
+        status=update.status,
+        reason=None if updated else _reason(row),
+        message_id=message_id,
+        account_id=row.account_id if row else None,
+        event_type=row.event_type if row else None,
+        created_at=row.created_at if row else None,
+        completed_at=row.completed_at if row else None,
+        failed_at=row.failed_at if row else None,
+    )
+    if with_payload:
+        return outcome.model_copy(update={"payload": row.payload if row else None})
+    return outcome
+
+
+def _reason(row: EventRow | None) -> Reason:
+    if row is None:
+        return "not_found"
+    return "already_completed" if row.status == "completed" else "already_failed"
+
+
+def invalid(message_id: str | None, id_: str | None, status: str | None, error: str) -> Outcome:
+    """Tell that an update, or with no id a whole message, is not valid."""
+    return Outcome(
+        id=id_,
+        updated=False,
+        status=status,
+        reason="invalid",
+        message_id=message_id,
+        account_id=None,
+        event_type=None,
+        created_at=None,
+        completed_at=None,
+        failed_at=None,
+        error=Problem(error="Bad Request", message=error, status_code=400),
+    )

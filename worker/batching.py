@@ -1,0 +1,116 @@
+"""When a batch leaves.
+
+Pure: no Celery, no threads, no clock of its own; the time is passed in. Items
+are held in the order they came and leave in that order. A batch leaves
+
+- because of its size, when the maximum number of updates is held;
+- because a slot is free and nothing more is waiting to be fetched: alone, an
+  update leaves at once, and under load batches fill while others are applied;
+- because of its age, when its oldest update has waited the maximum;
+- because the worker stops.
+
+Nothing leaves while no slot is free: then the broker keeps the rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+
+class Countable(Protocol):
+    """Something that carries a number of updates."""
+
+    @property
+    def update_count(self) -> int:
+        """Return how many."""
+        ...
+
+
+Item = TypeVar("Item", bound=Countable)
+
+
+class Why(StrEnum):
+    """Why a batch left."""
+
+    SIZE = "size"
+    SLOT = "slot"
+    AGE = "age"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[Item]):
+    """What is applied together."""
+
+    number: int
+    items: tuple[Item, ...]
+    update_count: int
+    why: Why
+    waited_seconds: float
+
+
+class Batcher(Generic[Item]):
+    """Holds items until it is time for them to leave as a batch."""
+
+    def __init__(self, *, max_updates: int, max_wait_seconds: float) -> None:
+        self.max_updates = max_updates
+        self.max_wait_seconds = max_wait_seconds
+        self.update_count = 0
+        self._held: deque[tuple[Item, float]] = deque()
+        self._batches = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, item: Item, now: float) -> None:
+        """Hold an item, behind those that are held already."""
+        self._held.append((item, now))
+        self.update_count += item.update_count
+
+    def take(
+        self, now: float, *, more_waiting: bool = False, stopping: bool = False
+    ) -> Batch[Item] | None:
+        """Take the next batch, given that a slot is free, or nothing if it is to wait.
+
+        Args:
+            now: In seconds, of any monotonic clock.
+            more_waiting: Whether more messages are known to be at the broker.
+            stopping: Whether whatever is held must leave.
+        """
+        if not self._held:
+            return None
+        waited = now - self._held[0][1]
+        if self.update_count >= self.max_updates:
+            why = Why.SIZE
+        elif stopping:
+            why = Why.STOP
+        elif not more_waiting:
+            why = Why.SLOT
+        elif waited >= self.max_wait_seconds:
+            why = Why.AGE
+        else:
+            return None
+        return self._pop(why, waited)
+
+    def due_in_seconds(self, now: float) -> float | None:
+        """Return how long until the oldest item has waited the maximum, None if nothing is held."""
+        if not self._held:
+            return None
+        return max(0.0, self._held[0][1] + self.max_wait_seconds - now)
+
+    def _pop(self, why: Why, waited: float) -> Batch[Item]:
+        items: list[Item] = []
+        updates = 0
+        # A message is never split: it may overfill a batch only by being alone in it.
+        while self._held:
+            size = self._held[0][0].update_count
+            if items and updates + size > self.max_updates:
+                break
+            items.append(self._held.popleft()[0])
+            updates += size
+        self.update_count -= updates
+        self._batches += 1
+        return Batch(self._batches, tuple(items), updates, why, waited)

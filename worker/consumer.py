@@ -1,0 +1,86 @@
+"""Celery's consumer, which loses nothing and stops cleanly.
+
+Celery drops a message that it cannot read or has no task for, after a line in
+its log; here such a message is handed to the strategy, which answers it. And
+when the worker is told to stop, what is held is finished first.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from celery.utils.log import get_logger
+from celery.worker import state
+from celery.worker.consumer import Consumer as CeleryConsumer
+
+from tasks.names import TASK
+from worker.settings import load_settings
+from worker.strategy import BatchStrategy
+
+logger = get_logger(__name__)
+
+IDLE_SECONDS = 0.01
+
+
+class Consumer(CeleryConsumer):
+    """The consumer of the update queue."""
+
+    @property
+    def strategy(self) -> BatchStrategy | None:
+        """Return the strategy of the present connection, if there is one yet."""
+        return self.strategies.get(TASK)
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Answer a message without a task name."""
+        self._refuse(message, "it has no task name: send it with a Celery client")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Answer a message for a task that is not ours."""
+        self._refuse(message, f"the task is unknown: {exc}; send {TASK}")
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Answer a message whose options contradict themselves."""
+        self._refuse(message, str(exc))
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Answer a message that cannot be decoded."""
+        self._refuse(message, f"the message cannot be decoded: {exc}")
+
+    def _refuse(self, message: Any, error: str) -> None:
+        if self.strategy is not None:
+            self.strategy.refuse(message, error)
+
+    def on_close(self) -> None:
+        """Forget what the lost connection delivered; the broker delivers it again."""
+        if self.strategy is not None:
+            self.strategy.abandon()
+        super().on_close()
+
+    def close(self) -> None:
+        """Finish what is held; Celery's worker calls this first when it stops warmly.
+
+        The pool still works at that point, which it does not when the
+        consumer's own steps are stopped.
+        """
+        strategy = self.strategy
+        if strategy is None or self.task_consumer is None:
+            return
+        deadline = time.monotonic() + load_settings().stop_timeout_seconds
+        try:
+            self.task_consumer.cancel()
+            strategy.stop()
+            while strategy.busy and time.monotonic() < deadline and not state.should_terminate:
+                self._turn()
+        except (*self.connection_errors, *self.channel_errors) as error:
+            logger.warning("The broker went away while stopping: %s", error)
+        if strategy.busy:
+            logger.warning("Not everything held could be finished; the rest goes back to the queue")
+        strategy.abandon()
+
+    def _turn(self) -> None:
+        if self.hub:
+            self.hub.run_once()
+        else:
+            self.perform_pending_operations()
+            time.sleep(IDLE_SECONDS)

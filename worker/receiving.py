@@ -1,0 +1,81 @@
+"""From what the broker delivered to a message whose updates are understood.
+
+Whatever is wrong with a delivery becomes a message with one invalid update, so
+that it is answered and kept like any other; nothing is dropped here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tasks.errors import NotUnderstoodError
+from tasks.messages import Message, decode_body, understand, unintelligible
+
+JSON_CONTENT_TYPE = "application/json"
+
+
+def receive(delivered: Any, payload: Any, *, max_updates: int) -> Message:
+    """Understand a delivery.
+
+    Args:
+        delivered: The `kombu.Message`.
+        payload: Its decoded body if it is of Celery protocol 1, else None.
+        max_updates: How many updates a message may carry.
+    """
+    try:
+        return _understand(delivered, payload, max_updates)
+    except NotUnderstoodError as error:
+        return refuse(delivered, str(error))
+
+
+def refuse(delivered: Any, error: str) -> Message:
+    """Answer a delivery that carries no updates, saying why."""
+    return unintelligible(message_id_of(delivered), error, raw_text(delivered))
+
+
+def _understand(delivered: Any, payload: Any, max_updates: int) -> Message:
+    if delivered.content_type != JSON_CONTENT_TYPE:
+        raise NotUnderstoodError(
+            f"the content type is {delivered.content_type!r}: send {JSON_CONTENT_TYPE}"
+        )
+    if isinstance(payload, dict):
+        args, kwargs = payload.get("args"), payload.get("kwargs")
+    else:
+        args, kwargs = decode_body(delivered.body)
+    return understand(message_id_of(delivered), args, kwargs, max_updates=max_updates)
+
+
+def message_id_of(delivered: Any) -> Any:
+    """Return the Celery task id of a delivery, or the best there is in its place."""
+    headers = delivered.headers if isinstance(delivered.headers, dict) else {}
+    properties = delivered.properties if isinstance(delivered.properties, dict) else {}
+    return headers.get("id") or properties.get("correlation_id")
+
+
+def raw_text(delivered: Any) -> str:
+    """Write a delivery down as one JSON text, for the dead letters."""
+    body = delivered.body
+    if isinstance(body, bytes | bytearray | memoryview):
+        body = bytes(body).decode(errors="backslashreplace")
+    return json.dumps(
+        {
+            "headers": delivered.headers,
+            "properties": delivered.properties,
+            "content-type": delivered.content_type,
+            "content-encoding": delivered.content_encoding,
+            "body": body,
+        },
+        default=repr,
+    )
+
+
+def delivery_details(delivered: Any) -> dict[str, Any]:
+    """Return how a message came: queue, exchange, whether it was delivered before."""
+    info = delivered.delivery_info if isinstance(delivered.delivery_info, dict) else {}
+    headers = delivered.headers if isinstance(delivered.headers, dict) else {}
+    return {
+        "queue": info.get("routing_key"),
+        "exchange": info.get("exchange"),
+        "redelivered": bool(info.get("redelivered") or headers.get("redelivered")),
+    }

@@ -1,0 +1,213 @@
+"""Every setting there is: validated, documented and shown from one schema.
+
+Settings come from the environment. Only roots read them (the Celery
+configuration, the commands, a pool slot) and hand on what is needed; nothing
+below imports this module.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import sqlalchemy
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from db.database import engine_url
+
+REDIS_SCHEMES = ("redis", "rediss")
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot work."""
+
+
+def _check_database_url(url: str) -> str:
+    engine_url(url)
+    return url
+
+
+class Settings(BaseSettings):
+    """The effective settings of this process."""
+
+    model_config = SettingsConfigDict(env_prefix="SETTLE_", frozen=True, extra="ignore")
+
+    broker_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        validation_alias="CELERY_BROKER_URL",
+        description="Where messages come from: Redis or Valkey, or RabbitMQ (`amqp://`).",
+    )
+    result_backend: str | None = Field(
+        default=None,
+        validation_alias="CELERY_RESULT_BACKEND",
+        description="Celery's result backend, for producers that call `AsyncResult.get()`. "
+        "Without one, outcomes go to the result channel alone.",
+    )
+    database_url: Annotated[str, AfterValidator(_check_database_url)] = Field(
+        default="postgresql://127.0.0.1:5432/settle",
+        validation_alias="DATABASE_URL",
+        description="The PostgreSQL database that holds the events table.",
+    )
+    outcome_url: str | None = Field(
+        default=None,
+        description="The Redis of the result channel and the dead letters. "
+        "By default the broker's; required with a broker that is not Redis.",
+    )
+    batch_max_updates: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="A batch leaves when it holds this many updates.",
+    )
+    batch_max_wait_seconds: float = Field(
+        default=0.05,
+        gt=0,
+        le=60,
+        description="A batch leaves when its oldest update has waited this long, in seconds, "
+        "for the batch to fill. With a slot free and nothing more to fetch it leaves at once.",
+    )
+    message_max_updates: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="How many updates one message may carry; a larger one is `invalid`.",
+    )
+    outcome_stream_max_length: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Entries kept in the `event-outcomes` stream, approximately. "
+        "About 400 bytes of Redis memory each.",
+    )
+    outcome_payload: bool = Field(
+        default=False,
+        description="Put the event's payload into the outcomes on the result channel.",
+    )
+    statement_timeout_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=3_600,
+        description="After how many seconds PostgreSQL gives a batch's statement up; "
+        "the batch is then tried again.",
+    )
+    lock_timeout_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=3_600,
+        description="How many seconds a batch waits for a row that another session has locked; "
+        "the batch is then tried again.",
+    )
+    retry_max_wait_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="The longest pause, in seconds, between two tries of a batch "
+        "while PostgreSQL or Redis is away.",
+    )
+    stop_timeout_seconds: float = Field(
+        default=20,
+        gt=0,
+        le=3_600,
+        description="How many seconds a worker that is told to stop takes to finish what it "
+        "holds; the rest goes back to the queue. Keep it under the supervisor's grace period.",
+    )
+
+    @model_validator(mode="after")
+    def _need_somewhere_for_outcomes(self) -> Settings:
+        if self.outcome_url is None and not is_redis(self.broker_url):
+            raise ValueError(
+                "SETTLE_OUTCOME_URL: is required, because the broker is not Redis: "
+                "set it to the Redis that holds the result channel"
+            )
+        return self
+
+    @property
+    def result_channel_url(self) -> str:
+        """Return the Redis of the result channel."""
+        return self.outcome_url or self.broker_url
+
+
+def is_redis(url: str) -> bool:
+    """Return whether a URL names one Redis or Valkey server."""
+    return urlsplit(url).scheme in REDIS_SCHEMES
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: A value cannot work; the text names the variable and
+            what it should be, and never quotes the value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        raise SettingsError("; ".join(_explain(problem) for problem in problems)) from None
+
+
+def _explain(problem: Any) -> str:
+    text = str(problem["msg"]).removeprefix("Value error, ").replace("Input should", "must")
+    if not problem["loc"]:
+        return text
+    return f"{variable(str(problem['loc'][0]))}: {text}"
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a field, given its name or its alias."""
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return name.upper()
+    return str(field.validation_alias or f"SETTLE_{name}".upper())
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """Return every environment variable with its value in force, passwords hidden."""
+    values = settings.model_dump()
+    return {
+        variable(name): hide_password(value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
+def hide_password(url: str) -> str:
+    """Return a URL, or a list of URLs with `;` between them, without its secrets."""
+    return ";".join(_hide_password(part) for part in url.split(";"))
+
+
+def _hide_password(url: str) -> str:
+    try:
+        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def reference() -> str:
+    """Write `docs/configuration.md`."""
+    rows = [
+        f"| `{variable(name)}` | {_default(field.default)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join([_REFERENCE_HEAD, *rows, ""])
+
+
+def _default(value: Any) -> str:
+    return (
+        "not set"
+        if value is None
+        else f"`{str(value).lower() if value is True or value is False else value}`"
+    )
+
+
+_REFERENCE_HEAD = """\
+# Configuration
+
+Settings are environment variables. `settle config` shows the ones in force, with secrets hidden.
+How many batches a worker applies at once is Celery's own `--concurrency` (default 2); the pool is
+Celery's `--pool` (default `threads`).
+
+<!-- Written by `settle config --reference`; a test fails when this page is stale. -->
+
+| variable | default | meaning |
+|---|---|---|"""

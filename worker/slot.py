@@ -1,0 +1,99 @@
+"""What a pool slot does with a batch: applied, published, its results stored.
+
+Runs in a thread or a child process of Celery's pool, so what goes in and comes
+out can be pickled, and no exception gets out: Celery's thread pool would lose
+it. The slot tries once; when to try again is the strategy's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery import current_app, states
+from celery.backends.base import DisabledBackend
+from celery.utils.log import get_logger
+
+from db import TransientDatabaseError
+from tasks.errors import OutcomesNotPublishedError
+from tasks.messages import Message
+from tasks.outcomes import Outcome
+from tasks.settle import dead_letters
+from worker.service import service
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A batch on its way through a slot.
+
+    `outcomes` are there when an earlier try has committed the batch and only
+    the publishing is left.
+    """
+
+    messages: tuple[Message, ...]
+    deliveries: tuple[dict[str, Any], ...]
+    wants_result: tuple[bool, ...]
+    outcomes: list[list[Outcome]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The batch is committed and published: it may be acknowledged."""
+
+    reasons: Counter[str]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """The batch is to be tried again, with what has been achieved so far.
+
+    `expected` tells trouble that passes by itself from what an operator must see to.
+    """
+
+    error: str
+    expected: bool
+    outcomes: list[list[Outcome]] | None
+
+
+def work(job: Job) -> Done | NotDone:
+    """Take a batch as far as it goes."""
+    outcomes = job.outcomes
+    started = time.monotonic()
+    try:
+        if outcomes is None:
+            outcomes = service().apply(job.messages)
+        applied = time.monotonic()
+        service().publish(outcomes, _dead_letters(job, outcomes))
+        _store_results(job, outcomes)
+    except (TransientDatabaseError, OutcomesNotPublishedError) as error:
+        return NotDone(f"{type(error).__name__}: {error}", expected=True, outcomes=outcomes)
+    except Exception as error:
+        logger.exception("A batch of %d messages was not settled", len(job.messages))
+        return NotDone(f"{type(error).__name__}: {error}", expected=False, outcomes=outcomes)
+    return Done(
+        Counter(outcome.reason or "updated" for many in outcomes for outcome in many),
+        {"applied": applied - started, "published": time.monotonic() - applied},
+    )
+
+
+def _dead_letters(job: Job, outcomes: list[list[Outcome]]) -> list[Any]:
+    return [
+        letter
+        for message, told, delivery in zip(job.messages, outcomes, job.deliveries, strict=True)
+        for letter in dead_letters(message, told, delivery)
+    ]
+
+
+def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:
+    backend = current_app.backend
+    if isinstance(backend, DisabledBackend):
+        return
+    for message, told, wanted in zip(job.messages, outcomes, job.wants_result, strict=True):
+        if wanted and message.id:
+            result = [outcome.to_dict() for outcome in told]
+            backend.store_result(message.id, result, states.SUCCESS)
