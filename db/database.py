@@ -118,6 +118,22 @@ class Database:
             raise classify(error) from error
         return rows
 
+    def read_events(
+        self, event_ids: Sequence[str], *, with_payload: bool = False
+    ) -> dict[str, EventRow]:
+        """Read events as they stand.
+
+        Raises:
+            DatabaseError: See `db.errors`.
+        """
+        statement = read_events(with_payload=with_payload)
+        try:
+            with self.engine.connect() as connection:
+                rows = connection.execute(statement, {"event_ids": list(event_ids)})
+                return {row.id: EventRow(*row) for row in rows}
+        except SQLAlchemyError as error:
+            raise classify(error) from error
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()

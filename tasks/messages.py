@@ -159,10 +159,11 @@ def _validate_all(updates: list[Any]) -> Sequence[Update]:
     try:
         return _STATUS_UPDATES.validate_python(updates)
     except ValidationError:
-        return [_validate(update) for update in updates]
+        return [validate(update) for update in updates]
 
 
-def _validate(update: Any) -> Update:
+def validate(update: Any) -> Update:
+    """Check one update, as decoded from JSON."""
     try:
         return _STATUS_UPDATE.validate_python(update)
     except ValidationError as error:

@@ -8,7 +8,7 @@ when the worker is told to stop, what is held is finished first.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 from celery.worker import state
@@ -16,7 +16,9 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 
 from tasks.names import TASK
 from worker.settings import load_settings
-from worker.strategy import BatchStrategy
+
+if TYPE_CHECKING:
+    from worker.strategy import BatchStrategy
 
 logger = get_logger(__name__)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import current_app, states
 from celery.backends.base import DisabledBackend
@@ -18,10 +18,12 @@ from celery.utils.log import get_logger
 
 from db import TransientDatabaseError
 from tasks.errors import OutcomesNotPublishedError
-from tasks.messages import Message
-from tasks.outcomes import Outcome
 from tasks.settle import dead_letters
 from worker.service import service
+
+if TYPE_CHECKING:
+    from tasks.messages import Message
+    from tasks.outcomes import Outcome
 
 logger = get_logger(__name__)
 

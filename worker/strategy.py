@@ -15,7 +15,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
@@ -23,11 +23,13 @@ from celery.worker import state
 from celery.worker.request import Request
 from kombu.asynchronous.timer import to_timestamp
 
-from tasks.messages import Message
 from worker.batching import Batch, Batcher
 from worker.receiving import delivery_details, receive, refuse
 from worker.settings import Settings, load_settings
 from worker.slot import Done, Job, NotDone, work
+
+if TYPE_CHECKING:
+    from tasks.messages import Message
 
 logger = get_logger(__name__)
 
@@ -126,7 +128,8 @@ class BatchStrategy:
         # A delayed message must not take the place of one that could be applied.
         self._consumer.qos.increment_eventually()
         pause = max(0.0, to_timestamp(request.eta) - time.time())
-        request._eta_timer_entry = self._call_later(pause, self._on_due, request, held)
+        entry = self._call_later(pause, self._on_due, request, held)
+        request._eta_timer_entry = entry  # noqa: SLF001 - what Celery cancels when the connection is lost
         state.task_scheduled(request)
         return True
 
@@ -195,7 +198,7 @@ class BatchStrategy:
                 error_callback=report,
                 correlation_id=str(batch.number),
             )
-        except Exception as error:  # the pool is broken, or closed
+        except Exception as error:  # noqa: BLE001 - the pool is broken, or closed
             report(error)
 
     def _on_report(self, batch: Batch[Held], job: Job, tries: int, result: Any) -> None:

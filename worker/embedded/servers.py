@@ -1,0 +1,273 @@
+"""The two servers as child processes of this one."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import psycopg
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from worker.embedded.binaries import (
+    ServerUnavailable,
+    dies_with_parent,
+    postgres_binaries,
+    redis_binary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+POLL_SECONDS = 0.01
+LOG_LINES_SHOWN = 5
+
+
+class Server:
+    """A server process on a loopback port, which keeps its data and port over a restart."""
+
+    stop_signal = signal.SIGTERM
+    immediate_signal = signal.SIGKILL
+    # Sent by the kernel should this process die without stopping the server.
+    orphan_signal = "TERM"
+    user: str | None = None
+
+    def __init__(self, directory: Path, *, port: int | None = None) -> None:
+        """Prepare a server whose data will be in a folder, made if it does not exist."""
+        self.directory = directory
+        self.port = port or free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return where clients connect."""
+        raise NotImplementedError
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id, None while it is stopped."""
+        return self._process.pid if self._process else None
+
+    def command(self) -> list[str]:
+        """Return the command line that runs the server in the foreground."""
+        raise NotImplementedError
+
+    def ping(self) -> None:
+        """Raise an exception unless the server answers."""
+        raise NotImplementedError
+
+    def start(self) -> Self:
+        """Start the server and wait until it answers.
+
+        Raises:
+            ServerUnavailable: It did not; the text ends with its last words.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - arguments of our own
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                # Ctrl-C is for the parent, which then stops its servers in order.
+                start_new_session=True,
+                user=self.user,
+            )
+        atexit.register(self.stop)
+        self._wait_until_it_answers(self._process)
+        return self
+
+    def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            with suppress(psycopg.Error, redis.RedisError):
+                self.ping()
+                return
+            time.sleep(POLL_SECONDS)
+        self.stop(immediate=True)
+        words = self._log_path.read_text(errors="replace").strip().splitlines()
+        raise ServerUnavailable(
+            f"{type(self).__name__} did not start: " + " | ".join(words[-LOG_LINES_SHOWN:])
+        )
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop the server, if it runs.
+
+        Args:
+            immediate: As in a crash, without the server's own shutdown.
+        """
+        process, self._process = self._process, None
+        atexit.unregister(self.stop)
+        if process is None:
+            return
+        process.send_signal(self.immediate_signal if immediate else self.stop_signal)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def _log_path(self) -> Path:
+        return self.directory / "server.log"
+
+    def __enter__(self) -> Self:
+        return self if self._process else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Redis(Server):
+    """A Valkey or Redis server; without persistence unless asked for."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        append_only: bool = False,
+        append_fsync: str = "everysec",
+    ) -> None:
+        super().__init__(directory, port=port)
+        self._persistence = ["--save", ""]
+        if append_only:
+            self._persistence += ["--appendonly", "yes", "--appendfsync", append_fsync]
+
+    @property
+    def url(self) -> str:
+        """Return where clients connect."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        """Return the command line that runs the server in the foreground."""
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
+        options += ["--maxmemory-policy", "noeviction", *self._persistence]
+        return [*dies_with_parent(self.orphan_signal), redis_binary(), *options]
+
+    def ping(self) -> None:
+        """Raise an exception unless the server answers."""
+        with redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
+            client.ping()
+
+
+class Postgres(Server):
+    """A PostgreSQL server with one superuser, `postgres`, and no password."""
+
+    stop_signal = signal.SIGINT  # fast: sessions are ended, data is flushed
+    immediate_signal = signal.SIGQUIT
+    orphan_signal = "INT"
+
+    def __init__(self, directory: Path, *, port: int | None = None, durable: bool = False) -> None:
+        super().__init__(directory, port=port)
+        self._durability = [] if durable else ["-c", "fsync=off", "-c", "full_page_writes=off"]
+        self._initdb: subprocess.Popen[bytes] | None = None
+        self._bin, self._prefix, self.user = postgres_binaries(directory.parent)
+
+    @property
+    def url(self) -> str:
+        """Return where clients connect."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def _data(self) -> Path:
+        return self.directory / "data"
+
+    def prepare(self) -> Self:
+        """Begin to make the data folder, in the background; `start` waits for it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self._initdb is not None or self._data.exists():
+            return self
+        if self.user is not None:
+            shutil.chown(self.directory, self.user)
+        with self._log_path.open("ab") as log:
+            self._initdb = subprocess.Popen(  # noqa: S603 - arguments of our own
+                [
+                    *self._prefix,
+                    str(self._bin / "initdb"),
+                    *("--pgdata", str(self._data), "--username", "postgres", "--auth", "trust"),
+                    *("--locale", "C", "--encoding", "UTF8", "--no-sync", "--no-instructions"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                start_new_session=True,
+                user=self.user,
+            )
+        return self
+
+    def start(self) -> Self:
+        """Start the server, on a new data folder if there is none, and wait until it answers."""
+        self.prepare()
+        if self._initdb is not None:
+            # A failure shows in the log, which the server's own failure quotes.
+            self._initdb.wait()
+            self._initdb = None
+        return super().start()
+
+    def command(self) -> list[str]:
+        """Return the command line that runs the server in the foreground."""
+        return [
+            *self._prefix,
+            *dies_with_parent(self.orphan_signal),
+            *(str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port)),
+            *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
+            *self._durability,
+        ]
+
+    def ping(self) -> None:
+        """Raise an exception unless the server answers."""
+        psycopg.connect(self.url, connect_timeout=2).close()
+
+
+class Servers(NamedTuple):
+    """One of each."""
+
+    postgres: Postgres
+    redis: Redis
+
+
+@contextmanager
+def servers() -> Iterator[Servers]:
+    """Run both servers in a temporary folder while the `with` block lasts.
+
+    Raises:
+        ServerUnavailable: One of them cannot be started here.
+    """
+    with ExitStack() as stack:
+        directory = stack.enter_context(temporary_folder())
+        postgres = Postgres(directory / "postgres").prepare()
+        valkey = stack.enter_context(Redis(directory / "redis"))
+        yield Servers(stack.enter_context(postgres), valkey)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder for servers, which the user they run as can reach, and remove it after."""
+    directory = Path(tempfile.mkdtemp(prefix="settle-"))
+    directory.chmod(0o711)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
