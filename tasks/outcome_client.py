@@ -55,26 +55,30 @@ class OutcomeClient:
         newest: Any = self._client.xrevrange(OUTCOMES, count=1)
         return newest[0][0] if newest else "0-0"
 
-    def read(self, since: str = "0-0", *, deadline: float | None = None) -> Iterator[Outcome]:
-        """Read the stream from a position on, then wait for more.
+    def poll(self, since: str, *, wait_seconds: float) -> list[tuple[str, Outcome]]:
+        """Read what the stream holds after a position, waiting for it if it is nothing yet.
 
         Args:
-            since: A position; the default is the oldest entry there is.
-            deadline: In `time.monotonic()` seconds, when to end; None for never.
-        """
-        while deadline is None or time.monotonic() < deadline:
-            for entry_id, fields in self._next_entries(since, deadline):
-                since = entry_id
-                yield Outcome.model_validate_json(fields["outcome"])
+            since: A position; `0-0` is before the oldest entry.
+            wait_seconds: How long to wait at most.
 
-    def _next_entries(self, since: str, deadline: float | None) -> list[Any]:
-        wait = BLOCK_SECONDS
-        if deadline is not None:
-            wait = min(wait, max(deadline - time.monotonic(), 0.001))
+        Returns:
+            Some of the next outcomes, each with its position; nothing if none came.
+        """
         answer: Any = self._client.xread(
-            {OUTCOMES: since}, count=ENTRIES_PER_READ, block=max(int(wait * 1000), 1)
+            {OUTCOMES: since}, count=ENTRIES_PER_READ, block=max(int(wait_seconds * 1000), 1)
         )
-        return _entries(answer)
+        return [
+            (position, Outcome.model_validate_json(fields["outcome"]))
+            for position, fields in _entries(answer)
+        ]
+
+    def read(self, since: str = "0-0") -> Iterator[Outcome]:
+        """Read the stream from a position on, by default its start, and go on waiting for more."""
+        while True:
+            for position, outcome in self.poll(since, wait_seconds=BLOCK_SECONDS):
+                since = position
+                yield outcome
 
     def wait(
         self,
@@ -96,18 +100,20 @@ class OutcomeClient:
         """
         missing = {(message, id_) for message, ids in messages.items() for id_ in ids}
         seen = set()
-        for outcome in self.read(since, deadline=time.monotonic() + timeout_seconds):
-            told = (outcome.message_id, outcome.id, outcome.status, outcome.reason)
-            if outcome.message_id in messages and told not in seen:
-                seen.add(told)
-                missing.discard((outcome.message_id, outcome.id or ""))
-                yield outcome
-            if not missing:
-                return
-        if missing:
-            raise TimeoutError(
-                f"no outcome within {timeout_seconds:g} s for {len(missing)} of the updates sent"
-            )
+        deadline = time.monotonic() + timeout_seconds
+        while missing:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(
+                    f"no outcome within {timeout_seconds:g} s for {len(missing)} of the updates"
+                )
+            for position, outcome in self.poll(since, wait_seconds=min(left, BLOCK_SECONDS)):
+                since = position
+                told = (outcome.message_id, outcome.id, outcome.status, outcome.reason)
+                if outcome.message_id in messages and told not in seen:
+                    seen.add(told)
+                    missing.discard((outcome.message_id, outcome.id or ""))
+                    yield outcome
 
     def follow(
         self, group: str, consumer: str, *, claim_after_seconds: float = 60.0

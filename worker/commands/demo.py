@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXIT_DISAGREES = 1
+EXIT_STOPPED = 143
 # With nothing new for this long, something is wrong.
 PATIENCE_SECONDS = 60.0
 LOG_LINES_SHOWN = 15
+POLL_SECONDS = 0.05
 
 
 @click.command("demo")
@@ -49,6 +53,8 @@ def command(*, count: int, seed: int, as_json: bool, keep: bool) -> None:
     """
     console = Console(stderr=as_json)
     started = time.time()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(EXIT_STOPPED))
     with stack() as running:
         demo = Demo(running, console, count=count, seed=seed)
         result = demo.run()
@@ -90,7 +96,6 @@ class Demo:
         plan = make_plan(run=self.run_id, count=self.count, seed=self.seed)
         migrate(load_settings().database_url)
         load_events(load_settings().database_url, plan.events)
-        self._listen(plan)
         self._send_waves(plan, worker, producer)
         return self._reconcile(plan)
 
@@ -98,50 +103,35 @@ class Demo:
         self.worker_log.append(line)
         self.tally.add_log_line(line)
 
-    def _listen(self, plan: Plan) -> None:
-        updates = {message.id: len(message.updates) for wave in plan.waves for message in wave}
-        client = OutcomeClient(load_settings().result_channel_url)
-        since = client.position()
-
-        def listen() -> None:
-            for outcome in client.read(since):
-                size = updates.get(outcome.message_id or "")
-                if size is not None:
-                    self.tally.add_outcome(outcome, updates_in_message=size)
-
-        threading.Thread(target=listen, daemon=True).start()
-
     def _send_waves(
         self, plan: Plan, worker: subprocess.Popen[str], producer: subprocess.Popen[str]
     ) -> None:
-        total = plan.expected.total()
-        with self._display(total) as show:
-            target = 0
+        """Send each wave when the one before is answered."""
+        sizes = {message.id: len(message.updates) for wave in plan.waves for message in wave}
+        client = OutcomeClient(load_settings().result_channel_url)
+        position = client.position()
+        target = 0
+        with closing(client), _Display(self.console, self.tally, plan.expected.total()) as show:
             for number, wave in enumerate(plan.waves):
                 assert producer.stdin is not None  # noqa: S101 - it is a pipe
                 producer.stdin.write(f"{number}\n")
                 producer.stdin.flush()
                 target += sum(len(message.expected) for message in wave)
-                self._wait_for(target, (worker, producer), show)
+                news_at = time.monotonic()
+                while self.tally.received < target:
+                    if outcomes := client.poll(position, wait_seconds=POLL_SECONDS):
+                        news_at, position = time.monotonic(), outcomes[-1][0]
+                    for _, outcome in outcomes:
+                        self.tally.add_outcome(outcome, sizes)
+                    self._check_alive((worker, producer), news_at)
+                    show()
 
-    def _wait_for(
-        self, target: int, processes: tuple[subprocess.Popen[str], ...], show: Callable[[], None]
-    ) -> None:
-        news_at, received = time.monotonic(), 0
-        while self.tally.received < target:
-            time.sleep(0.05)
-            show()
-            if self.tally.received > received:
-                news_at, received = time.monotonic(), self.tally.received
-            died = any(process.poll() is not None for process in processes)
-            if died or time.monotonic() - news_at > PATIENCE_SECONDS:
-                what = "a process ended" if died else f"nothing new for {PATIENCE_SECONDS:g} s"
-                raise click.ClickException(
-                    f"{what}; the worker's last words:\n{''.join(self.worker_log)}"
-                )
-
-    def _display(self, total: int) -> _Display:
-        return _Display(self.console, self.tally, total)
+    def _check_alive(self, processes: tuple[subprocess.Popen[str], ...], news_at: float) -> None:
+        died = any(process.poll() is not None for process in processes)
+        if died or time.monotonic() - news_at > PATIENCE_SECONDS:
+            what = "a process ended" if died else f"nothing new for {PATIENCE_SECONDS:g} s"
+            words = "".join(self.worker_log)
+            raise click.ClickException(f"{what}; the worker's last words:\n{words}")
 
     def _reconcile(self, plan: Plan) -> Reconciliation:
         with closing(Database(load_settings().database_url)) as database:

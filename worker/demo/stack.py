@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from worker.embedded import Postgres, Redis, temporary_folder
+from worker.embedded import Postgres, Redis, dies_with_parent, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ class Stack:
     def start(self, *command: str, on_line: Callable[[str], None]) -> subprocess.Popen[str]:
         """Start a process of the demo's; each line it writes is handed on."""
         process = subprocess.Popen(  # noqa: S603 - arguments of our own
-            [sys.executable, "-m", *command],
+            [*dies_with_parent("TERM"), sys.executable, "-m", *command],
             env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -13,6 +13,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tasks.outcomes import Outcome
     from worker.demo.plan import Told
 
@@ -43,15 +45,22 @@ class Tally:
             self.sent_at.setdefault(message_id, float(sent_at))
             self.sent_updates += int(updates)
 
-    def add_outcome(self, outcome: Outcome, *, updates_in_message: int) -> None:
-        """Count an outcome of one of this demo's messages."""
+    def add_outcome(self, outcome: Outcome, sizes: Mapping[str, int]) -> None:
+        """Count an outcome, if it is of one of this demo's messages.
+
+        Args:
+            outcome: Just received.
+            sizes: How many updates each of the messages has, by its id.
+        """
         now = time.time()
         message_id = outcome.message_id or ""
+        if message_id not in sizes:
+            return
         reason = outcome.reason or "updated"
         with self.lock:
             self.first_at = self.first_at or now
             self.last_at = now
-            if len(self.told[message_id]) < updates_in_message and message_id in self.sent_at:
+            if len(self.told[message_id]) < sizes[message_id] and message_id in self.sent_at:
                 self.latencies.append(now - self.sent_at[message_id])
             self.told[message_id].append((outcome.id, outcome.status, reason))
             self.reasons[reason] += 1

@@ -7,7 +7,7 @@ it is killed. Not for production: PostgreSQL trusts whoever reaches its port, an
 unless asked to be durable, nothing is synced to disk.
 """
 
-from worker.embedded.binaries import ServerUnavailable
+from worker.embedded.binaries import ServerUnavailable, dies_with_parent
 from worker.embedded.servers import (
     Postgres,
     Redis,
@@ -24,6 +24,7 @@ __all__ = [
     "Server",
     "ServerUnavailable",
     "Servers",
+    "dies_with_parent",
     "free_port",
     "servers",
     "temporary_folder",
