@@ -31,7 +31,8 @@ worker_disable_rate_limits = True
 
 # Acknowledged when committed and published, never before, never for having failed.
 task_acks_late = True
-task_acks_on_failure_or_timeout = False
+task_acks_on_failure = False
+task_acks_on_timeout = False
 task_reject_on_worker_lost = True
 
 # A broker that is away is waited for.

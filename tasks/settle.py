@@ -52,13 +52,7 @@ def settle_batch(
         if isinstance(update, StatusUpdate)
     ]
     rows, refused = _settle_isolating_bad_data(settlements, events, with_payload=with_payload)
-    outcomes = [
-        [
-            _outcome(message, update, rows, refused, with_payload=with_payload)
-            for update in message.updates
-        ]
-        for message in messages
-    ]
+    outcomes = [_answers(message, rows, refused, with_payload=with_payload) for message in messages]
     _check_all_in_all_out(messages, outcomes)
     return outcomes
 
@@ -120,20 +114,23 @@ def _settle_isolating_bad_data(
     return rows, refused
 
 
-def _outcome(
+def _answers(
     message: Message,
-    update: Update,
     rows: Mapping[str, EventRow],
     refused: Mapping[Settlement, str],
     *,
     with_payload: bool,
-) -> Outcome:
-    if isinstance(update, InvalidUpdate):
-        return invalid(message.id, update.id, update.status, update.error)
-    error = refused.get(_settlement(message, update)) if refused else None
-    if error is not None:
-        return invalid(message.id, update.id, update.status, error)
-    return classify(message.id, update, rows.get(update.id), with_payload=with_payload)
+) -> list[Outcome]:
+    outcomes = []
+    for update in message.updates:
+        if isinstance(update, InvalidUpdate):
+            outcomes.append(invalid(message.id, update.id, update.status, update.error))
+        elif refused and (error := refused.get(_settlement(message, update))):
+            outcomes.append(invalid(message.id, update.id, update.status, error))
+        else:
+            row = rows.get(update.id)
+            outcomes.append(classify(message.id, update, row, with_payload=with_payload))
+    return outcomes
 
 
 def classify(

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from celery.exceptions import InvalidTaskError
 from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.request import Request
-from kombu.asynchronous.timer import to_timestamp
 
 from worker.batching import Batch, Batcher
 from worker.receiving import delivery_details, receive, refuse
@@ -81,41 +81,30 @@ class BatchStrategy:
         """Take one message from the broker; Celery calls this."""
         try:
             message = receive(delivered, payload, max_updates=self._settings.message_max_updates)
-            held = Held(
-                delivered, message, self._request_if_needed(delivered, payload, ack, reject)
-            )
-        except InvalidTaskError as error:
+            request = self._request(delivered) if _uses_options(delivered) else None
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is answered
             self.refuse(delivered, str(error))
             return
-        if held.request is not None and self._drop_or_delay(held):
-            return
-        self._hold(held)
+        held = Held(delivered, message, request)
+        if request is None or not self._drop_or_delay(held):
+            self._hold(held)
 
     def refuse(self, delivered: Any, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
         self._hold(Held(delivered, refuse(delivered, error)))
 
-    def _request_if_needed(self, delivered: Any, payload: Any, ack: Any, reject: Any) -> Any:
-        headers = delivered.headers or {}
-        special = (
-            headers.get("eta")
-            or headers.get("expires")
-            or headers.get("stamped_headers")
-            or headers.get("id") in state.revoked
-        )
-        if not special or payload is not None:
-            return None
+    def _request(self, delivered: Any) -> Any:
         return Request(
             delivered,
-            on_ack=ack,
-            on_reject=reject,
+            on_ack=delivered.ack_log_error,
+            on_reject=delivered.reject_log_error,
             app=self._app,
             hostname=self._consumer.hostname,
             eventer=self._consumer.event_dispatcher,
             task=self._task,
             connection_errors=self._consumer.connection_errors,
             body=delivered.body,
-            headers=headers,
+            headers=delivered.headers,
             utc=self._app.uses_utc_timezone(),
         )
 
@@ -127,7 +116,7 @@ class BatchStrategy:
             return False
         # A delayed message must not take the place of one that could be applied.
         self._consumer.qos.increment_eventually()
-        pause = max(0.0, to_timestamp(request.eta) - time.time())
+        pause = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())
         entry = self._call_later(pause, self._on_due, request, held)
         request._eta_timer_entry = entry  # noqa: SLF001 - what Celery cancels when the connection is lost
         state.task_scheduled(request)
@@ -163,17 +152,20 @@ class BatchStrategy:
             self._start(batch)
 
     def _start(self, batch: Batch[Held]) -> None:
-        kept = tuple(held for held in batch.items if not (held.request and held.request.revoked()))
-        kept = tuple(held for held in kept if not self._revoked_meanwhile(held))
+        kept = tuple(held for held in batch.items if not self._dropped_meanwhile(held))
         if kept:
-            batch = replace(batch, items=kept)
             self._slots_taken += 1
+            batch = replace(batch, items=kept, update_count=sum(h.update_count for h in kept))
             self._send_to_slot(batch, _job(batch), tries=1)
 
-    def _revoked_meanwhile(self, held: Held) -> bool:
-        if held.request is not None or held.message.id not in state.revoked:
-            return False
-        request = self._request_if_needed(held.delivered, None, held.delivered.ack, None)
+    def _dropped_meanwhile(self, held: Held) -> bool:
+        """Drop a message that was revoked, or has expired, while it was held."""
+        request = held.request
+        if request is None:
+            if held.message.id not in state.revoked:
+                return False
+            with suppress(Exception):
+                request = self._request(held.delivered)
         return bool(request is not None and request.revoked())
 
     def _call_later(self, seconds: float, function: Any, *args: Any) -> Any:
@@ -252,6 +244,15 @@ class BatchStrategy:
     def abandon(self) -> None:
         """Forget what is held; the broker delivers it again."""
         self._abandoned = True
+
+
+def _uses_options(delivered: Any) -> bool:
+    """Return whether a message has options of Celery's that are not for every message."""
+    headers = delivered.headers
+    if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
+        return False
+    options = ("eta", "expires", "stamped_headers")
+    return headers["id"] in state.revoked or any(headers.get(option) for option in options)
 
 
 def _job(batch: Batch[Held]) -> Job:

@@ -1,0 +1,108 @@
+"""What goes out, as consumers see it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import fakeredis
+import pytest
+
+from tasks.errors import OutcomesNotPublishedError
+from tasks.outcomes import DeadLetter, Outcome, OutcomePublisher, timestamp
+from tasks.settle import invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OUTCOME = Outcome(
+    id="ev_1",
+    updated=True,
+    status="completed",
+    reason=None,
+    message_id="m",
+    account_id="acct_9",
+    event_type="order.created",
+    created_at=datetime(2026, 11, 23, 9, tzinfo=UTC),
+    completed_at=datetime(2026, 11, 23, 9, 0, 1, 123456, tzinfo=UTC),
+    failed_at=None,
+)
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    """Give a Redis-shaped object."""
+    with fakeredis.FakeRedis(decode_responses=True) as client:
+        yield client
+
+
+def test_an_outcome_is_the_documented_object() -> None:
+    """The very text of the contract, its fields in its order."""
+    assert OUTCOME.to_json() == (
+        '{"id":"ev_1","updated":true,"status":"completed","reason":null,"messageId":"m",'
+        '"accountId":"acct_9","eventType":"order.created",'
+        '"createdAt":"2026-11-23T09:00:00.000000Z","completedAt":"2026-11-23T09:00:01.123456Z",'
+        '"failedAt":null}'
+    )
+    assert json.loads(OUTCOME.to_json()) == OUTCOME.to_dict()
+
+
+def test_an_outcome_reads_back_as_it_was_written() -> None:
+    """Consumers get the object that the worker had."""
+    error = invalid("m", None, None, "why")
+    for outcome in (OUTCOME, error):
+        assert Outcome.model_validate_json(outcome.to_json()) == outcome
+    assert error.to_dict()["error"]["statusCode"] == 400
+
+
+def test_a_timestamp_is_in_utc_with_microseconds() -> None:
+    """Whatever the session's time zone."""
+    moment = datetime(2026, 1, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
+    assert timestamp(moment) == "2025-12-31T23:30:00.000000Z"
+
+
+def test_outcomes_go_to_the_stream_and_to_listeners_in_order(client: Any) -> None:
+    """The same text on both, under one name."""
+    publisher = OutcomePublisher(client, stream_max_length=100)
+    with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.subscribe("event-outcomes")
+        publisher.publish([OUTCOME, OUTCOME.model_copy(update={"id": "ev_2"})])
+        heard = [message["data"] for message in iter(pubsub.get_message, None) if message]
+    stored = [fields["outcome"] for _, fields in client.xrange("event-outcomes")]
+    assert [json.loads(text)["id"] for text in stored] == ["ev_1", "ev_2"]
+    assert not heard or heard == stored
+
+
+def test_many_outcomes_are_published_in_several_calls(client: Any) -> None:
+    """None is lost where one call ends and the next begins."""
+    OutcomePublisher(client, stream_max_length=10_000).publish([OUTCOME] * 2_001)
+    assert client.xlen("event-outcomes") == 2_001
+
+
+def test_the_stream_is_trimmed(client: Any) -> None:
+    """Its length stays about what the setting says."""
+    publisher = OutcomePublisher(client, stream_max_length=10)
+    publisher.publish([OUTCOME] * 1_000)
+    assert client.xlen("event-outcomes") < 1_000
+
+
+def test_a_dead_letter_keeps_everything(client: Any) -> None:
+    """The raw message, the reason, the time and how it was delivered."""
+    letter = DeadLetter("m", "why", '{"raw": true}', {"queue": "q", "redelivered": False})
+    OutcomePublisher(client, stream_max_length=10).publish([], [letter])
+    ((_, entry),) = client.xrange("event-status-updates.dead")
+    assert entry["messageId"] == "m"
+    assert entry["reason"] == "why"
+    assert entry["raw"] == '{"raw": true}'
+    assert json.loads(entry["delivery"]) == {"queue": "q", "redelivered": False}
+    assert datetime.fromisoformat(entry["time"]).tzinfo is not None
+
+
+def test_an_unreachable_redis_is_told_as_such() -> None:
+    """The batch is then held and published later."""
+    server = fakeredis.FakeServer()
+    server.connected = False
+    publisher = OutcomePublisher(fakeredis.FakeRedis(server=server), stream_max_length=10)
+    with pytest.raises(OutcomesNotPublishedError):
+        publisher.publish([OUTCOME])

@@ -1,0 +1,185 @@
+"""What an update is told, for every row of the contract's outcome table."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db import BadDataError, EventRow, TransientDatabaseError
+from tasks.errors import OutcomesMissingError
+from tasks.messages import InvalidUpdate, Message, StatusUpdate
+from tasks.settle import classify, dead_letters, settle_batch
+from tests.model import CREATED, SETTLED, ReferenceEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from db import Settlement
+    from tasks.outcomes import Outcome
+
+PENDING = EventRow("ev_1", "acct_1", "order.created", CREATED, None, None, None)
+COMPLETED = replace(PENDING, completed_at=SETTLED, settled_by="winner")
+FAILED = replace(PENDING, failed_at=SETTLED, settled_by="winner")
+
+
+def update(status: str = "completed", account: str | None = None, id_: str = "ev_1") -> Any:
+    """Make a valid update."""
+    return StatusUpdate.model_validate({"id": id_, "status": status, "accountId": account})
+
+
+@pytest.mark.parametrize(
+    ("message_id", "asked", "row", "updated", "reason"),
+    [
+        pytest.param("winner", update(), COMPLETED, True, None, id="settled-by-this-message"),
+        pytest.param("other", update(), COMPLETED, False, "already_completed", id="completed"),
+        pytest.param("other", update(), FAILED, False, "already_failed", id="failed"),
+        pytest.param(
+            "winner", update("failed"), COMPLETED, False, "already_completed", id="contra"
+        ),
+        pytest.param("other", update(), None, False, "not_found", id="unknown"),
+        pytest.param("winner", update(account="x"), COMPLETED, False, "not_found", id="account"),
+        pytest.param("winner", update(account="acct_1"), COMPLETED, True, None, id="own-account"),
+    ],
+)
+def test_an_update_is_told_what_the_row_says(
+    message_id: str, asked: StatusUpdate, row: EventRow | None, updated: bool, reason: str | None
+) -> None:
+    """The reason is the row's state, and true is told to the message the row remembers."""
+    outcome = classify(message_id, asked, row)
+    assert (outcome.updated, outcome.reason) == (updated, reason)
+    assert (outcome.id, outcome.status, outcome.message_id) == ("ev_1", asked.status, message_id)
+
+
+def test_an_outcome_of_a_row_carries_its_attributes() -> None:
+    """They are the event's after the update."""
+    outcome = classify("winner", update(), COMPLETED)
+    assert outcome.account_id == "acct_1"
+    assert outcome.event_type == "order.created"
+    assert (outcome.created_at, outcome.completed_at, outcome.failed_at) == (CREATED, SETTLED, None)
+
+
+def test_an_outcome_of_another_accounts_event_tells_nothing_of_it() -> None:
+    """Not found is all that is said, and every attribute is null."""
+    told = classify("winner", update(account="x"), COMPLETED).to_dict()
+    assert [told[name] for name in ("accountId", "eventType", "createdAt", "completedAt")] == [
+        None
+    ] * 4
+
+
+def test_the_payload_is_told_only_where_asked_for() -> None:
+    """It is left out by default, and null where there is no event."""
+    row = replace(COMPLETED, payload={"a": 1})
+    assert "payload" not in classify("m", update(), row).to_dict()
+    assert classify("m", update(), row, with_payload=True).to_dict()["payload"] == {"a": 1}
+    assert classify("m", update(), None, with_payload=True).to_dict()["payload"] is None
+
+
+def test_an_invalid_update_is_told_why_beside_its_neighbours() -> None:
+    """It costs them nothing and nothing is applied for it."""
+    events = ReferenceEvents({"ev_1": "a"})
+    bad = InvalidUpdate("status: must be …", '{"id": "ev_2"}', "ev_2", "done")
+    ((first, second),) = settle_batch([Message("m", (bad, update()))], events)
+    assert first.reason == "invalid"
+    assert first.to_dict()["error"] == {
+        "error": "Bad Request",
+        "message": "status: must be …",
+        "statusCode": 400,
+    }
+    assert second.updated
+    assert "error" not in second.to_dict()
+
+
+def test_the_first_update_of_an_event_wins() -> None:
+    """Inside one message and across the messages of a batch."""
+    events = ReferenceEvents({"ev_1": "a"})
+    batch = [
+        Message("m1", (update("failed"), update("completed"), update("failed"))),
+        Message("m2", (update("completed"), update("failed"))),
+    ]
+    told = [[outcome.reason for outcome in many] for many in settle_batch(batch, events)]
+    assert told == [[None, "already_failed", None], ["already_failed", "already_failed"]]
+
+
+def test_bad_data_is_isolated_by_halving() -> None:
+    """The update that the database refuses is told so; all the others are applied."""
+
+    class Refusing(ReferenceEvents):
+        def settle_pending_events(
+            self, settlements: Sequence[Settlement], *, with_payload: bool = False
+        ) -> dict[str, EventRow]:
+            if any(settlement.event_id == "ev_13" for settlement in settlements):
+                raise BadDataError("22021: refused")
+            return super().settle_pending_events(settlements, with_payload=with_payload)
+
+    ids = [f"ev_{number}" for number in range(50)]
+    events = Refusing(dict.fromkeys(ids, "a"))
+    message = Message("m", tuple(update(id_=id_) for id_ in ids))
+    (outcomes,) = settle_batch([message], events)
+    assert [outcome.id for outcome in outcomes if not outcome.updated] == ["ev_13"]
+    assert outcomes[13].reason == "invalid"
+    (letter,) = dead_letters(message, outcomes, {"queue": "q"})
+    assert letter.reason == "22021: refused"
+    assert json.loads(letter.raw)["id"] == "ev_13"
+
+
+def test_other_trouble_of_the_database_is_the_whole_batchs() -> None:
+    """It is raised, so that the same batch is tried again."""
+
+    class Away(ReferenceEvents):
+        def settle_pending_events(self, *_: Any, **__: Any) -> dict[str, EventRow]:
+            raise TransientDatabaseError
+
+    with pytest.raises(TransientDatabaseError):
+        settle_batch([Message("m", (update(),))], Away({}))
+
+
+def test_a_missing_outcome_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in, all out is checked, not assumed."""
+    monkeypatch.setattr("tasks.settle._answers", lambda *_, **__: [])
+    with pytest.raises(OutcomesMissingError):
+        settle_batch([Message("m", (update(),))], ReferenceEvents({}))
+
+
+IDS = ["a", "b", "c", "d"]
+ACCOUNTS = {"a": "x", "b": "x", "c": "y"}
+UPDATES = st.builds(
+    update,
+    st.sampled_from(["completed", "failed"]),
+    st.sampled_from([None, "x", "y"]),
+    st.sampled_from(IDS),
+)
+# A message id may come twice: then it is the same message, delivered again.
+MESSAGES = st.lists(st.lists(UPDATES, min_size=1, max_size=4), min_size=1, max_size=8)
+
+
+@given(contents=MESSAGES, order=st.data())
+def test_any_batching_amounts_to_one_by_one(
+    contents: list[list[StatusUpdate]], order: st.DataObject
+) -> None:
+    """However a sequence of messages is cut into batches, the answers are those of no batching."""
+    numbers = order.draw(st.lists(st.sampled_from(range(len(contents))), min_size=1, max_size=12))
+    messages = [Message(f"m{number}", tuple(contents[number])) for number in numbers]
+    cuts = order.draw(st.lists(st.integers(1, len(messages)), max_size=5))
+
+    one_by_one, batched = ReferenceEvents(ACCOUNTS), ReferenceEvents(ACCOUNTS)
+    expected = [settle_batch([message], one_by_one)[0] for message in messages]
+    told: list[list[Outcome]] = []
+    edges = sorted({0, *cuts, len(messages)})
+    for start, end in itertools.pairwise(edges):
+        told += settle_batch(messages[start:end], batched)
+
+    assert told == expected
+    assert batched.rows == one_by_one.rows
+    winners = defaultdict(set)
+    for many in told:
+        for outcome in many:
+            if outcome.updated:
+                winners[outcome.id].add(outcome.message_id)
+    assert all(len(message_ids) == 1 for message_ids in winners.values())

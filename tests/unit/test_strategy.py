@@ -1,0 +1,305 @@
+"""The strategy between Celery and the slots: what is held, acknowledged, tried again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, deque
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from celery.worker import state
+
+from tasks.status_updates import update_status
+from worker.celery import app
+from worker.settings import Settings
+from worker.slot import Done, Job, NotDone
+from worker.strategy import BatchStrategy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DONE = Done(Counter(updated=1), {"applied": 0.0, "published": 0.0})
+
+
+class Delivered:
+    """A message as kombu delivers it, which remembers what became of it."""
+
+    content_type = "application/json"
+    content_encoding = "utf-8"
+
+    def __init__(self, message_id: str, args: Any = (), kwargs: Any = None, **headers: Any) -> None:
+        self.headers = {"id": message_id, "task": "events.update_status", **headers}
+        self.properties: dict[str, Any] = {}
+        self.delivery_info = {"routing_key": "event-status-updates"}
+        self.body = json.dumps([list(args), kwargs or {}, {}]).encode()
+        self.acknowledged = False
+
+    @property
+    def payload(self) -> Any:
+        """Return the decoded body."""
+        return json.loads(self.body)
+
+    def ack_log_error(self, *_: Any) -> None:
+        """Acknowledge."""
+        self.acknowledged = True
+
+    ack = reject_log_error = ack_log_error
+
+
+class Consumer:
+    """A consumer whose event loop is turned by hand."""
+
+    hub = None
+    hostname = "test"
+    event_dispatcher = None
+    connection_errors = ()
+
+    def __init__(self, slots: int = 1) -> None:
+        self.soon: deque[Any] = deque()
+        self.later: list[Any] = []
+        self.jobs: list[Any] = []
+        self.pool = SimpleNamespace(num_processes=slots, apply_async=self._apply)
+        self.timer = SimpleNamespace(call_after=self._call_after)
+        self.qos = SimpleNamespace(increment_eventually=int, decrement_eventually=int)
+
+    def call_soon(self, function: Any, *args: Any) -> None:
+        """Remember it for the next turn."""
+        self.soon.append((function, args))
+
+    def _call_after(self, seconds: float, function: Any, args: Any = ()) -> None:
+        self.later.append((seconds, function, args))
+
+    def _apply(self, _: Any, args: tuple[Job], callback: Any, **__: Any) -> None:
+        self.jobs.append((args[0], callback))
+
+    def turn(self) -> None:
+        """Do what is due."""
+        while self.soon:
+            function, args = self.soon.popleft()
+            function(*args)
+
+    def report(self, result: Any) -> None:
+        """Let the oldest slot report."""
+        self.jobs.pop(0)[1](result)
+        self.turn()
+
+    def wait(self) -> float:
+        """Let the next timer fire, and say how long it took."""
+        seconds, function, args = self.later.pop(0)
+        function(*args)
+        self.turn()
+        return float(seconds)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_revoked() -> Iterator[None]:
+    yield
+    state.reset_state()
+
+
+@pytest.fixture
+def consumer() -> Consumer:
+    """Give a consumer with one slot."""
+    return Consumer()
+
+
+@pytest.fixture
+def strategy(consumer: Consumer) -> BatchStrategy:
+    """Give its strategy."""
+    return BatchStrategy(update_status, app, consumer, Settings())
+
+
+def receive(strategy: BatchStrategy, *messages: Delivered) -> None:
+    """Deliver messages in one turn of the loop."""
+    for message in messages:
+        strategy(message, None, message.ack, None, [])
+
+
+def one(message_id: str, **headers: Any) -> Delivered:
+    """Make a message of one update."""
+    return Delivered(message_id, kwargs={"id": "ev_1", "status": "completed"}, **headers)
+
+
+def test_messages_of_one_turn_leave_together(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """In the order in which they came."""
+    receive(strategy, one("a"), one("b"), one("c"))
+    assert not consumer.jobs
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert [message.id for message in job.messages] == ["a", "b", "c"]
+
+
+def test_messages_fill_the_next_batch_while_the_slot_is_taken(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """They leave together when the slot reports."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    for name in "bcd":
+        receive(strategy, one(name))
+        consumer.turn()
+    assert len(consumer.jobs) == 1
+    consumer.report(DONE)
+    ((job, _),) = consumer.jobs
+    assert [message.id for message in job.messages] == ["b", "c", "d"]
+
+
+def test_nothing_is_acknowledged_before_the_slot_is_done(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """And then everything of its batch is."""
+    messages = [one("a"), one("b")]
+    receive(strategy, *messages)
+    consumer.turn()
+    assert not any(message.acknowledged for message in messages)
+    consumer.report(DONE)
+    assert all(message.acknowledged for message in messages)
+    assert not strategy.busy
+
+
+@pytest.mark.parametrize("expected", [True, False], ids=["transient", "unexpected"])
+def test_a_batch_that_is_not_done_is_tried_again(
+    strategy: BatchStrategy, consumer: Consumer, expected: bool
+) -> None:
+    """The same batch, later, in the same slot, without acknowledging anything."""
+    message = one("a")
+    receive(strategy, message)
+    consumer.turn()
+    pauses = []
+    for _ in range(12):
+        consumer.report(NotDone("away", expected=expected, outcomes=None))
+        assert not consumer.jobs
+        assert not message.acknowledged
+        pauses.append(consumer.wait())
+        assert [m.id for m in consumer.jobs[0][0].messages] == ["a"]
+    assert 0 < pauses[0] < 1
+    assert pauses[-1] <= 10
+    consumer.report(DONE)
+    assert message.acknowledged
+
+
+def test_outcomes_that_were_not_published_are_kept(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """The next try publishes them without applying the batch again."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(NotDone("Redis is away", expected=True, outcomes=[["the outcome"]]))  # type: ignore[list-item]
+    consumer.wait()
+    assert consumer.jobs[0][0].outcomes == [["the outcome"]]
+
+
+def test_a_lost_slot_does_not_lose_its_batch(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Whatever the pool reports in place of a result, the batch is tried again."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(RuntimeError("the child was killed"))
+    consumer.wait()
+    assert len(consumer.jobs) == 1
+
+
+def test_what_a_lost_connection_delivered_is_forgotten(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """A late report acknowledges nothing and starts nothing: the broker delivers it all again."""
+    first, second = one("a"), one("b")
+    receive(strategy, first)
+    consumer.turn()
+    receive(strategy, second)
+    strategy.abandon()
+    consumer.report(DONE)
+    assert not first.acknowledged
+    assert not second.acknowledged
+    assert not consumer.jobs
+
+
+def test_stopping_sends_what_is_held(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """It leaves as slots become free, until nothing is held."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    receive(strategy, one("b"))
+    strategy.stop()
+    consumer.report(DONE)
+    assert strategy.busy
+    consumer.report(DONE)
+    assert not strategy.busy
+
+
+def test_stopping_tries_nothing_twice(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """What cannot be finished stays unacknowledged, for the broker to deliver again."""
+    message = one("a")
+    receive(strategy, message)
+    consumer.turn()
+    strategy.stop()
+    consumer.report(NotDone("away", expected=True, outcomes=None))
+    assert not strategy.busy
+    assert not message.acknowledged
+    assert not consumer.later
+
+
+def test_a_message_that_is_not_understood_travels_with_the_others(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """It is answered in turn."""
+    receive(strategy, one("a"), Delivered("b", args=["nonsense"]), one("c"))
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert [message.id for message in job.messages] == ["a", "b", "c"]
+
+
+def test_a_pickle_is_not_opened(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Another content type than JSON is refused unread."""
+    message = one("a")
+    message.content_type = "application/x-python-serialize"
+    message.body = b"cos\nsystem\n(S'false'\ntR."
+    receive(strategy, message)
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert "content type" in job.messages[0].updates[0].error
+
+
+def test_a_delayed_message_waits_for_its_time(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Only then it is held, and it can be looked up meanwhile."""
+    eta = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() + 3600))
+    receive(strategy, one("a", eta=eta))
+    consumer.turn()
+    assert not consumer.jobs
+    assert "a" in state.requests
+    assert consumer.wait() == pytest.approx(3600, abs=2)
+    assert len(consumer.jobs) == 1
+    assert "a" not in state.requests
+
+
+def test_an_expired_message_is_dropped(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """That is what its producer asked for; it is acknowledged and not applied."""
+    message = one("a", expires="2020-01-01T00:00:00+00:00")
+    receive(strategy, message)
+    consumer.turn()
+    assert message.acknowledged
+    assert not consumer.jobs
+
+
+@pytest.mark.parametrize("moment", ["before it comes", "while it is held"])
+def test_a_revoked_message_is_dropped(
+    strategy: BatchStrategy, consumer: Consumer, moment: str
+) -> None:
+    """Also when it is revoked while it waits for a slot."""
+    message, other = one("revoked"), one("other")
+    if moment == "before it comes":
+        state.revoked.add("revoked")
+    receive(strategy, message, other)
+    state.revoked.add("revoked")
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert [m.id for m in job.messages] == ["other"]
+    assert message.acknowledged
+
+
+def test_a_nonsensical_eta_is_answered(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """It is an invalid message, not a crash."""
+    receive(strategy, one("a", eta="tomorrow"))
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert "ETA" in job.messages[0].updates[0].error
