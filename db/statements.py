@@ -20,6 +20,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, Text, and_, any_, bindparam, case, func, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from db.models import Event
 
@@ -63,7 +64,7 @@ def settle_pending_events(*, with_payload: bool) -> ReturningUpdate[Any]:
     )
     first = (
         select(pending.c.id, pending.c.status, pending.c.message_id)
-        .distinct(pending.c.id)
+        .ext(distinct_on(pending.c.id))
         .order_by(pending.c.id, pending.c.position)
         .subquery("first")
     )

@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("failed_at", sa.DateTime(timezone=True)),
         sa.Column("settled_by", sa.Text),
         sa.CheckConstraint("completed_at IS NULL OR failed_at IS NULL", name="events_settled_once"),
-        postgresql_with={"fillfactor": 70},
+        postgresql_with={"fillfactor": 45},
     )
 
 

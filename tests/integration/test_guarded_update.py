@@ -1,0 +1,263 @@
+"""The guarded update on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy
+
+from db import BadDataError, Database, DatabaseError, Settlement, TransientDatabaseError
+from db.loading import NewEvent, load_events
+from db.statements import settle_pending_events
+from tasks.messages import Message, StatusUpdate
+from tasks.settle import settle_batch
+
+
+def load(url: str, count: int, account: str = "acct_1") -> list[str]:
+    """Load pending events and return their ids."""
+    ids = [f"ev_{number:05}" for number in range(count)]
+    assert load_events(url, [NewEvent(id_, account, payload={"id": id_}) for id_ in ids]) == count
+    return ids
+
+
+def settlement(
+    id_: str, status: Any = "completed", message_id: str = "m", account: Any = None
+) -> Any:
+    """Make a settlement."""
+    return Settlement(id_, status, account, message_id)
+
+
+def test_a_pending_event_is_settled(database: Database, database_url: str) -> None:
+    """Completed sets one timestamp, failed the other; the row remembers the message."""
+    load(database_url, 2)
+    rows = database.settle_pending_events(
+        [settlement("ev_00000"), settlement("ev_00001", "failed", "other")]
+    )
+    completed, failed = rows["ev_00000"], rows["ev_00001"]
+    assert (completed.status, completed.failed_at, completed.settled_by) == ("completed", None, "m")
+    assert (failed.status, failed.completed_at, failed.settled_by) == ("failed", None, "other")
+    assert database.read_events(["ev_00000", "ev_00001"]) == rows
+
+
+def test_a_settled_event_never_changes_again(database: Database, database_url: str) -> None:
+    """Neither to the other status nor to the same one at another time."""
+    load(database_url, 1)
+    first = database.settle_pending_events([settlement("ev_00000")])
+    for status in ("failed", "completed"):
+        assert database.settle_pending_events([settlement("ev_00000", status, "late")]) == first
+
+
+def test_an_unknown_event_has_no_row(database: Database) -> None:
+    """And nothing is inserted for it."""
+    assert database.settle_pending_events([settlement("nobody")]) == {}
+    assert database.settle_pending_events([]) == {}
+
+
+def test_an_event_of_another_account_stays_pending(database: Database, database_url: str) -> None:
+    """The account is part of the guard."""
+    load(database_url, 1)
+    rows = database.settle_pending_events([settlement("ev_00000", account="acct_2")])
+    assert rows["ev_00000"].status is None
+    rows = database.settle_pending_events([settlement("ev_00000", account="acct_1")])
+    assert rows["ev_00000"].status == "completed"
+
+
+def test_the_first_settlement_that_applies_wins(database: Database, database_url: str) -> None:
+    """One that asks for another account does not stand in the way of the next."""
+    load(database_url, 1)
+    rows = database.settle_pending_events(
+        [
+            settlement("ev_00000", "completed", "a", account="acct_2"),
+            settlement("ev_00000", "failed", "b"),
+            settlement("ev_00000", "completed", "c", account="acct_1"),
+        ]
+    )
+    assert (rows["ev_00000"].status, rows["ev_00000"].settled_by) == ("failed", "b")
+
+
+def test_the_payload_is_read_only_where_asked_for(database: Database, database_url: str) -> None:
+    """It may be large."""
+    load(database_url, 1)
+    assert database.settle_pending_events([settlement("ev_00000")])["ev_00000"].payload is None
+    rows = database.settle_pending_events([settlement("ev_00000")], with_payload=True)
+    assert rows["ev_00000"].payload == {"id": "ev_00000"}
+
+
+def test_the_statement_has_as_many_parameters_for_any_batch() -> None:
+    """Arrays go in whole: the statement is compiled and prepared once."""
+    compiled = settle_pending_events(with_payload=False).compile(
+        dialect=sqlalchemy.create_engine("postgresql+psycopg://").dialect
+    )
+    arrays = {"event_ids", "statuses", "account_ids", "message_ids"}
+    assert arrays < set(compiled.params)
+    assert str(compiled).count("UPDATE events") == 1
+
+
+def test_updates_stay_hot(database: Database, database_url: str) -> None:
+    """No index mentions a column that settling writes, and every page has room."""
+    ids = load(database_url, 5_000)
+    for start in range(0, len(ids), 500):
+        database.settle_pending_events([settlement(id_) for id_ in ids[start : start + 500]])
+    database.close()
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        row = connection.execute(
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'events'"
+        ).fetchone()
+        indexes = connection.execute(
+            "SELECT indexdef FROM pg_indexes WHERE tablename = 'events'"
+        ).fetchall()
+    assert row is not None
+    updated, hot = row
+    assert updated == 5_000
+    assert hot >= 0.95 * updated
+    assert not [index for (index,) in indexes if "completed_at" in index or "failed_at" in index]
+
+
+def test_overlapping_batches_of_four_writers(database: Database, database_url: str) -> None:
+    """Shuffled ids, four connections: no deadlock, one winner an event, reasons that are true."""
+    ids = [*load(database_url, 400), "unknown"]
+    rounds, writers = 12, 4
+    barrier = threading.Barrier(writers)
+
+    def write(writer: int) -> list[tuple[str, Any]]:
+        chance = random.Random(writer)
+        told = []
+        for number in range(rounds):
+            chosen = chance.sample(ids, 200)
+            message_id = f"{writer}-{number}"
+            updates = tuple(
+                StatusUpdate(id=id_, status=chance.choice(["completed", "failed"]))
+                for id_ in chosen
+            )
+            barrier.wait()
+            (outcomes,) = settle_batch([Message(message_id, updates)], database)
+            told += [(message_id, outcome) for outcome in outcomes]
+        return told
+
+    with ThreadPoolExecutor(writers) as pool:
+        told = [pair for many in pool.map(write, range(writers)) for pair in many]
+
+    rows = database.read_events(ids)
+    winners = Counter(outcome.id for _, outcome in told if outcome.updated)
+    assert winners == Counter(set(rows) & {outcome.id for _, outcome in told})
+    for message_id, outcome in told:
+        row = rows.get(outcome.id or "")
+        if row is None:
+            assert outcome.reason == "not_found"
+        elif outcome.updated:
+            assert row.settled_by == message_id
+        else:
+            assert outcome.reason == f"already_{row.status}"
+    with psycopg.connect(database_url) as connection:
+        (deadlocks,) = connection.execute(
+            "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchone() or (None,)
+    assert deadlocks == 0
+
+
+def test_a_redelivered_batch_is_answered_as_the_first_time(
+    database: Database, database_url: str
+) -> None:
+    """Even after another message has tried the same events in between."""
+    ids = load(database_url, 50)
+    message = Message("m", tuple(StatusUpdate(id=id_, status="failed") for id_ in [*ids, "no"]))
+    first = settle_batch([message], database)
+    other = Message("n", tuple(StatusUpdate(id=id_, status="completed") for id_ in ids))
+    (refused,) = settle_batch([other], database)
+    assert {outcome.reason for outcome in refused} == {"already_failed"}
+    assert settle_batch([message, message], database) == [*first, *first]
+
+
+def test_a_row_inserted_between_the_two_statements_is_settled_too(
+    database: Database, database_url: str
+) -> None:
+    """It is neither reported as pending nor told to be missing."""
+    statements: list[str] = []
+
+    @sqlalchemy.event.listens_for(database.engine, "after_cursor_execute")
+    def insert(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+        if len(statements) == 1:
+            load(database_url, 1)
+
+    message = Message("m", (StatusUpdate(id="ev_00000", status="completed"),))
+    ((outcome,),) = settle_batch([message], database)
+    assert outcome.updated
+    assert len(statements) == 3
+
+
+def test_a_row_that_another_transaction_settles_meanwhile_is_told_truly(
+    database: Database, database_url: str
+) -> None:
+    """The batch waits for the other's lock and then reports what the other has committed."""
+    load(database_url, 1)
+    message = Message("m", (StatusUpdate(id="ev_00000", status="completed"),))
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("UPDATE events SET failed_at = now(), settled_by = 'other'")
+        waiting = pool.submit(settle_batch, [message], database)
+        with psycopg.connect(database_url, autocommit=True) as watcher:
+            while not watcher.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            ).fetchone():
+                assert not waiting.done()
+        other.commit()
+        ((outcome,),) = waiting.result()
+    assert outcome.reason == "already_failed"
+    assert outcome.failed_at is not None
+
+
+def test_a_locked_row_is_transient(database_url: str) -> None:
+    """After the lock timeout the batch is to be tried again."""
+    database = Database(database_url, lock_timeout_seconds=0.05)
+    load(database_url, 1)
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM events FOR UPDATE")
+        with pytest.raises(TransientDatabaseError, match="55P03"):
+            database.settle_pending_events([settlement("ev_00000")])
+    database.close()
+
+
+def test_a_killed_session_is_transient_and_the_next_try_works(
+    database: Database, database_url: str
+) -> None:
+    """A lost connection is replaced."""
+    load(database_url, 1)
+    database.read_events(["ev_00000"])
+    with psycopg.connect(database_url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'settle' AND datname = current_database()"
+        )
+    with pytest.raises(TransientDatabaseError):
+        database.settle_pending_events([settlement("ev_00000")])
+    assert database.settle_pending_events([settlement("ev_00000")])["ev_00000"].status
+
+
+def test_a_database_that_is_away_is_transient() -> None:
+    """Nobody listens there, and the error says nothing secret."""
+    database = Database("postgresql://user:secret@127.0.0.1:1/nothing")
+    with pytest.raises(TransientDatabaseError) as caught:
+        database.settle_pending_events([settlement("ev_00000")])
+    assert "secret" not in str(caught.value)
+
+
+def test_a_value_that_cannot_be_stored_is_bad_data(database: Database) -> None:
+    """Halving the batch will find it."""
+    with pytest.raises(BadDataError):
+        database.settle_pending_events([settlement("a\0b")])
+
+
+def test_a_missing_table_is_for_an_operator(database: Database, database_url: str) -> None:
+    """It is neither transient nor anybody's bad data."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DROP TABLE events")
+    with pytest.raises(DatabaseError, match="42P01") as caught:
+        database.settle_pending_events([settlement("ev_00000")])
+    assert type(caught.value) is DatabaseError

@@ -1,0 +1,64 @@
+"""The schema that Alembic makes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from db.database import engine_url
+from db.migrate import migrate, newest_revision
+from db.models import Base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Urls
+
+
+@pytest.fixture
+def empty_url(urls: Urls) -> Iterator[str]:
+    """Give a database that was never migrated."""
+    with psycopg.connect(urls.database, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE settle_empty")
+        yield f"{urls.database.rpartition('/')[0]}/settle_empty"
+        connection.execute("DROP DATABASE settle_empty WITH (FORCE)")
+
+
+def test_the_models_are_what_the_migrations_make(database_url: str) -> None:
+    """A change of one without the other is found here."""
+    engine = sqlalchemy.create_engine(engine_url(database_url), poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrating_twice_and_by_several_at_once_is_safe(empty_url: str) -> None:
+    """An advisory lock lets one do it; the others find it done."""
+    command = [sys.executable, "-m", "worker", "migrate"]
+    environment = {**os.environ, "DATABASE_URL": empty_url}
+    processes = [subprocess.Popen(command, env=environment) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    migrate(empty_url)
+    with psycopg.connect(empty_url) as connection:
+        versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    assert versions == [(newest_revision(),)]
+
+
+def test_an_event_is_never_completed_and_failed(database_url: str) -> None:
+    """The table itself refuses it."""
+    with (
+        psycopg.connect(database_url) as connection,
+        pytest.raises(psycopg.errors.CheckViolation),
+    ):
+        connection.execute(
+            "INSERT INTO events (id, account_id, event_type, payload, created_at, completed_at, "
+            "failed_at) VALUES ('a', 'b', 'c', '{}', now(), now(), now())"
+        )

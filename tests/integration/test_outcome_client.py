@@ -1,0 +1,137 @@
+"""Consumers of the result channel, on a real server."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from tasks.outcome_client import OutcomeClient
+from tasks.outcomes import OutcomePublisher
+from tasks.settle import invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasks.outcomes import Outcome
+
+
+@pytest.fixture
+def publisher(redis_url: str) -> Iterator[OutcomePublisher]:
+    """Give the writing end."""
+    with closing(
+        OutcomePublisher(redis.Redis.from_url(redis_url), stream_max_length=10_000)
+    ) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[OutcomeClient]:
+    """Give the reading end."""
+    with closing(OutcomeClient(redis_url)) as client:
+        yield client
+
+
+def outcome(number: int, message_id: str = "m") -> Outcome:
+    """Make an outcome that can be told from others."""
+    return invalid(message_id, f"ev_{number}", "failed", "why")
+
+
+def ids(outcomes: Iterator[Outcome], count: int) -> list[str | None]:
+    """Take the ids of the next few."""
+    return [one.id for one in itertools.islice(outcomes, count)]
+
+
+def test_a_listener_hears_what_is_published_from_then_on(
+    client: OutcomeClient, publisher: OutcomePublisher
+) -> None:
+    """Subscribing is done when the block is entered."""
+    publisher.publish([outcome(0)])
+    with client.subscribe() as outcomes:
+        publisher.publish([outcome(1), outcome(2)])
+        assert ids(outcomes, 2) == ["ev_1", "ev_2"]
+
+
+def test_a_reader_begins_where_it_wants(client: OutcomeClient, publisher: OutcomePublisher) -> None:
+    """At the start of the stream, or at a position taken before."""
+    assert client.position() == "0-0"
+    publisher.publish([outcome(0)])
+    position = client.position()
+    publisher.publish([outcome(1)])
+    assert ids(client.read(), 2) == ["ev_0", "ev_1"]
+    assert ids(client.read(position), 1) == ["ev_1"]
+
+
+def test_a_poll_of_nothing_new_is_empty(client: OutcomeClient) -> None:
+    """It comes back after the time it was given."""
+    assert client.poll("0-0", wait_seconds=0.01) == []
+
+
+def test_a_group_handles_each_outcome_once(
+    redis_url: str, client: OutcomeClient, publisher: OutcomePublisher
+) -> None:
+    """Two members share the stream between them."""
+    publisher.publish([outcome(number) for number in range(10)])
+    one = client.follow("g", "one")
+    first = ids(one, 10)
+    publisher.publish([outcome(number) for number in range(10, 20)])
+    with closing(OutcomeClient(redis_url)) as other:
+        # Asking for the eleventh acknowledges the tenth.
+        second = ids(one, 5)
+        one.close()  # type: ignore[attr-defined]
+        assert first + second == [f"ev_{number}" for number in range(15)]
+        third = ids(other.follow("g", "two", claim_after_seconds=0), 6)
+    # What was at hand when the loop was left comes again, and nothing else does.
+    assert third == [f"ev_{number}" for number in range(14, 20)]
+
+
+def test_a_member_that_comes_back_resumes_its_work(
+    client: OutcomeClient, publisher: OutcomePublisher
+) -> None:
+    """What it had not acknowledged comes first."""
+    publisher.publish([outcome(0), outcome(1)])
+    follower = client.follow("g", "one")
+    assert ids(follower, 1) == ["ev_0"]
+    follower.close()  # type: ignore[attr-defined]
+    assert ids(client.follow("g", "one"), 2) == ["ev_0", "ev_1"]
+
+
+def test_waiting_ends_when_every_update_is_answered(
+    client: OutcomeClient, publisher: OutcomePublisher
+) -> None:
+    """Others' outcomes are passed over, and a repeated one is told once."""
+    publisher.publish([outcome(1, "other"), outcome(1), outcome(1)])
+    late = threading.Timer(0.05, publisher.publish, [[outcome(2)]])
+    late.start()
+    told = client.wait({"m": ["ev_1", "ev_2"]}, timeout_seconds=30)
+    assert [one.id for one in told] == ["ev_1", "ev_2"]
+    late.join()
+
+
+def test_waiting_in_vain_is_an_error(client: OutcomeClient, publisher: OutcomePublisher) -> None:
+    """It says how many are missing, after yielding those that came."""
+    publisher.publish([outcome(1)])
+    told = client.wait({"m": ["ev_1", "ev_2"]}, timeout_seconds=0.05)
+    assert next(told).id == "ev_1"
+    with pytest.raises(TimeoutError, match="1 of the updates"):
+        next(told)
+
+
+def test_a_trimmed_entry_does_not_stop_a_group(
+    redis_url: str, client: OutcomeClient, publisher: OutcomePublisher
+) -> None:
+    """What was trimmed away while it was pending is passed over."""
+    publisher.publish([outcome(0), outcome(1)])
+    follower = client.follow("g", "one")
+    next(follower)
+    follower.close()  # type: ignore[attr-defined]
+    with redis.Redis.from_url(redis_url) as raw:
+        raw.xtrim("event-outcomes", maxlen=0)
+    time.sleep(0.01)
+    publisher.publish([outcome(2)])
+    assert ids(client.follow("g", "two", claim_after_seconds=0), 1) == ["ev_2"]
