@@ -63,8 +63,12 @@ class Server:
         """Return the command line that runs the server in the foreground."""
         raise NotImplementedError
 
-    def ping(self) -> None:
-        """Raise an exception unless the server answers."""
+    def answers(self) -> bool:
+        """Return whether this very server answers, and not another on its port.
+
+        Raises:
+            psycopg.Error, redis.RedisError: Nobody does.
+        """
         raise NotImplementedError
 
     def start(self) -> Self:
@@ -93,8 +97,8 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
             with suppress(psycopg.Error, redis.RedisError):
-                self.ping()
-                return
+                if self.answers():
+                    return
             time.sleep(POLL_SECONDS)
         self.stop(immediate=True)
         words = self._log_path.read_text(errors="replace").strip().splitlines()
@@ -157,10 +161,10 @@ class Redis(Server):
         options += ["--maxmemory-policy", "noeviction", *self._persistence]
         return [*dies_with_parent(self.orphan_signal), redis_binary(), *options]
 
-    def ping(self) -> None:
-        """Raise an exception unless the server answers."""
+    def answers(self) -> bool:
+        """Return whether this very server answers, and not another on its port."""
         with redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
-            client.ping()
+            return bool(client.info("server")["process_id"] == self.pid)
 
 
 class Postgres(Server):
@@ -228,9 +232,11 @@ class Postgres(Server):
             *self._durability,
         ]
 
-    def ping(self) -> None:
-        """Raise an exception unless the server answers."""
-        psycopg.connect(self.url, connect_timeout=2).close()
+    def answers(self) -> bool:
+        """Return whether this very server answers, and not another on its port."""
+        with psycopg.connect(self.url, connect_timeout=2) as connection:
+            row = connection.execute("SHOW data_directory").fetchone()
+            return row == (str(self._data),)
 
 
 class Servers(NamedTuple):

@@ -1,0 +1,136 @@
+"""The command `settle`, as a person types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import Service
+
+
+def settle(*arguments: str, stdin: str | None = None, **environment: str) -> Any:
+    """Run the command and return what it said."""
+    return subprocess.run(
+        [sys.executable, "-m", "worker", *arguments],
+        env={**os.environ, **environment},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def for_service(service: Service) -> dict[str, str]:
+    """Return the environment that names the service's servers."""
+    return {"CELERY_BROKER_URL": service.redis_url, "DATABASE_URL": service.database_url}
+
+
+def test_the_demo_agrees() -> None:
+    """Plan, outcomes and table, on servers of its own, told as JSON."""
+    servers = {"CELERY_BROKER_URL": "", "DATABASE_URL": ""}
+    ended = settle("demo", "--events", "800", "--json", "--seed", "3", **servers)
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["agrees"]
+    assert told["expected"] == told["received"]
+    assert told["settledRows"] == told["updatedEvents"] == 800
+    assert set(told["received"]) == {
+        *("updated", "already_completed", "already_failed", "not_found", "invalid")
+    }
+
+
+def test_one_update_is_published_and_its_outcome_printed(service: Service) -> None:
+    """With --wait, for a person or as JSON."""
+    service.load("ev_1")
+    service.start_worker()
+    ended = settle("publish", "ev_1", "completed", "--wait", **for_service(service))
+    assert (ended.returncode, ended.stdout) == (0, "ev_1  completed  updated\n")
+    ended = settle("publish", "ev_1", "failed", "--wait", "--json", **for_service(service))
+    assert json.loads(ended.stdout)["reason"] == "already_completed"
+
+
+def test_good_lines_are_sent_and_bad_ones_told_with_line_and_field(service: Service) -> None:
+    """Exit code 2 says that the input was to blame; nothing good is lost."""
+    lines = '{"id": "a", "status": "completed"}\n\nnot json\n{"id": "b", "status": "done"}\n'
+    lines += '{"id": "c", "status": "failed", "payload": {}}\n'
+    ended = settle("publish", "-f", "-", stdin=lines, **for_service(service))
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines() == [
+        "line 3: is not JSON: Expecting value: line 1 column 1 (char 0)",
+        "line 4: status: must be 'completed' or 'failed', got 'done'",
+        "Sent 2 updates in 1 message; not sent: 2 that are not valid",
+    ]
+    assert service.redis.llen("event-status-updates") == 1
+
+
+def test_an_array_is_sent_in_messages_of_the_size_asked_for(service: Service) -> None:
+    """Elements are numbered as lines are."""
+    updates = [{"id": f"ev_{number}", "status": "failed"} for number in range(5)]
+    text = json.dumps([*updates, {"id": 1}])
+    ended = settle(
+        "publish", "-f", "-", "--updates-per-message", "2", stdin=text, **for_service(service)
+    )
+    assert ended.returncode == 2
+    assert "element 6: id: must be a valid string" in ended.stderr
+    assert service.redis.llen("event-status-updates") == 3
+
+
+def test_a_broker_that_is_away_is_one_line(service: Service) -> None:
+    """It says what was not sent, and the exit code is 1."""
+    away = {**for_service(service), "CELERY_BROKER_URL": "redis://:hush@127.0.0.1:1/0"}
+    ended = settle("publish", "a", "completed", **away)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: the broker: ")
+    assert "nothing from update on" in ended.stderr
+    assert "hush" not in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_outcomes_are_printed_from_the_start(service: Service) -> None:
+    """And waiting goes on until it is interrupted."""
+    service.load("ev_1")
+    service.start_worker()
+    settle("publish", "ev_1", "failed", "--wait", **for_service(service))
+    with subprocess.Popen(
+        [sys.executable, "-m", "worker", "outcomes", "--from-start", "--json"],
+        env={**os.environ, **for_service(service)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["id"] == "ev_1"
+        process.send_signal(2)
+        assert process.wait(30) == 0
+
+
+def test_migrate_makes_the_table(service: Service) -> None:
+    """Again is fine."""
+    ended = settle("migrate", **for_service(service))
+    assert ended.returncode == 0
+    assert "revision 0001" in ended.stdout
+
+
+def test_a_database_that_is_away_is_one_line(service: Service) -> None:
+    """Without a traceback and without the password."""
+    away = {**for_service(service), "DATABASE_URL": "postgresql://u:hush@127.0.0.1:1/x"}
+    ended = settle("migrate", **away)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: the database: ")
+    assert "hush" not in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_config_hides_secrets(service: Service) -> None:
+    """Everything else is shown."""
+    ended = settle(
+        "config", "--json", **for_service(service), SETTLE_OUTCOME_URL="redis://:hush@h:1/0"
+    )
+    shown = json.loads(ended.stdout)
+    assert shown["SETTLE_OUTCOME_URL"] == "redis://:***@h:1/0"
+    assert shown["SETTLE_BATCH_MAX_UPDATES"] == 1000

@@ -1,0 +1,168 @@
+"""Workers as operators run them: pools, several at once, stopped under load, inspected."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import Service
+
+POOLS = ["threads", "prefork", "solo"]
+
+
+def send_singles(service: Service, ids: list[str]) -> dict[str, list[str]]:
+    """Send a message for each event, and return the event ids by message id."""
+    with service.producer.producer_or_acquire() as producer:
+        return {
+            service.send(
+                kwargs={"id": id_, "status": "completed"}, producer=producer, ignore_result=True
+            ).id: [id_]
+            for id_ in ids
+        }
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_every_pool_settles(service: Service, pool: str) -> None:
+    """Threads by default; prefork and solo settle just the same, results included."""
+    ids = [f"ev_{number}" for number in range(300)]
+    service.load(*ids)
+    service.start_worker("--pool", pool, CELERY_RESULT_BACKEND=service.redis_url)
+    messages = send_singles(service, ids[:200])
+    bulk = service.send(args=[[{"id": id_, "status": "failed"} for id_ in ids[150:]]])
+    told = bulk.get(timeout=60)
+    assert Counter(one["reason"] for one in told) == {"already_completed": 50, None: 100}
+    service.wait(messages)
+    service.wait_until_empty()
+    rows = service.database.read_events(ids)
+    assert Counter(row.status for row in rows.values()) == {"completed": 200, "failed": 100}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_stop_under_load_loses_nothing(service: Service, pool: str) -> None:
+    """What is held is finished, the rest is back in the queue at once, the next worker has it."""
+    ids = [f"ev_{number}" for number in range(1_200)]
+    service.load(*ids)
+    first = service.start_worker("--pool", pool)
+    messages = send_singles(service, ids)
+    assert first.stop() == 0
+    assert "Traceback" not in first.log.read_text()
+    assert service.redis.hlen("unacked") == 0
+    answered = service.redis.xlen("event-outcomes")
+    assert answered > 0
+    assert answered + service.redis.llen("event-status-updates") == len(ids)
+
+    service.start_worker("--pool", pool)
+    told = service.wait(messages)
+    service.wait_until_empty()
+    assert all(outcome.updated for (outcome,) in told.values())
+    assert service.redis.xlen("event-outcomes") == len(ids)
+
+
+def test_two_workers_share_the_queue(service: Service) -> None:
+    """Overlapping updates from one queue: one winner an event, and the losers are told truly."""
+    ids = [f"ev_{number}" for number in range(400)]
+    service.load(*ids)
+    workers = [service.start_worker(), service.start_worker()]
+    messages: dict[str, list[str]] = {}
+    for status in ("completed", "failed", "completed"):
+        for start in range(0, len(ids), 20):
+            chunk = ids[start : start + 20]
+            sent = service.send(args=[[{"id": id_, "status": status} for id_ in chunk]])
+            messages[sent.id] = chunk
+    told = service.wait(messages)
+    service.wait_until_empty()
+
+    rows = service.database.read_events(ids)
+    winners = Counter(one.id for many in told.values() for one in many if one.updated)
+    assert winners == dict.fromkeys(ids, 1)
+    for message_id, outcomes in told.items():
+        for outcome in outcomes:
+            row = rows[outcome.id or ""]
+            if outcome.updated:
+                assert row.settled_by == message_id
+            else:
+                assert outcome.reason == f"already_{row.status}"
+    assert all("Batch " in worker.log.read_text() for worker in workers)
+
+
+def test_a_lonely_update_does_not_wait_for_company(service: Service) -> None:
+    """It leaves because a slot is free, not because its batch is due."""
+    service.load("ev_1")
+    worker = service.start_worker(SETTLE_BATCH_MAX_WAIT_SECONDS="60")
+    service.wait(send_singles(service, ["ev_1"]))
+    worker.wait_for_log("left because of slot")
+
+
+def test_the_payload_is_told_where_configured(service: Service) -> None:
+    """A setting adds it to the channel."""
+    service.load("ev_1")
+    service.start_worker(SETTLE_OUTCOME_PAYLOAD="true")
+    service.wait(send_singles(service, ["ev_1"]))
+    ((_, fields),) = service.redis.xrange("event-outcomes")
+    assert json.loads(fields["outcome"])["payload"] == {"a": 1}
+
+
+def test_a_worker_answers_inspection(service: Service) -> None:
+    """Ping, active and stats work while it consumes."""
+    service.load("ev_1")
+    service.start_worker()
+    service.wait(send_singles(service, ["ev_1"]))
+    service.wait_until_empty()
+    inspect = service.producer.control.inspect(timeout=10, limit=1)
+    (answer,) = inspect.ping().values()
+    assert answer == {"ok": "pong"}
+    (stats,) = inspect.stats().values()
+    assert stats["total"] == {"events.update_status": 1}
+    assert inspect.active()
+
+
+def test_a_worker_waits_for_its_database(service: Service) -> None:
+    """Messages are held and tried again until the table is there; nothing is dropped."""
+    service.load("ev_1")
+    with service.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE events RENAME TO elsewhere")
+    worker = service.start_worker()
+    messages = send_singles(service, ["ev_1"])
+    worker.wait_for_log("is held, next try in")
+    with service.database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO events")
+    ((outcome,),) = service.wait(messages).values()
+    assert outcome.updated
+
+
+def test_a_worker_refuses_settings_that_cannot_work(service: Service) -> None:
+    """One line that names the variable, and no traceback."""
+    environment = {"PATH": "/usr/bin:/bin", "SETTLE_BATCH_MAX_UPDATES": "none"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "worker", "worker"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("settle: SETTLE_BATCH_MAX_UPDATES: must be")
+    assert ended.stderr.count("\n") == 1
+    assert service.redis.dbsize() == 0
+
+
+def test_a_lost_connection_is_survived(service: Service) -> None:
+    """What was fetched and not yet acknowledged is delivered again and answered the same."""
+    ids = [f"ev_{number}" for number in range(600)]
+    service.load(*ids)
+    worker = service.start_worker()
+    messages = send_singles(service, ids)
+    deadline = time.monotonic() + 30
+    while not service.redis.xlen("event-outcomes"):
+        assert time.monotonic() < deadline
+    service.redis.client_kill_filter(_type="normal", skipme=True)
+    told = service.wait(messages)
+    assert all(outcome.updated for many in told.values() for outcome in many)
+    assert worker.process.poll() is None

@@ -1,0 +1,122 @@
+"""The servers that come with the package."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from worker.embedded import Postgres, Redis, ServerUnavailable, binaries, servers
+
+START_BOTH = """
+import sys, time
+from worker.embedded import servers
+with servers() as running:
+    print(running.postgres.pid, running.redis.pid, flush=True)
+    if "wait" in sys.argv: time.sleep(600)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _available(tmp_path: Path) -> None:
+    try:
+        binaries.redis_binary()
+        binaries.postgres_binaries(tmp_path)
+    except ServerUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+def test_both_servers_run_while_the_block_lasts() -> None:
+    """They answer inside, and are gone after it with their folder."""
+    with servers() as running:
+        with psycopg.connect(running.postgres.url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        with redis.Redis.from_url(running.redis.url) as client:
+            assert client.ping()
+        folder = running.redis.directory.parent
+        pids = [running.postgres.pid, running.redis.pid]
+    assert not folder.exists()
+    assert not any(is_running(pid) for pid in pids)
+
+
+def test_a_restarted_server_keeps_its_data_and_port(tmp_path: Path) -> None:
+    """Also after it was stopped as in a crash."""
+    with Redis(tmp_path / "redis", append_only=True, append_fsync="always") as server:
+        url = server.url
+        with redis.Redis.from_url(url) as client:
+            client.set("key", "value")
+        server.stop(immediate=True)
+        server.start()
+        assert server.url == url
+        with redis.Redis.from_url(url, decode_responses=True) as client:
+            assert client.get("key") == "value"
+
+
+def test_several_servers_run_side_by_side(tmp_path: Path) -> None:
+    """Each finds a port of its own."""
+    with Redis(tmp_path / "one") as one, Redis(tmp_path / "two") as two:
+        assert one.port != two.port
+
+
+def test_a_killed_parent_leaves_no_server_behind() -> None:
+    """The kernel tells the servers."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", START_BOTH, "wait"], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert all(is_running(pid) for pid in pids)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    for pid in pids:
+        while is_running(pid):
+            pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another way")
+def test_root_without_user_namespaces_runs_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL then runs as nobody, from a folder of ours."""
+    monkeypatch.setattr(binaries, "_user_namespaces_work", lambda: False)
+    with servers() as running:
+        assert running.postgres.user == "nobody"
+        with psycopg.connect(running.postgres.url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """Its last words are in the error."""
+    with (
+        Redis(tmp_path / "one") as one,
+        pytest.raises(ServerUnavailable, match=r"(?i)bind|address"),
+    ):
+        Redis(tmp_path / "two", port=one.port).start()
+
+
+def test_without_binaries_the_error_names_the_fix(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Install the extra, or name servers of one's own."""
+    monkeypatch.setattr(binaries, "_package_folder", lambda _: None)
+    monkeypatch.setattr(binaries, "_system_postgres", lambda: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(ServerUnavailable, match=r"settle\[embedded\]"):
+        Postgres(tmp_path)
+    with pytest.raises(ServerUnavailable, match=r"settle\[embedded\]"):
+        Redis(tmp_path).start()
+
+
+def is_running(pid: int | None) -> bool:
+    """Return whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
