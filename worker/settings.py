@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import sqlalchemy
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -176,11 +175,10 @@ def hide_password(url: str) -> str:
 
 
 def _hide_password(url: str) -> str:
-    try:
-        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        parts = urlsplit(url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return urlunsplit(parts._replace(netloc=f"{user}{colon}{'***' if colon else ''}{at}{host}"))
 
 
 def reference() -> str:
@@ -193,11 +191,9 @@ def reference() -> str:
 
 
 def _default(value: Any) -> str:
-    return (
-        "not set"
-        if value is None
-        else f"`{str(value).lower() if value is True or value is False else value}`"
-    )
+    if value is None:
+        return "not set"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 _REFERENCE_HEAD = """\

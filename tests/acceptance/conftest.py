@@ -72,7 +72,7 @@ class Service:
         self.database = Database(database_url)
         self.outcomes = OutcomeClient(redis_url)
         self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
-        self.producer = Celery(broker=redis_url, backend=redis_url)
+        self.producer = Celery(broker=redis_url, backend=redis_url, set_as_current=False)
         self.workers: list[Worker] = []
 
     def start_worker(self, *options: str, **settings: str) -> Worker:
