@@ -44,11 +44,7 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 
 if is_redis(_settings.broker_url):
     broker_transport_options = {
-        # A dead worker's messages come back after this long, looked for every two seconds.
-        "visibility_timeout": 60,
-        "unacked_restore_interval": 2,
-        "unacked_restore_throttle": 1,
-        "unacked_mutex_expire": 10,
+        "visibility_timeout": _settings.lease_seconds,
         # Without these a link that died silently hangs the worker.
         "socket_timeout": 10,
         "socket_connect_timeout": 3,

@@ -1,8 +1,10 @@
 """The Celery application: what `celery -A worker …` finds."""
 
 import sys
+from typing import Any
 
 from celery import Celery
+from celery.signals import celeryd_init
 
 from worker.settings import SettingsError, load_settings
 
@@ -13,3 +15,11 @@ except SettingsError as error:
 
 app = Celery("settle")
 app.config_from_object("celeryconfig")
+
+
+@celeryd_init.connect
+def use_our_transport(**_: Any) -> None:
+    """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
+    from worker.transport import install  # noqa: PLC0415 - clients need not load it
+
+    install()

@@ -33,6 +33,12 @@ class Consumer(CeleryConsumer):
         """Return the strategy of the present connection, if there is one yet."""
         return self.strategies.get(TASK)
 
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
+        """Introduce the new connection's strategy and channel to each other, before it consumes."""
+        if self.strategy is not None:
+            self.strategy.attach(self.task_consumer.channel)
+        return super().create_task_handler(*args, **kwargs)
+
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Answer a message without a task name."""
         self._refuse(message, "it has no task name: send it with a Celery client")

@@ -7,10 +7,12 @@ that it is answered and kept like any other; nothing is dropped here.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from tasks.errors import NotUnderstoodError
 from tasks.messages import Message, decode_body, understand, unintelligible
+from worker.transport.items import DELIVERY_COUNT
 
 JSON_CONTENT_TYPE = "application/json"
 
@@ -32,6 +34,28 @@ def receive(delivered: Any, payload: Any, *, max_updates: int) -> Message:
 def refuse(delivered: Any, error: str) -> Message:
     """Answer a delivery that carries no updates, saying why."""
     return unintelligible(message_id_of(delivered), error, raw_text(delivered))
+
+
+class SetAside:
+    """Stands in for a delivery that the transport could not, or would not, deliver.
+
+    It is an item of the queue that is no message, or one that has been with too
+    many workers that died.
+    """
+
+    content_type = content_encoding = None
+
+    def __init__(self, item: bytes, queue: str, tag: str) -> None:
+        self.body, self.delivery_tag = item, tag
+        self.delivery_info = {"routing_key": queue, "redelivered": False}
+        self.headers: dict[str, Any] = {}
+        self.properties: dict[str, Any] = {}
+        with suppress(ValueError, RecursionError):
+            message = json.loads(item)
+            if isinstance(message, dict):
+                for part in ("headers", "properties"):
+                    if isinstance(message.get(part), dict):
+                        setattr(self, part, message[part])
 
 
 def _understand(delivered: Any, payload: Any, max_updates: int) -> Message:
@@ -71,11 +95,12 @@ def raw_text(delivered: Any) -> str:
 
 
 def delivery_details(delivered: Any) -> dict[str, Any]:
-    """Return how a message came: queue, exchange, whether it was delivered before."""
+    """Return how a message came: queue, exchange, whether and how often it came before."""
     info = delivered.delivery_info if isinstance(delivered.delivery_info, dict) else {}
     headers = delivered.headers if isinstance(delivered.headers, dict) else {}
     return {
         "queue": info.get("routing_key"),
         "exchange": info.get("exchange"),
         "redelivered": bool(info.get("redelivered") or headers.get("redelivered")),
+        "deliveriesToDeadWorkers": headers.get(DELIVERY_COUNT, 0),
     }

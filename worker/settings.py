@@ -96,6 +96,13 @@ class Settings(BaseSettings):
         description="How many seconds a batch waits for a row that another session has locked; "
         "the batch is then tried again.",
     )
+    lease_seconds: float = Field(
+        default=30,
+        ge=1,
+        le=3_600,
+        description="On Redis: after how many seconds without a sign of life a worker's messages "
+        "are given to another. A living worker renews its leases.",
+    )
     retry_max_wait_seconds: float = Field(
         default=10,
         gt=0,

@@ -15,43 +15,24 @@ from __future__ import annotations
 import random
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from celery.utils.log import get_logger
 from celery.worker import state
-from celery.worker.request import Request
 
 from worker.batching import Batch, Batcher
-from worker.receiving import delivery_details, receive, refuse
+from worker.held import Held, Room, job_of, make_request, uses_options
+from worker.receiving import SetAside, receive, refuse
 from worker.settings import Settings, load_settings
 from worker.slot import Done, Job, NotDone, work
-
-if TYPE_CHECKING:
-    from tasks.messages import Message
+from worker.transport import Channel
 
 logger = get_logger(__name__)
 
 FIRST_RETRY_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A message on its way: what the broker delivered, and what it says.
-
-    `request` is Celery's own view of it, made only for messages that use the
-    options it implements: eta, expires, revoke.
-    """
-
-    delivered: Any
-    message: Message
-    request: Any = None
-
-    @property
-    def update_count(self) -> int:
-        """Return how many updates the message carries."""
-        return len(self.message.updates)
 
 
 class BatchStrategy:
@@ -63,17 +44,41 @@ class BatchStrategy:
         """Start with nothing held; Celery makes one at every connection."""
         settings = settings or load_settings()
         self._task = task
-        self._app = app
         self._consumer = consumer
+        self._request_of = partial(make_request, task=task, app=app, consumer=consumer)
         self._settings = settings
         self._batcher: Batcher[Held] = Batcher(
             max_updates=settings.batch_max_updates,
             max_wait_seconds=settings.batch_max_wait_seconds,
         )
+        self._room = Room(
+            max_updates=(consumer.pool.num_processes + 1) * settings.batch_max_updates,
+            largest_message=settings.message_max_updates,
+        )
+        self._channel: Channel | None = None
         self._slots_taken = 0
+        self._updates_in_slots = 0
+        self._age_timer_is_set = False
         self._dispatch_is_due = False
         self._stopping = False
         self._abandoned = False
+
+    def attach(self, channel: Any) -> None:
+        """Use what our transport offers; with another one the strategy does without.
+
+        Args:
+            channel: The one that messages will come from, before any has.
+        """
+        if isinstance(channel, Channel):
+            self._channel = channel
+            channel.room = self._messages_there_is_room_for
+            channel.on_set_aside = self._on_set_aside
+
+    def _messages_there_is_room_for(self) -> int:
+        return self._room.messages(self._batcher.update_count + self._updates_in_slots)
+
+    def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
+        self.refuse(SetAside(item, queue, tag), reason)
 
     # -- received ------------------------------------------------------------
 
@@ -81,7 +86,7 @@ class BatchStrategy:
         """Take one message from the broker; Celery calls this."""
         try:
             message = receive(delivered, payload, max_updates=self._settings.message_max_updates)
-            request = self._request(delivered) if _uses_options(delivered) else None
+            request = self._request_of(delivered) if uses_options(delivered) else None
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is answered
             self.refuse(delivered, str(error))
             return
@@ -93,21 +98,6 @@ class BatchStrategy:
         """Answer a message that carries no updates, in turn with the others."""
         self._hold(Held(delivered, refuse(delivered, error)))
 
-    def _request(self, delivered: Any) -> Any:
-        return Request(
-            delivered,
-            on_ack=delivered.ack_log_error,
-            on_reject=delivered.reject_log_error,
-            app=self._app,
-            hostname=self._consumer.hostname,
-            eventer=self._consumer.event_dispatcher,
-            task=self._task,
-            connection_errors=self._consumer.connection_errors,
-            body=delivered.body,
-            headers=delivered.headers,
-            utc=self._app.uses_utc_timezone(),
-        )
-
     def _drop_or_delay(self, held: Held) -> bool:
         request = held.request
         if request.revoked():
@@ -117,6 +107,8 @@ class BatchStrategy:
         # A delayed message must not take the place of one that could be applied.
         self._consumer.qos.increment_eventually()
         pause = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())
+        if self._channel is not None:
+            self._channel.park(held.delivered.delivery_tag)
         entry = self._call_later(pause, self._on_due, request, held)
         request._eta_timer_entry = entry  # noqa: SLF001 - what Celery cancels when the connection is lost
         state.task_scheduled(request)
@@ -126,6 +118,8 @@ class BatchStrategy:
         state.task_ready(request)
         if not self._abandoned:
             self._consumer.qos.decrement_eventually()
+            if self._channel is not None:
+                self._channel.unpark(held.delivered.delivery_tag)
             self._batcher.add(held, time.monotonic())
             self._dispatch()
 
@@ -135,6 +129,7 @@ class BatchStrategy:
         if self._abandoned:
             return
         self._batcher.add(held, time.monotonic())
+        self._room.learn(held.update_count)
         self._dispatch_soon()
 
     def _dispatch_soon(self) -> None:
@@ -146,17 +141,37 @@ class BatchStrategy:
     def _dispatch(self) -> None:
         self._dispatch_is_due = False
         while not self._abandoned and self._slots_taken < self._consumer.pool.num_processes:
-            batch = self._batcher.take(time.monotonic(), stopping=self._stopping)
+            batch = self._batcher.take(
+                time.monotonic(),
+                more_waiting=self._channel is not None and self._channel.more_waiting,
+                stopping=self._stopping,
+            )
             if batch is None:
+                self._wait_for_age()
                 return
             self._start(batch)
+
+    def _wait_for_age(self) -> None:
+        due = self._batcher.due_in_seconds(time.monotonic())
+        if due is not None and not self._age_timer_is_set:
+            self._age_timer_is_set = True
+            self._call_later(due, self._on_age)
+
+    def _on_age(self) -> None:
+        self._age_timer_is_set = False
+        self._dispatch()
 
     def _start(self, batch: Batch[Held]) -> None:
         kept = tuple(held for held in batch.items if not self._dropped_meanwhile(held))
         if kept:
-            self._slots_taken += 1
             batch = replace(batch, items=kept, update_count=sum(h.update_count for h in kept))
-            self._send_to_slot(batch, _job(batch), tries=1)
+            self._slots_taken += 1
+            self._updates_in_slots += batch.update_count
+            self._send_to_slot(batch, job_of(batch.items), tries=1)
+
+    def _leave_slot(self, batch: Batch[Held]) -> None:
+        self._slots_taken -= 1
+        self._updates_in_slots -= batch.update_count
 
     def _dropped_meanwhile(self, held: Held) -> bool:
         """Drop a message that was revoked, or has expired, while it was held."""
@@ -165,7 +180,7 @@ class BatchStrategy:
             if held.message.id not in state.revoked:
                 return False
             with suppress(Exception):
-                request = self._request(held.delivered)
+                request = self._request_of(held.delivered)
         return bool(request is not None and request.revoked())
 
     def _call_later(self, seconds: float, function: Any, *args: Any) -> Any:
@@ -197,7 +212,7 @@ class BatchStrategy:
         if self._abandoned:
             return
         if isinstance(result, Done):
-            self._slots_taken -= 1
+            self._leave_slot(batch)
             self._acknowledge(batch)
             _log_batch(batch, result)
             self._dispatch()
@@ -210,20 +225,36 @@ class BatchStrategy:
     def _try_again(self, batch: Batch[Held], job: Job, tries: int, result: NotDone) -> None:
         """Keep the slot and try the same batch later: meanwhile prefetching comes to a stop."""
         if self._stopping:
-            self._slots_taken -= 1
+            self._leave_slot(batch)
             logger.warning("Batch %d goes back to the queue: %s", batch.number, result.error)
             return
         pause = min(FIRST_RETRY_SECONDS * 2**tries, self._settings.retry_max_wait_seconds)
         pause *= random.uniform(0.5, 1.0)
         log = logger.warning if result.expected else logger.error
         log("Batch %d is held, next try in %.1f s: %s", batch.number, pause, result.error)
-        self._call_later(pause, self._send_to_slot, batch, job, tries + 1)
+        # Held for as long as the trouble lasts, which is not the messages' fault.
+        self._for_each_tag(batch, "park")
+        self._call_later(pause, self._send_again, batch, job, tries + 1)
+
+    def _send_again(self, batch: Batch[Held], job: Job, tries: int) -> None:
+        if not self._abandoned:
+            self._for_each_tag(batch, "unpark")
+            self._send_to_slot(batch, job, tries)
+
+    def _for_each_tag(self, batch: Batch[Held], what: str) -> None:
+        if self._channel is not None:
+            for held in batch.items:
+                getattr(self._channel, what)(held.delivered.delivery_tag)
 
     # -- acknowledged --------------------------------------------------------
 
     def _acknowledge(self, batch: Batch[Held]) -> None:
+        if self._channel is not None:
+            self._channel.ack_many([held.delivered.delivery_tag for held in batch.items])
+        else:
+            for held in batch.items:
+                held.delivered.ack_log_error(logger, self._consumer.connection_errors)
         for held in batch.items:
-            held.delivered.ack_log_error(logger, self._consumer.connection_errors)
             if held.request is not None:
                 state.task_ready(held.request, successful=True)
         state.total_count[self._task.name] += len(batch.items)
@@ -244,25 +275,6 @@ class BatchStrategy:
     def abandon(self) -> None:
         """Forget what is held; the broker delivers it again."""
         self._abandoned = True
-
-
-def _uses_options(delivered: Any) -> bool:
-    """Return whether a message has options of Celery's that are not for every message."""
-    headers = delivered.headers
-    if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
-        return False
-    options = ("eta", "expires", "stamped_headers")
-    return headers["id"] in state.revoked or any(headers.get(option) for option in options)
-
-
-def _job(batch: Batch[Held]) -> Job:
-    return Job(
-        messages=tuple(held.message for held in batch.items),
-        deliveries=tuple(delivery_details(held.delivered) for held in batch.items),
-        wants_result=tuple(
-            not (held.delivered.headers or {}).get("ignore_result") for held in batch.items
-        ),
-    )
 
 
 def _log_batch(batch: Batch[Held], done: Done) -> None:

@@ -16,6 +16,8 @@ from worker.celery import app
 from worker.settings import Settings
 from worker.slot import Done, Job, NotDone
 from worker.strategy import BatchStrategy
+from worker.transport import Channel
+from worker.transport.fetch import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,6 +191,42 @@ def test_outcomes_that_were_not_published_are_kept(
     consumer.report(NotDone("Redis is away", expected=True, outcomes=[["the outcome"]]))  # type: ignore[list-item]
     consumer.wait()
     assert consumer.jobs[0][0].outcomes == [["the outcome"]]
+
+
+def test_a_batch_fills_while_more_is_waiting(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Our transport knows; a timer makes sure that nothing waits for ever."""
+    channel = Channel.__new__(Channel)
+    channel._pace = Pace(more_waiting=True)
+    strategy.attach(channel)
+    receive(strategy, one("a"))
+    consumer.turn()
+    assert not consumer.jobs
+    receive(strategy, one("b"))
+    consumer.turn()
+    assert len(consumer.later) == 1
+    channel._pace.more_waiting = False
+    consumer.wait()
+    ((job, _),) = consumer.jobs
+    assert [message.id for message in job.messages] == ["a", "b"]
+
+
+def test_what_the_transport_sets_aside_is_answered(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """In turn, as any message that makes no sense, and acknowledged with its batch."""
+    channel = Channel.__new__(Channel)
+    channel._pace = Pace()
+    acknowledged: list[str] = []
+    channel.ack_many = acknowledged.extend  # type: ignore[method-assign,assignment]
+    strategy.attach(channel)
+    assert channel.on_set_aside
+    channel.on_set_aside(b"42", "event-status-updates", "it is not a message", "tag")
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert job.messages[0].updates[0].error == "it is not a message"
+    assert not acknowledged
+    consumer.report(DONE)
+    assert acknowledged == ["tag"]
 
 
 def test_a_lost_slot_does_not_lose_its_batch(strategy: BatchStrategy, consumer: Consumer) -> None:

@@ -1,0 +1,646 @@
+"""The transport on a real server, with kombu's own as the producer and the neighbour."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kombu.asynchronous.hub import Hub
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
+from kombu.messaging import Consumer
+from kombu.transport import redis as stock
+from redis import Redis as Client
+
+from worker.embedded import Redis, temporary_folder
+from worker.transport import Transport
+from worker.transport import channel as transport_channel
+from worker.transport.items import DELIVERY_COUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WAIT_SECONDS = 20.0
+
+
+class Ours(Transport):
+    """With short leases."""
+
+    class Channel(transport_channel.Channel):
+        """The channel."""
+
+        visibility_timeout = 1
+        unacked_restore_interval = 0.1  # type: ignore[assignment]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Redis]:
+    with temporary_folder() as folder, Redis(folder / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Redis) -> Iterator[Client]:
+    with Client.from_url(server.url) as client:
+        client.flushall()
+        yield client
+        client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def connected(server: Redis, transport: Any = Ours, **options: Any) -> Iterator[Any]:
+    # `transport` as a class: the aliases of the test process stay kombu's.
+    connection = Connection(server.url, transport=transport, transport_options=options)
+    try:
+        yield connection
+    finally:
+        connection.release()
+
+
+@contextmanager
+def consuming(
+    server: Redis, *queues: str, transport: Any = Ours, prefetch: int = 0, **options: Any
+) -> Iterator[tuple[Any, Any, list[Any]]]:
+    with connected(server, transport, **options) as connection:
+        got: list[Any] = []
+        channel = connection.channel()
+        consumer = Consumer(
+            channel, [declared(name) for name in queues or ("q",)], on_message=got.append
+        )
+        consumer.qos(prefetch_count=prefetch)
+        consumer.consume()
+        yield connection, channel, got
+
+
+def declared(name: str) -> Queue:
+    return Queue(name, Exchange(""), routing_key=name)
+
+
+def publish(server: Redis, *bodies: Any, queue: str = "q", **options: Any) -> None:
+    priority = options.pop("priority", 0)
+    with connected(server, stock.Transport, **options) as connection:
+        producer = connection.Producer()
+        for body in bodies:
+            producer.publish(body, routing_key=queue, exchange="", priority=priority)
+
+
+def turn_until(connection: Any, done: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not done():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        with suppress(TimeoutError):
+            connection.drain_events(timeout=0.05)
+
+
+def bodies(messages: list[Any]) -> list[Any]:
+    return [message.payload for message in messages]
+
+
+def left(client: Client, prefix: str = "") -> tuple[Any, ...]:
+    return (
+        client.hlen(f"{prefix}unacked"),
+        client.zcard(f"{prefix}unacked_index"),
+        client.llen(f"{prefix}q"),
+    )
+
+
+def die(channel: Any) -> None:
+    """Let a channel stop as a killed process does: silently."""
+    channel.connection.cycle.discard(channel)
+    channel._qos._on_collect.cancel()
+    channel._qos._delivered.clear()
+    channel._qos._dirty.clear()
+
+
+# -- fetched ---------------------------------------------------------------------
+
+
+def test_many_are_fetched_and_recorded_at_once(server: Redis, client: Client) -> None:
+    """One fetch takes what there is room for, records it and says whether there is more."""
+    publish(server, *range(30))
+    with consuming(server, prefetch=20) as (connection, channel, got):
+        connection.drain_events(timeout=WAIT_SECONDS)
+        assert bodies(got) == list(range(20))
+        assert left(client) == (20, 20, 10)
+        assert channel.more_waiting
+        channel.ack_many(message.delivery_tag for message in got)
+        turn_until(connection, lambda: len(got) == 30)
+        assert not channel.more_waiting
+        assert bodies(got) == list(range(30))
+        for message in got[20:]:
+            message.ack()
+    assert left(client) == (0, 0, 0)
+
+
+def test_room_bounds_the_fetch(server: Redis, client: Client) -> None:
+    """A consumer that says how much room it has is sent no more."""
+    publish(server, *range(10))
+    with consuming(server) as (connection, channel, got):
+        channel.room = lambda: 4 - len(got)
+        turn_until(connection, lambda: len(got) == 4)
+        assert left(client) == (4, 4, 6)
+        assert not channel.qos.can_consume()
+
+
+def test_everything_fetched_is_held_whatever_a_callback_raises(
+    server: Redis, client: Client
+) -> None:
+    """A callback that raises delays those behind it, and loses none."""
+    publish(server, *range(5))
+    with connected(server) as connection:
+        got: list[Any] = []
+
+        def receive(message: Any) -> None:
+            got.append(message)
+            if len(got) == 2:
+                raise RuntimeError("on purpose")
+
+        channel = connection.channel()
+        Consumer(channel, [declared("q")], on_message=receive).consume()
+        with pytest.raises(RuntimeError, match="on purpose"):
+            turn_until(connection, lambda: len(got) == 5)
+        assert len(channel.qos._delivered) == 5
+        turn_until(connection, lambda: len(got) == 5)
+        assert bodies(got) == list(range(5))
+    assert left(client) == (0, 0, 5)
+
+
+@pytest.mark.usefixtures("client")
+def test_several_queues_all_have_their_turn(server: Redis) -> None:
+    """A queue that never empties does not keep another waiting."""
+    publish(server, *["a"] * 50, queue="a")
+    publish(server, "b", queue="b")
+    with consuming(server, "a", "b", prefetch=10) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 10)
+        channel.ack_many([message.delivery_tag for message in got])
+        turn_until(connection, lambda: len(got) == 20)
+        assert "b" in bodies(got)
+
+
+@pytest.mark.usefixtures("client")
+def test_priorities_come_in_the_order_of_stock(server: Redis) -> None:
+    """Both transports deliver the same order."""
+    orders = []
+    for transport in (stock.Transport, Ours):
+        for priority in (9, 0, 6, 3, 0):
+            publish(server, f"p{priority}", priority=priority)
+        with consuming(server, transport=transport) as (connection, _channel, got):
+            turn_until(
+                connection,
+                lambda: len(got) == 5,
+            )
+            orders.append(bodies(got))
+            for message in got:
+                message.ack()
+    assert orders[0] == orders[1] == ["p0", "p0", "p3", "p6", "p9"]
+
+
+def test_the_key_prefix_is_kept(server: Redis, client: Client) -> None:
+    """With a prefix every key has it, and nothing is left over."""
+    options: dict[str, Any] = {"global_keyprefix": "here:"}
+    publish(server, *range(5), **options)
+    with consuming(server, **options) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 5)
+        assert left(client, "here:") == (5, 5, 0)
+        channel.ack_many([message.delivery_tag for message in got[:3]])
+        assert left(client, "here:") == (2, 2, 0)
+    assert left(client, "here:") == (0, 0, 2)
+    assert client.keys("[^h]*") == []
+
+
+def test_what_is_not_acknowledged_is_not_recorded(server: Redis, client: Client) -> None:
+    """A consumer without acknowledgements leaves nothing behind."""
+    publish(server, *range(3))
+    with connected(server) as connection:
+        got: list[Any] = []
+        consumer = Consumer(
+            connection.channel(), [declared("q")], on_message=got.append, no_ack=True
+        )
+        consumer.consume()
+        turn_until(connection, lambda: len(got) == 3)
+        assert left(client) == (0, 0, 0)
+
+
+def test_one_message_is_got(server: Redis, client: Client) -> None:
+    """`basic_get` records like a fetch, and passes by what is no message."""
+    publish(server, "one")
+    client.rpush("q", "garbage")
+    with connected(server) as connection:
+        channel = connection.channel()
+        message = channel.basic_get("q")
+        assert message.payload == "one"
+        assert left(client) == (1, 1, 0)
+        message.ack()
+        assert left(client) == (0, 0, 0)
+        assert channel.basic_get("q") is None
+        assert client.lrange("q.dead", 0, -1) == [b"garbage"]
+
+
+def test_the_event_loop_delivers(server: Redis, client: Client) -> None:
+    """The event loop, as in a worker, fetches, renews and does not mind an empty queue."""
+    with consuming(server) as (connection, channel, got):
+        hub = Hub()
+        connection.transport.register_with_event_loop(connection.connection, hub)
+        for part in range(3):
+            publish(server, *range(part * 10, part * 10 + 10))
+            deadline = time.monotonic() + WAIT_SECONDS
+            while len(got) < part * 10 + 10 and time.monotonic() < deadline:
+                hub.run_once()
+        assert bodies(got) == list(range(30))
+        channel.ack_many([message.delivery_tag for message in got])
+        hub.close()
+    assert left(client) == (0, 0, 0)
+
+
+def test_the_script_is_sent_again_after_a_flush(server: Redis, client: Client) -> None:
+    """A server that forgot the scripts, as after a restart, is told them."""
+    with consuming(server) as (connection, channel, got):
+        for number in range(2):
+            client.script_flush()
+            publish(server, number)
+            turn_until(connection, partial(lambda n: len(got) > n, number))
+            client.script_flush()
+            channel.qos._renew(time.monotonic())
+    assert left(client) == (0, 0, 2)
+
+
+# -- given back, renewed, restored -------------------------------------------------
+
+
+@pytest.mark.usefixtures("client")
+def test_closing_gives_back_in_order(server: Redis) -> None:
+    """What is held is next in the queue again, in its order, as no failure."""
+    publish(server, *range(1_200))
+    with consuming(server, prefetch=1_100) as (connection, _channel, got):
+        turn_until(connection, lambda: len(got) == 1_100)
+    with consuming(server, prefetch=1_200) as (connection, _channel, got):
+        turn_until(connection, lambda: len(got) == 1_200)
+        assert bodies(got) == list(range(1_200))
+        assert got[0].delivery_info["redelivered"]
+        assert DELIVERY_COUNT not in got[0].headers
+        assert "redelivered" not in got[-1].headers
+
+
+def test_what_comes_after_cancelling_goes_back(server: Redis, client: Client) -> None:
+    """Messages on their way when their consumer is cancelled are not delivered, and not lost."""
+    with consuming(server) as (connection, channel, got):
+        connection.transport.cycle.on_poll_start()
+        assert channel._in_poll
+        for tag in list(channel._consumers):
+            channel.basic_cancel(tag)
+        publish(server, *range(3))
+        turn_until(connection, lambda: not channel._in_poll)
+        assert (got, left(client)) == ([], (0, 0, 3))
+
+
+def test_a_dead_workers_messages_are_restored(server: Redis, client: Client) -> None:
+    """When leases end the messages come again: in order, marked and counted."""
+    publish(server, *range(700))
+    with (
+        consuming(server, prefetch=600) as (connection, dead, lost),
+        consuming(server, prefetch=700) as (other, channel, got),
+    ):
+        turn_until(connection, lambda: len(lost) == 600)
+        die(dead)
+        turn_until(other, lambda: len(got) == 700)
+        assert bodies(got) == [*range(600, 700), *range(600)]
+        assert got[-1].headers[DELIVERY_COUNT] == 1
+        assert got[-1].headers["redelivered"]
+        assert got[-1].delivery_info["redelivered"]
+        channel.ack_many([message.delivery_tag for message in got])
+        # Late acknowledgements of what somebody else has are harmless.
+        dead.ack_many([message.delivery_tag for message in lost])
+    assert left(client) == (0, 0, 0)
+
+
+def test_restoring_leaves_what_was_acknowledged_meanwhile(server: Redis, client: Client) -> None:
+    """Only what still is as it was seen moves."""
+    publish(server, "acknowledged", "renewed", "dead")
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 3)
+        qos = channel.qos
+        tags = [message.delivery_tag for message in got]
+        place = qos._place_of_dead
+
+        def meanwhile(entry: bytes) -> Any:
+            channel.ack_many(tags[:1])
+            client.zadd("unacked_index", {tags[1]: time.time()})
+            return place(entry)
+
+        assert qos.move(tags, meanwhile) == 1
+        assert left(client) == (1, 1, 1)
+        assert b"dead" not in client.hget("unacked", tags[1])  # type: ignore[operator]
+        qos._delivered.clear()
+
+
+def test_an_index_without_its_message_is_tidied_up(server: Redis, client: Client) -> None:
+    """Half an acknowledgement leaves nothing behind for good."""
+    client.zadd("unacked_index", {"orphan": 1})
+    client.zadd("unacked_index", {"strange": 1})
+    client.hset("unacked", "strange", "not an entry")
+    with consuming(server) as (connection, _channel, _got):
+        turn_until(connection, lambda: left(client) == (0, 0, 0))
+    assert client.lrange("unacked.dead", 0, -1) == [b"not an entry"]
+
+
+def test_leases_are_renewed_but_not_for_ever(server: Redis, client: Client) -> None:
+    """What is held stays ours beyond the timeout, until the longest time that is allowed."""
+    publish(server, "slow", "parked")
+    with (
+        consuming(server, lease_max_seconds=3) as (connection, channel, got),
+        consuming(server) as (other, _, stolen),
+    ):
+        channel.connection.cycle.on_poll_start()
+        turn_until(connection, lambda: len(got) == 2)
+        channel.park(got[1].delivery_tag)
+        held_until = time.monotonic() + 2.5
+        while time.monotonic() < held_until:
+            for each in (connection, other):
+                with suppress(TimeoutError):
+                    each.drain_events(timeout=0.05)
+        assert (stolen, left(client)) == ([], (2, 2, 0))
+
+        def turn_both() -> bool:
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.01)
+            return bool(stolen) or len(got) > 2
+
+        turn_until(other, turn_both)
+        assert {*bodies(stolen), *bodies(got[2:])} == {"slow"}
+
+
+def test_stock_restores_ours(server: Redis, client: Client) -> None:
+    """A stock worker brings back what a dead worker of ours held."""
+    publish(server, *range(5))
+    with consuming(server) as (connection, channel, lost):
+        turn_until(connection, lambda: len(lost) == 5)
+        die(channel)
+    options: dict[str, Any] = {"visibility_timeout": 0.1, "unacked_restore_throttle": 1}
+    with consuming(server, transport=stock.Transport, **options) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 5)
+        assert sorted(bodies(got)) == list(range(5))
+        for message in got:
+            message.ack()
+    assert left(client) == (0, 0, 0)
+
+
+def test_ours_restores_stocks(server: Redis, client: Client) -> None:
+    """We bring back what a dead stock worker held, through its exchange."""
+    with connected(server, stock.Transport) as connection:
+        queue = Queue("q", Exchange("x", "direct"), routing_key="k")
+        connection.Producer().publish(
+            "late", exchange=queue.exchange, routing_key="k", declare=[queue]
+        )
+        message = queue(connection.channel()).get()
+        message.channel._qos._on_collect.cancel()
+        message.channel._qos._delivered.clear()
+    assert left(client) == (1, 1, 0)
+    with consuming(server) as (connection, _channel, got):
+        turn_until(connection, lambda: got)
+        assert bodies(got) == ["late"]
+        assert got[0].headers[DELIVERY_COUNT] == 1
+
+
+# -- set aside -------------------------------------------------------------------
+
+GARBAGE = [
+    b"\xff\xfe",
+    b"not JSON",
+    b"42",
+    b"{}",
+    b'{"properties": {"delivery_tag": "t", "body_encoding": "base64"}, "body": "abc"}',
+    b'{"properties": {"delivery_tag": "t", "body_encoding": "rot13"}, "body": "x"}',
+    b'","",""]',
+]
+
+
+def test_garbage_is_set_aside(server: Redis, client: Client) -> None:
+    """What is no message is in the list of the dead, to the byte, and its neighbours are served."""
+    publish(server, "before")
+    client.lpush("q", *GARBAGE)
+    publish(server, "after")
+    with consuming(server) as (connection, _channel, got):
+        turn_until(connection, lambda: len(got) == 2)
+        assert bodies(got) == ["before", "after"]
+        assert client.lrange("q.dead", 0, -1) == GARBAGE
+        assert left(client) == (2, 2, 0)
+
+
+def test_what_cannot_be_set_aside_stays_held(server: Redis, client: Client) -> None:
+    """Where the list of the dead is something else, nothing is lost, and restoring goes on."""
+    client.xadd("q.dead", {"is": "a stream"})
+    client.xadd("strange", {"is": "a stream"})
+    client.lpush("q", "garbage")
+    for number, queue in enumerate(("q", "strange")):
+        client.hset("unacked", queue, json.dumps([{"properties": {}}, "", queue]))
+        client.zadd("unacked_index", {queue: number})
+    with consuming(server) as (connection, _channel, _got):
+        turn_until(connection, lambda: left(client)[0] == 3 and not client.hexists("unacked", "q"))
+        assert client.hexists("unacked", "strange")
+
+
+def test_a_consumer_can_take_what_is_set_aside(server: Redis, client: Client) -> None:
+    """The hook is told what, where, why, and the tag that it acknowledges; failing is no harm."""
+    client.lpush("q", "first", "second")
+    with consuming(server) as (connection, channel, _got):
+        taken: list[tuple[Any, ...]] = []
+
+        def take(*details: Any) -> None:
+            taken.append(details)
+            if len(taken) == 1:
+                raise RuntimeError("on purpose")
+            channel.ack_many([details[3]])
+
+        channel.on_set_aside = take
+        turn_until(connection, lambda: len(taken) == 2)
+        assert [details[:2] for details in taken] == [(b"first", "q"), (b"second", "q")]
+        assert "not JSON" in taken[0][2]
+        assert left(client) == (1, 1, 0)
+
+
+def test_a_message_that_kills_hurts_nobody_else(server: Redis, client: Client) -> None:
+    """Workers die of one message: it is set aside, and every other one is served."""
+    publish(server, *range(20), "poison", *range(20, 30))
+    done: list[Any] = []
+    deaths = 0
+    while left(client) != (0, 0, 0) or client.llen("q.retry"):
+        with consuming(server, prefetch=25, delivery_limit=3) as (connection, channel, got):
+            deadline = time.monotonic() + WAIT_SECONDS
+            while "poison" not in bodies(got) and time.monotonic() < deadline:
+                for message in got:
+                    done.append(message.payload)
+                    message.ack()
+                got.clear()
+                if left(client) == (0, 0, 0) and not client.llen("q.retry"):
+                    break
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=0.05)
+            if "poison" in bodies(got):
+                deaths += 1
+                if deaths > 2:
+                    assert bodies(got) == ["poison"]
+                die(channel)
+    assert sorted(done) == list(range(30))
+    assert deaths == 4
+    assert client.llen("q.dead") == 1
+
+
+@pytest.mark.usefixtures("client")
+def test_suspects_are_not_starved(server: Redis) -> None:
+    """While a suspect waits a busy worker fetches nothing, then takes it alone."""
+    publish(server, "suspect", queue="q.retry")
+    publish(server, *range(3))
+    with consuming(server, prefetch=2) as (connection, channel, got):
+        turn_until(connection, lambda: got)
+        assert bodies(got) == ["suspect"]
+        assert not channel.qos.can_consume()
+        got.pop().ack()
+        turn_until(connection, lambda: len(got) == 2)
+        publish(server, "another", queue="q.retry")
+        got.pop(0).ack()
+        before = time.monotonic()
+        turn_until(connection, lambda: time.monotonic() > before + 0.3)
+        assert bodies(got) == [1]
+        got.pop().ack()
+        turn_until(connection, lambda: got)
+        assert bodies(got) == ["another"]
+
+
+# -- trouble ---------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("client")
+def test_lost_connections_lose_nothing(server: Redis) -> None:
+    """Whenever the server cuts its connections, everything is delivered in the end."""
+    total = 300
+    seen: set[Any] = set()
+    stop = threading.Event()
+
+    def cut() -> None:
+        with Client.from_url(server.url) as killer:
+            while not stop.wait(0.15):
+                killer.client_kill_filter(_type="normal", skipme=True)
+
+    publish(server, *range(total))
+    thread = threading.Thread(target=cut)
+    thread.start()
+    deadline = time.monotonic() + 2 * WAIT_SECONDS
+    try:
+        while len(seen) < total and time.monotonic() < deadline:
+            if len(seen) > total // 2:
+                stop.set()
+            with (
+                suppress(*Transport.connection_errors),
+                consuming(server, prefetch=10) as (connection, channel, got),
+            ):
+                while len(seen) < total and time.monotonic() < deadline:
+                    with suppress(TimeoutError):
+                        connection.drain_events(timeout=0.05)
+                    channel.ack_many([message.delivery_tag for message in got])
+                    seen.update(bodies(got))
+                    got.clear()
+                    time.sleep(0.005)
+    finally:
+        stop.set()
+        thread.join()
+    assert seen == set(range(total))
+
+
+KILLED = """
+import os, socket, sys
+from kombu.connection import Connection
+from kombu.messaging import Consumer
+from redis import Redis
+from worker.transport import Transport
+
+Transport.Channel.visibility_timeout = 1
+client, done = Redis.from_url(sys.argv[1]), []
+connection = Connection(sys.argv[1], transport=Transport)
+channel, got = connection.channel(), []
+consumer = Consumer(channel, [Queue("q", Exchange(""), routing_key="q")], on_message=got.append)
+consumer.qos(prefetch_count=200)
+consumer.consume()
+print("ready", flush=True)
+while True:
+    try:
+        connection.drain_events(timeout=1)
+    except socket.timeout:
+        continue
+    for message in got:
+        client.sadd("seen", message.payload)
+    channel.ack_many([message.delivery_tag for message in got])
+    got.clear()
+"""
+
+
+def test_a_killed_process_loses_nothing(server: Redis, client: Client) -> None:
+    """`kill -9` at random moments: afterwards every message was seen and none is left."""
+    total = 4_000
+    publish(server, *range(total))
+    for number in range(5):
+        command = [sys.executable, "-c", KILLED, server.url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(0.02 + number * 0.03)
+            os.kill(process.pid, signal.SIGKILL)
+    seen = client.smembers("seen")
+    with consuming(server, prefetch=1_000) as (connection, channel, got):
+        while left(client) != (0, 0, 0) or client.llen("q.retry"):
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.1)
+            seen |= {b"%d" % body for body in bodies(got)}
+            channel.ack_many([message.delivery_tag for message in got])
+            got.clear()
+    assert len(seen) == total
+    assert not client.exists("q.dead")
+
+
+def test_a_full_server_goes_on_delivering(server: Redis, client: Client) -> None:
+    """At the memory limit messages are fetched, renewed, acknowledged and given back."""
+    publish(server, *range(100))
+    client.config_set("maxmemory", 1)
+    with consuming(server, prefetch=60) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 60)
+        assert channel.qos.move([got[0].delivery_tag], channel.qos._place_of_dead) == 1
+        before: Any = client.zrange("unacked_index", 0, 0, withscores=True)
+        channel.qos._renew(time.monotonic())
+        after: Any = client.zrange("unacked_index", 0, 0, withscores=True)
+        assert after[0][1] > before[0][1]
+        channel.ack_many([message.delivery_tag for message in got[:50]])
+        turn_until(connection, lambda: len(got) == 101)
+    assert left(client) == (0, 0, 51)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_dead_server_does_not_keep_a_channel_from_closing() -> None:
+    """Closing on a lost connection raises nothing."""
+    with temporary_folder() as folder, Redis(folder / "redis") as server:
+        publish(server, *range(3))
+        with consuming(server) as (connection, channel, got):
+            turn_until(connection, lambda: len(got) == 3)
+            server.stop(immediate=True)
+            channel.close()
+            assert channel.closed
+
+
+def test_a_collected_connection_closes_quietly(server: Redis, client: Client) -> None:
+    """A connection that forgot its settings, as after a broker restart, gives up in peace."""
+    publish(server, *range(3))
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 3)
+        connection.collect()
+        assert channel.closed
+        # As of a task that ends after that.
+        got[0].ack()
+        got[1].requeue()
+    assert json.loads(client.lindex("q", -1) or "{}") or left(client)[0] == 3

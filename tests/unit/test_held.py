@@ -1,0 +1,59 @@
+"""What is held, and how much more may be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from worker.held import Room
+from worker.receiving import SetAside, delivery_details, refuse
+
+
+def test_room_begins_as_if_every_message_were_as_large_as_it_may_be() -> None:
+    """The first fetch is small, whatever is waiting."""
+    assert Room(max_updates=3_000, largest_message=1_000).messages(0) == 3
+
+
+def test_room_grows_with_small_messages() -> None:
+    """A few of them are enough to fetch many."""
+    room = Room(max_updates=3_000, largest_message=1_000)
+    for _ in range(100):
+        room.learn(1)
+    assert room.messages(0) > 2_500
+    assert room.messages(2_990) <= 10
+    assert room.messages(3_000) == 0
+
+
+def test_room_shrinks_with_large_messages() -> None:
+    """Bulk messages after single ones are soon fetched a few at a time."""
+    room = Room(max_updates=3_000, largest_message=1)
+    for _ in range(50):
+        room.learn(1_000)
+    assert room.messages(0) == 3
+
+
+def test_there_is_always_room_for_one_message() -> None:
+    """However large: otherwise it would never be fetched."""
+    room = Room(max_updates=10, largest_message=1_000)
+    assert room.messages(0) == 1
+    assert room.messages(1) == 0
+
+
+@pytest.mark.parametrize("item", [b"", b"\xff", b"42", b'{"headers": 1}', b"[" * 100_000])
+def test_anything_set_aside_can_be_answered(item: bytes) -> None:
+    """It has no id then, and is kept as it came."""
+    delivered = SetAside(item, "q", "tag")
+    message = refuse(delivered, "why")
+    (update,) = message.updates
+    assert message.id is None
+    assert json.loads(update.raw)["body"] is not None  # type: ignore[union-attr]
+    assert delivery_details(delivered)["queue"] == "q"
+
+
+def test_a_message_that_was_with_dead_workers_keeps_its_id() -> None:
+    """Its outcome is told under it, and the dead letter counts the deliveries."""
+    item = {"headers": {"id": "m", "x-delivery-count": 6}, "properties": {}, "body": ""}
+    delivered = SetAside(json.dumps(item).encode(), "q", "tag")
+    assert refuse(delivered, "why").id == "m"
+    assert delivery_details(delivered)["deliveriesToDeadWorkers"] == 6

@@ -1,0 +1,258 @@
+"""The pure parts of the transport, and what of kombu it builds on."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import kombu.transport
+import pytest
+from kombu.asynchronous.hub import Hub
+from kombu.connection import Connection
+from kombu.transport import redis as stock
+from kombu.transport import virtual
+
+from worker.transport import SentinelTransport, Transport, install
+from worker.transport.channel import Channel
+from worker.transport.fetch import Fetch, Pace, Source, script_command
+from worker.transport.items import (
+    DELIVERY_COUNT,
+    Entry,
+    NotAMessageError,
+    delivery_count,
+    entry_tail,
+    read_entry,
+    read_item,
+    redelivered,
+)
+from worker.transport.leases import QoS
+from worker.transport.scripts import MORE, NOTHING, SUSPECTS
+from worker.transport.transport import ALIASES, SentinelChannel
+
+MESSAGE = {
+    "body": "e30=",
+    "headers": {"id": "m1"},
+    "properties": {"delivery_tag": "t", "delivery_info": {"routing_key": "q"}},
+}
+
+
+def item(**changed: Any) -> bytes:
+    return json.dumps({**MESSAGE, **changed}).encode()
+
+
+# -- items ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        pytest.param(b"\xff\xfe", "not JSON", id="bytes"),
+        pytest.param(b"hello", "not JSON", id="text"),
+        pytest.param(b"[" * 100_000, "not JSON", id="too deep"),
+        pytest.param(b"42", "not an object", id="number"),
+        pytest.param(b"{}", "no properties", id="empty"),
+        pytest.param(item(properties=[]), "no properties", id="properties are a list"),
+        pytest.param(item(properties={}), "no delivery tag", id="no tag"),
+        pytest.param(item(headers=[1]), "headers", id="headers are a list"),
+        pytest.param(
+            item(properties={"delivery_tag": "t", "delivery_info": 1}), "delivery_info", id="info"
+        ),
+    ],
+)
+def test_what_is_not_a_message_is_told_apart(raw: bytes, reason: str) -> None:
+    """An item that is not a kombu message is refused with a reason."""
+    with pytest.raises(NotAMessageError, match=reason):
+        read_item(raw)
+
+
+@pytest.mark.parametrize(
+    "queue", ["q", 'a "quoted", queue', "back\\slash", "käse", "q\x06\x163"], ids=repr
+)
+def test_an_entry_is_taken_apart_to_the_byte(queue: str) -> None:
+    """What the fetch records is read back, whatever the item is."""
+    for raw in (item(), b"not JSON", b'","",""]', b"\xff", b""):
+        value = b"[" + raw + entry_tail(queue).encode()
+        assert read_entry(value) == Entry(raw, "", queue)
+
+
+def test_a_stock_entry_is_taken_apart() -> None:
+    """An entry that kombu's own transport wrote is understood."""
+    entry = read_entry(json.dumps([MESSAGE, "exchange", "key"]).encode())
+    assert entry is not None
+    assert (json.loads(entry.item), *entry[1:]) == (MESSAGE, "exchange", "key")
+    assert read_entry(b"something else") is None
+
+
+def test_an_entry_is_what_stock_reads() -> None:
+    """What the fetch records is the JSON that kombu expects there."""
+    value = b"[" + item() + entry_tail('a "queue"').encode()
+    assert json.loads(value) == [MESSAGE, "", 'a "queue"']
+
+
+def test_a_failed_delivery_is_counted() -> None:
+    """A message counts the workers that went away with it, and says that it comes again."""
+    raw = item()
+    for count in (1, 2):
+        raw, message = redelivered(raw, counted=True)
+        assert delivery_count(message) == count
+    assert json.loads(raw) == message
+    assert message["headers"] == {"id": "m1", "redelivered": True, DELIVERY_COUNT: 2}
+    assert message["properties"]["delivery_info"] == {"routing_key": "q", "redelivered": True}
+
+
+def test_a_message_given_back_is_not_counted() -> None:
+    """A worker that stops in good order is no failure of its messages."""
+    assert delivery_count(redelivered(item(), counted=False)[1]) == 0
+    assert redelivered(item(headers=None), counted=False)[1]["headers"] == {"redelivered": True}
+
+
+def test_what_is_not_a_message_goes_back_as_it_is() -> None:
+    """Restoring does not touch what it does not understand."""
+    assert redelivered(b"not JSON", counted=True) == (b"not JSON", {})
+
+
+@pytest.mark.parametrize("count", ["7", None, True, 1.5], ids=repr)
+def test_a_strange_count_is_none(count: Any) -> None:
+    """A producer's own header of that name does no harm."""
+    assert delivery_count({"headers": {DELIVERY_COUNT: count}}) == 0
+
+
+# -- fetches -------------------------------------------------------------------
+
+FETCH = Fetch(
+    suspects=[Source("q.retry", "q", ',"","q"]')],
+    ready=[Source("q", "q", ',"","q"]'), Source("reply", "reply", "")],
+    tag_prefix="tag-",
+)
+
+
+def test_a_fetch_says_where_everything_came_from() -> None:
+    """Items are matched to their lists, and to the tags under which they are recorded."""
+    came = FETCH.read([NOTHING, 2, b"one", 3, b"two", 2, b"three"])
+    assert [(f.source.queue, f.tag, f.item) for f in came] == [
+        ("q", "tag-1", b"one"),
+        ("reply", "", b"two"),
+        ("q", "tag-3", b"three"),
+    ]
+    assert FETCH.args(5, busy=True)[:4] == [5, "tag-", 1, 1]
+
+
+def test_redis_is_told_the_script_when_it_does_not_know_it() -> None:
+    """The script is sent by name, or in full."""
+    assert script_command(["k"], [1], cached=True)[0] == "EVALSHA"
+    assert script_command(["k"], [1], cached=False)[0] == "EVAL"
+
+
+@pytest.mark.parametrize(
+    ("state", "found", "expected"),
+    [
+        pytest.param(NOTHING, True, "BLMOVE", id="emptied"),
+        pytest.param(MORE, True, None, id="full"),
+        pytest.param(SUSPECTS, True, None, id="a suspect"),
+        pytest.param(SUSPECTS, False, "BRPOP", id="suspects wait"),
+    ],
+)
+def test_a_fetch_waits_only_if_there_was_nothing_more(
+    state: int, found: bool, expected: str | None
+) -> None:
+    """After a full fetch there is no wait; where waiting is no use there is a pause."""
+    pace = Pace()
+    pace.after(state, found=found, cached=True)
+    wait = pace.wait_command(["q"], "pause", 1)
+    assert (wait[0] if wait else None) == expected
+    assert pace.more_waiting == (state == MORE)
+
+
+def test_one_list_is_waited_for_longer_than_several() -> None:
+    """With one list the wait is the transport's; with several it is short."""
+    assert Pace().wait_command(["q"], "pause", 1)[-1] == 1
+    assert Pace().wait_command(["q", "r"], "pause", 1)[-1] < 0.1
+
+
+# -- what of kombu this builds on ------------------------------------------------
+
+
+def test_install_keeps_the_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """URLs stay what they are and lead to this transport."""
+    monkeypatch.setattr(kombu.transport, "TRANSPORT_ALIASES", {"amqp": "x", "redis": "y"})
+    monkeypatch.setattr(kombu.transport, "_transport_cache", {"redis": stock.Transport})
+    before = Connection("redis://host:1/2").as_uri()
+    install()
+    assert {**ALIASES, "amqp": "x"} == kombu.transport.TRANSPORT_ALIASES
+    assert kombu.transport.get_transport_cls("redis") is Transport
+    assert kombu.transport.get_transport_cls("sentinel") is SentinelTransport
+    assert Connection("redis://host:1/2").as_uri() == before
+
+
+SIGNATURES = [
+    (stock.Channel._brpop_start, "(self, timeout=None)"),
+    (stock.Channel._brpop_read, "(self, **options)"),
+    (stock.Channel._flush_brpop_reauth, "(self)"),
+    (stock.Channel._q_for_pri, "(self, queue, pri)"),
+    (stock.Channel._on_connection_disconnect, "(self, connection)"),
+    (stock.Channel.basic_consume, "(self, queue, *args, **kwargs)"),
+    (stock.Channel.close, "(self)"),
+    (stock.QoS.append, "(self, message, delivery_tag)"),
+    (stock.QoS.ack, "(self, delivery_tag)"),
+    (stock.QoS.reject, "(self, delivery_tag, requeue=False)"),
+    (stock.QoS.restore_unacked, "(self, client=None)"),
+    (stock.QoS.restore_visible, "(self, start=0, num=10, interval=10)"),
+    (stock.MultiChannelPoller.get, "(self, callback, timeout=None)"),
+    (stock.MultiChannelPoller._register_BRPOP, "(self, channel)"),
+    (stock.Transport.register_with_event_loop, "(self, connection, loop)"),
+    (virtual.Channel._lookup, "(self, exchange, routing_key, default=None)"),
+    (virtual.Channel._get_message_priority, "(self, message, reverse=False)"),
+    (virtual.Channel.basic_consume, "(self, queue, no_ack, callback, consumer_tag, **kwargs)"),
+    (virtual.Channel.basic_get, "(self, queue, no_ack=False, **kwargs)"),
+    (virtual.QoS.can_consume, "(self)"),
+    (virtual.QoS.can_consume_max_estimate, "(self)"),
+    (virtual.QoS._flush, "(self)"),
+    (virtual.QoS.restore_unacked_once, "(self, stderr=None)"),
+    (Hub.call_repeatedly, "(self, delay, callback, *args)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "signature"), SIGNATURES, ids=[f.__qualname__ for f, _ in SIGNATURES]
+)
+def test_kombu_is_as_it_was(function: Any, signature: str) -> None:
+    """A method of kombu's that is overridden or called has the parameters that it had."""
+    assert str(inspect.signature(function)) == signature
+
+
+def test_kombu_calls_what_is_overridden() -> None:
+    """Kombu's loops, timers and shutdown still go through the methods replaced here."""
+    source = inspect.getsource
+    poller = stock.MultiChannelPoller
+    assert "channel._brpop_start()" in source(poller._register_BRPOP)
+    assert "channel.qos.can_consume()" in source(poller.on_poll_start)
+    assert "chan.qos.can_consume()" in source(poller.on_readable)
+    assert "channel.qos.restore_visible(" in source(poller.maybe_restore_messages)
+    assert "'BRPOP': self._brpop_read" in source(stock.Channel.__init__)
+    assert "self._queue_cycle = cycle_by_name" in source(stock.Channel.__init__)
+    assert "self._qos.restore_unacked_once()" in source(virtual.Channel.close)
+    assert "self.restore_unacked()" in source(virtual.QoS.restore_unacked_once)
+    assert "self.cycle = MultiChannelPoller()" in source(stock.Transport.__init__)
+    assert "dumps([message._raw, EX, RK])" in source(stock.QoS.append)
+
+
+def test_kombu_has_the_attributes_that_are_used() -> None:
+    """Private names that are read or set here exist with kombu."""
+    names = "_in_poll _brpop_sent_at _closing pool priority_steps unacked_key unacked_index_key"
+    assert [name for name in names.split() if not hasattr(stock.Channel, name)] == []
+    qos = virtual.QoS(None)
+    names = "_delivered _dirty _quick_ack prefetch_count _on_collect"
+    assert [name for name in names.split() if not hasattr(qos, name)] == []
+    qos._on_collect.cancel()
+    assert "_channels" in vars(stock.MultiChannelPoller())
+
+
+def test_options_are_kombus_and_ours() -> None:
+    """Transport options of kombu's are kept, but for the one that would lose messages."""
+    for ours, theirs in ((Channel, stock.Channel), (SentinelChannel, stock.SentinelChannel)):
+        kept = set(theirs.from_transport_options) - {"ack_emulation"}
+        assert set(ours.from_transport_options) == kept | {"delivery_limit", "lease_max_seconds"}
+    assert Channel.QoS is QoS
+    assert issubclass(SentinelTransport, Transport)
+    assert SentinelTransport.default_port == stock.SentinelTransport.default_port
