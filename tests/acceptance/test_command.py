@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import Service
+    from tests.service import Service
 
 
 def settle(*arguments: str, stdin: str | None = None, **environment: str) -> Any:

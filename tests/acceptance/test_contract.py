@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import Service
+    from tests.service import Service
 
 
 @pytest.fixture

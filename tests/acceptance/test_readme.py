@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import Service
+    from tests.service import Service
 
 README = Path(__file__).parents[2] / "README.md"
 URL = "redis://localhost:6379/0"

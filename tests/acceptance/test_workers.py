@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import Service
+    from tests.service import Service
 
 POOLS = ["threads", "prefork", "solo"]
 

@@ -17,6 +17,7 @@ def progress(tally: Tally, total: int) -> Table:
     """Draw how far the demo is."""
     table = Table.grid(padding=(0, 2))
     table.add_row("published", f"{tally.sent_updates:,} of {total:,} updates")
+    table.add_row("settled", f"{tally.reasons['updated']:,} events")
     table.add_row("outcomes", f"{tally.received:,}   {_reasons(tally)}")
     table.add_row("rate", f"{tally.per_second():,.0f} outcomes/s")
     table.add_row("batch size", _batch_size(tally))

@@ -1,0 +1,130 @@
+"""The service as the outside world sees it, for the rings that run real workers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import redis
+from celery import Celery
+
+from db import Database
+from db.loading import NewEvent, load_events
+from tasks.outcome_client import OutcomeClient
+from worker.embedded import dies_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from tasks.outcomes import Outcome
+
+PATIENCE_SECONDS = 60
+
+
+class Worker:
+    """A `celery -A worker worker` process."""
+
+    def __init__(self, log: Path, environment: dict[str, str], *options: str) -> None:
+        self.log = log
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [
+                    *dies_with_parent("KILL"),
+                    *(sys.executable, "-m", "celery", "-A", "worker", "worker"),
+                    *("--loglevel", "INFO", "--without-mingle", *options),
+                ],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until the worker has written a text."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while text not in self.log.read_text(errors="replace"):
+            assert self.process.poll() is None, self.log.read_text(errors="replace")
+            assert time.monotonic() < deadline, self.log.read_text(errors="replace")
+            time.sleep(0.02)
+
+    def stop(self) -> int:
+        """Tell it to stop, wait until it has, and return its exit code."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """End it however it stands."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Service:
+    """The service as the outside world sees it: a broker, a table, a result channel."""
+
+    def __init__(self, database_url: str, redis_url: str, folder: Path) -> None:
+        self.database_url, self.redis_url, self.folder = database_url, redis_url, folder
+        self.database = Database(database_url)
+        self.outcomes = OutcomeClient(redis_url)
+        self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
+        self.producer = Celery(broker=redis_url, backend=redis_url, set_as_current=False)
+        self.workers: list[Worker] = []
+
+    def start_worker(self, *options: str, **settings: str) -> Worker:
+        """Start a worker and wait until it is ready."""
+        number = len(self.workers)
+        environment = {
+            **os.environ,
+            "DATABASE_URL": self.database_url,
+            "CELERY_BROKER_URL": self.redis_url,
+            "C_FORCE_ROOT": "1",
+            **settings,
+        }
+        options = ("--hostname", f"w{number}@%h", *options)
+        worker = Worker(self.folder / f"worker-{number}.log", environment, *options)
+        self.workers.append(worker)
+        worker.wait_for_log(" ready.")
+        return worker
+
+    def load(self, *ids: str, account: str = "acct_1") -> None:
+        """Load pending events."""
+        load_events(self.database_url, [NewEvent(id_, account, payload={"a": 1}) for id_ in ids])
+
+    def send(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Send a message as any Celery client does."""
+        return self.producer.send_task(
+            "events.update_status",
+            args=args,
+            kwargs=kwargs,
+            queue="event-status-updates",
+            **options,
+        )
+
+    def wait(self, messages: Mapping[str, Collection[str]]) -> dict[str, list[Outcome]]:
+        """Return the outcomes of messages, by message id."""
+        told = defaultdict(list)
+        for outcome in self.outcomes.wait(messages, timeout_seconds=PATIENCE_SECONDS):
+            told[outcome.message_id or ""].append(outcome)
+        return told
+
+    def wait_until_empty(self) -> None:
+        """Wait until the broker holds nothing, fetched or not."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.redis.llen("event-status-updates") or self.redis.hlen("unacked"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        """Stop everything."""
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.kill()
+        self.producer.close()
+        self.outcomes.close()
+        self.database.close()
+        self.redis.close()
