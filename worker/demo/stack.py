@@ -34,7 +34,9 @@ class Stack:
     def start_broker(self) -> None:
         """Start a broker, and begin to prepare a database, unless they are configured."""
         if not os.environ.get("DATABASE_URL"):
-            self._postgres = Postgres(self.folder / "postgres").prepare()
+            self._postgres = Postgres(self.folder / "postgres")
+            self._closers.append(self._postgres.stop)
+            self._postgres.prepare()
         if not os.environ.get("CELERY_BROKER_URL"):
             broker = Redis(self.folder / "redis").start()
             self._closers.append(broker.stop)
@@ -44,11 +46,9 @@ class Stack:
         """Start a database, unless one is configured."""
         if self._postgres is not None:
             self._postgres.start()
-            self._closers.append(self._postgres.stop)
-            self._set("DATABASE_URL", self._postgres.url)
 
     def reserve_database(self) -> None:
-        """Say where the database will be, for processes that start before it."""
+        """Say where the database will be, for processes that start before it does."""
         if self._postgres is not None:
             self._set("DATABASE_URL", self._postgres.url)
 

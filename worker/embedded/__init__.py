@@ -8,15 +8,8 @@ unless asked to be durable, nothing is synced to disk.
 """
 
 from worker.embedded.binaries import ServerUnavailable, dies_with_parent
-from worker.embedded.servers import (
-    Postgres,
-    Redis,
-    Server,
-    Servers,
-    free_port,
-    servers,
-    temporary_folder,
-)
+from worker.embedded.places import free_port, temporary_folder
+from worker.embedded.servers import Postgres, Redis, Server, Servers, servers
 
 __all__ = [
     "Postgres",

@@ -10,6 +10,7 @@ it to everyone.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from functools import cache
@@ -112,4 +113,8 @@ def _copy_wheel(package: Path, folder: Path) -> Path:
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.exists():
             shutil.copytree(libraries, copy.with_name(libraries.name), symlinks=True)
+        # As the owner it can read them under any umask.
+        owner = pwd.getpwnam(UNPRIVILEGED_USER).pw_uid
+        for path in (copy.parent, *copy.parent.rglob("*")):
+            os.chown(path, owner, -1, follow_symlinks=False)
     return copy / "pginstall" / "bin"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import os
+import pwd
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import psycopg
@@ -24,9 +23,11 @@ from worker.embedded.binaries import (
     postgres_binaries,
     redis_binary,
 )
+from worker.embedded.places import free_port, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -45,7 +46,8 @@ class Server:
 
     def __init__(self, directory: Path, *, port: int | None = None) -> None:
         """Prepare a server whose data will be in a folder, made if it does not exist."""
-        self.directory = directory
+        # Absolute: the server runs in it, and is recognised by it.
+        self.directory = directory.resolve()
         self.port = port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -72,26 +74,43 @@ class Server:
         raise NotImplementedError
 
     def start(self) -> Self:
-        """Start the server and wait until it answers.
+        """Start the server, unless it runs, and wait until it answers.
+
+        The kernel ends a server with the thread that started it: start it from one that stays.
 
         Raises:
             ServerUnavailable: It did not; the text ends with its last words.
         """
+        if self._process is not None and self._process.poll() is None:
+            return self
         self.directory.mkdir(parents=True, exist_ok=True)
-        with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - arguments of our own
-                self.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-                # Ctrl-C is for the parent, which then stops its servers in order.
-                start_new_session=True,
-                user=self.user,
-            )
+        self._process = self._spawn(self.command())
         atexit.register(self.stop)
-        self._wait_until_it_answers(self._process)
+        try:
+            self._wait_until_it_answers(self._process)
+        except BaseException:  # also Ctrl-C: no `with` block would stop it yet
+            self.stop(immediate=True)
+            raise
         return self
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        try:
+            with self._log_path.open("ab") as log:
+                return subprocess.Popen(  # noqa: S603 - arguments of our own
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self.directory,
+                    # Ctrl-C is for the parent, which then stops its servers in order.
+                    start_new_session=True,
+                    user=self.user,
+                    # Root's groups would be left to it otherwise.
+                    group=pwd.getpwnam(self.user).pw_gid if self.user else None,
+                    extra_groups=[] if self.user else None,
+                )
+        except OSError as error:
+            raise self._failure(str(error)) from error
 
     def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -100,11 +119,12 @@ class Server:
                 if self.answers():
                     return
             time.sleep(POLL_SECONDS)
-        self.stop(immediate=True)
+        raise self._failure()
+
+    def _failure(self, reason: str = "") -> ServerUnavailable:
         words = self._log_path.read_text(errors="replace").strip().splitlines()
-        raise ServerUnavailable(
-            f"{type(self).__name__} did not start: " + " | ".join(words[-LOG_LINES_SHOWN:])
-        )
+        reason = reason or " | ".join(words[-LOG_LINES_SHOWN:])
+        return ServerUnavailable(f"{type(self).__name__} did not start: {reason}")
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server, if it runs.
@@ -196,31 +216,35 @@ class Postgres(Server):
             return self
         if self.user is not None:
             shutil.chown(self.directory, self.user)
-        with self._log_path.open("ab") as log:
-            self._initdb = subprocess.Popen(  # noqa: S603 - arguments of our own
-                [
-                    *self._prefix,
-                    str(self._bin / "initdb"),
-                    *("--pgdata", str(self._data), "--username", "postgres", "--auth", "trust"),
-                    *("--locale", "C", "--encoding", "UTF8", "--no-sync", "--no-instructions"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-                start_new_session=True,
-                user=self.user,
-            )
+        initdb = [
+            *self._prefix,
+            *dies_with_parent("TERM"),
+            *(str(self._bin / "initdb"), "--pgdata", str(self._data)),
+            *("--username", "postgres", "--auth", "trust"),
+            *("--locale", "C", "--encoding", "UTF8", "--no-sync", "--no-instructions"),
+        ]
+        self._initdb = self._spawn(initdb)
         return self
 
     def start(self) -> Self:
         """Start the server, on a new data folder if there is none, and wait until it answers."""
         self.prepare()
         if self._initdb is not None:
-            # A failure shows in the log, which the server's own failure quotes.
-            self._initdb.wait()
-            self._initdb = None
+            process, self._initdb = self._initdb, None
+            if process.wait() != 0:
+                shutil.rmtree(self._data, ignore_errors=True)
+                raise self._failure()
         return super().start()
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop the server, if it runs, or the making of its data folder."""
+        process, self._initdb = self._initdb, None
+        if process is not None:
+            # It removes what it has made so far, which could not start a server.
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            shutil.rmtree(self._data, ignore_errors=True)
+        super().stop(immediate=immediate)
 
     def command(self) -> list[str]:
         """Return the command line that runs the server in the foreground."""
@@ -255,25 +279,8 @@ def servers() -> Iterator[Servers]:
     """
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_folder())
-        postgres = Postgres(directory / "postgres").prepare()
+        postgres = Postgres(directory / "postgres")
+        stack.callback(postgres.stop)  # also should the other fail while initdb still writes
+        postgres.prepare()
         valkey = stack.enter_context(Redis(directory / "redis"))
-        yield Servers(stack.enter_context(postgres), valkey)
-
-
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Make a folder for servers, which the user they run as can reach, and remove it after."""
-    directory = Path(tempfile.mkdtemp(prefix="settle-"))
-    directory.chmod(0o711)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        yield Servers(postgres.start(), valkey)
