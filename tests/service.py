@@ -29,13 +29,15 @@ PATIENCE_SECONDS = 60
 class Worker:
     """A `celery -A worker worker` process."""
 
-    def __init__(self, log: Path, environment: dict[str, str], *options: str) -> None:
+    def __init__(
+        self, log: Path, environment: dict[str, str], *options: str, module: str = "celery"
+    ) -> None:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 [
                     *dies_with_parent("KILL"),
-                    *(sys.executable, "-m", "celery", "-A", "worker", "worker"),
+                    *(sys.executable, "-m", module, "-A", "worker", "worker"),
                     *("--loglevel", "INFO", "--without-mingle", *options),
                 ],
                 env=environment,
@@ -75,7 +77,7 @@ class Service:
         self.producer = Celery(broker=redis_url, backend=redis_url, set_as_current=False)
         self.workers: list[Worker] = []
 
-    def start_worker(self, *options: str, **settings: str) -> Worker:
+    def start_worker(self, *options: str, module: str = "celery", **settings: str) -> Worker:
         """Start a worker and wait until it is ready."""
         number = len(self.workers)
         environment = {
@@ -86,7 +88,8 @@ class Service:
             **settings,
         }
         options = ("--hostname", f"w{number}@%h", *options)
-        worker = Worker(self.folder / f"worker-{number}.log", environment, *options)
+        log = self.folder / f"worker-{number}.log"
+        worker = Worker(log, environment, *options, module=module)
         self.workers.append(worker)
         worker.wait_for_log(" ready.")
         return worker

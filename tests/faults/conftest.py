@@ -50,8 +50,9 @@ def service(own_servers: Servers, tmp_path: Path) -> Iterator[Service]:
 class Load(threading.Thread):
     """A producer that goes on sending until told to stop, whatever happens to the broker.
 
-    One update in five contradicts an earlier one, and one message in twenty is
-    sent twice under its id. A message counts as sent once the broker has said so.
+    One message in ten carries ten updates, one update in five contradicts an
+    earlier one, and one message in twenty is sent twice under its id. A message
+    counts as sent once the broker has said so.
     """
 
     def __init__(self, service: Service, events: int, per_second: int) -> None:
@@ -59,31 +60,39 @@ class Load(threading.Thread):
         self.service, self.per_second = service, per_second
         self.unsent = [f"ev_{number:06}" for number in range(events)]
         service.load(*self.unsent)
+        self.touched: list[str] = []
         self.random = random.Random(7)
-        self.sent: dict[str, tuple[str, str]] = {}
+        self.sent: dict[str, dict[str, str]] = {}
         self.stopping = threading.Event()
 
     def run(self) -> None:
         """Send."""
-        touched: list[str] = []
-        while self.unsent and not self.stopping.wait(1 / self.per_second):
-            again = touched and self.random.random() < 0.2
-            id_ = self.random.choice(touched) if again else self.unsent.pop()
-            touched.append(id_)
+        while not self.stopping.wait(1 / self.per_second):
             message_id = f"m{len(self.sent):06}"
-            update = (id_, self.random.choice(["completed", "failed"]))
-            for _ in range(2 if self.random.random() < 0.05 else 1):
-                self._send(message_id, update)
-            self.sent[message_id] = update
+            updates = self._updates(10 if self._now_and_then(10) else 1)
+            for _ in range(2 if self._now_and_then(20) else 1):
+                self._send(message_id, updates)
+            self.sent[message_id] = updates
 
-    def _send(self, message_id: str, update: tuple[str, str]) -> None:
+    def _now_and_then(self, times: int) -> bool:
+        return self.random.randrange(times) == 0
+
+    def _updates(self, count: int) -> dict[str, str]:
+        """Return some updates, status by event id."""
+        updates = {}
+        for _ in range(count):
+            again = self.touched and self._now_and_then(5)
+            id_ = self.random.choice(self.touched) if again else self.unsent.pop()
+            updates[id_] = self.random.choice(["completed", "failed"])
+            self.touched.append(id_)
+        return updates
+
+    def _send(self, message_id: str, updates: dict[str, str]) -> None:
+        fields = [{"id": id_, "status": status} for id_, status in updates.items()]
+        form = {"kwargs": fields[0]} if len(fields) == 1 else {"args": [fields]}
         while True:
             try:
-                self.service.send(
-                    kwargs=dict(zip(("id", "status"), update, strict=True)),
-                    task_id=message_id,
-                    ignore_result=True,
-                )
+                self.service.send(**form, task_id=message_id, ignore_result=True)
             except OperationalError:
                 time.sleep(0.05)
             else:
@@ -111,17 +120,21 @@ class Load(threading.Thread):
 
     def account(self) -> None:
         """Check that nothing is lost and that nobody was told anything untrue."""
-        told: defaultdict[str, list[Any]] = defaultdict(list)
+        told: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
         for _, fields in self.service.redis.xrange("event-outcomes"):
             outcome = json.loads(fields["outcome"])
-            told[outcome["messageId"]].append(outcome)
+            told[outcome["messageId"], outcome["id"]].append(outcome)
         assert self.service.redis.xlen("event-status-updates.dead") == 0
-        lost = self.sent.keys() - told.keys()
-        assert not lost
-        rows = self.service.database.read_events([id_ for id_, _ in self.sent.values()])
+        sent = {
+            (message_id, id_): status
+            for message_id, updates in self.sent.items()
+            for id_, status in updates.items()
+        }
+        assert not sent.keys() - told.keys(), "lost"
+        rows = self.service.database.read_events([id_ for _, id_ in sent])
         winners: Counter[str] = Counter()
-        for message_id, (id_, status) in self.sent.items():
-            first, *repeats = told[message_id]
+        for (message_id, id_), status in sent.items():
+            first, *repeats = told[message_id, id_]
             assert all(repeat == first for repeat in repeats)
             row = rows[id_]
             if first["updated"]:
@@ -135,7 +148,7 @@ class Load(threading.Thread):
 @pytest.fixture
 def load(service: Service) -> Iterator[Load]:
     """Give a load that is on its way."""
-    load = Load(service, events=20_000, per_second=400)
+    load = Load(service, events=40_000, per_second=300)
     load.start()
     yield load
     load.stopping.set()
