@@ -130,7 +130,8 @@ class Load(threading.Thread):
             for message_id, updates in self.sent.items()
             for id_, status in updates.items()
         }
-        assert not sent.keys() - told.keys(), "lost"
+        lost = sent.keys() - told.keys()
+        assert lost == set()
         rows = self.service.database.read_events([id_ for _, id_ in sent])
         winners: Counter[str] = Counter()
         for (message_id, id_), status in sent.items():
