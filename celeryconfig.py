@@ -1,5 +1,8 @@
 """The wiring: settings to Celery's own keys, and nothing else."""
 
+import re
+import sys
+
 from tasks.names import QUEUE, TASK
 from worker.settings import is_redis, load_settings
 
@@ -21,8 +24,10 @@ task_annotations = {
 }
 worker_consumer = "worker.consumer:Consumer"
 
-# A slot waits for PostgreSQL and Redis, which release the interpreter.
-worker_pool = "threads"
+# A slot waits for PostgreSQL and Redis, which release the interpreter: threads do.
+# Celery cannot tell `--pool prefork` from its own default and prefers this file.
+_asks_for_prefork = re.search(r"(?:-P|--pool)[ =]?prefork\b", " ".join(sys.argv))
+worker_pool = "prefork" if _asks_for_prefork else "threads"
 worker_concurrency = 2
 # A batch in every slot, and the next ones filling meanwhile.
 worker_prefetch_multiplier = 2 * _settings.batch_max_updates

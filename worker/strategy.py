@@ -264,8 +264,8 @@ class BatchStrategy:
 
     @property
     def busy(self) -> bool:
-        """Return whether anything is held or in a slot."""
-        return bool(self._slots_taken or len(self._batcher))
+        """Return whether anything is held or in a slot that is still to be finished."""
+        return not self._abandoned and bool(self._slots_taken or len(self._batcher))
 
     def stop(self) -> None:
         """Let whatever is held leave as soon as slots are free, and try nothing twice."""

@@ -33,7 +33,8 @@ def test_every_pool_settles(service: Service, pool: str) -> None:
     """Threads by default; prefork and solo settle just the same, results included."""
     ids = [f"ev_{number}" for number in range(300)]
     service.load(*ids)
-    service.start_worker("--pool", pool, CELERY_RESULT_BACKEND=service.redis_url)
+    worker = service.start_worker("--pool", pool, CELERY_RESULT_BACKEND=service.redis_url)
+    worker.wait_for_log(f"({pool.removesuffix('s')})")
     messages = send_singles(service, ids[:200])
     bulk = service.send(args=[[{"id": id_, "status": "failed"} for id_ in ids[150:]]])
     told = bulk.get(timeout=60)

@@ -247,6 +247,7 @@ def test_what_a_lost_connection_delivered_is_forgotten(
     consumer.turn()
     receive(strategy, second)
     strategy.abandon()
+    assert not strategy.busy
     consumer.report(DONE)
     assert not first.acknowledged
     assert not second.acknowledged
