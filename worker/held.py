@@ -6,6 +6,7 @@ acknowledged is the strategy's.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def make_request(delivered: Any, *, task: Any, app: Any, consumer: Any) -> Any:
 def job_of(items: Sequence[Held]) -> Job:
     """Return what a slot needs of a batch."""
     return Job(
+        key=uuid.uuid4().hex,
         messages=tuple(held.message for held in items),
         deliveries=tuple(delivery_details(held.delivered) for held in items),
         wants_result=tuple(

@@ -27,19 +27,22 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
+# Committed and not yet published, by job. They stay here, for a report larger than
+# a pipe takes at once can be torn when prefork's event loop starts anew. In another
+# process, or after too many others, the next try reads them off the rows again.
+_unpublished: dict[str, list[list[Outcome]]] = {}
+MAX_UNPUBLISHED = 16
+MAX_ERROR_CHARACTERS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A batch on its way through a slot.
+    """A batch on its way through a slot, under the same key however often it is tried."""
 
-    `outcomes` are there when an earlier try has committed the batch and only
-    the publishing is left.
-    """
-
+    key: str
     messages: tuple[Message, ...]
     deliveries: tuple[dict[str, Any], ...]
     wants_result: tuple[bool, ...]
-    outcomes: list[list[Outcome]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +55,45 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class NotDone:
-    """The batch is to be tried again, with what has been achieved so far.
+    """The batch is to be tried again.
 
     `expected` tells trouble that passes by itself from what an operator must see to.
     """
 
     error: str
     expected: bool
-    outcomes: list[list[Outcome]] | None
 
 
 def work(job: Job) -> Done | NotDone:
     """Take a batch as far as it goes."""
-    outcomes = job.outcomes
     started = time.monotonic()
     try:
-        if outcomes is None:
-            outcomes = service().apply(job.messages)
+        outcomes = _unpublished.pop(job.key, None) or service().apply(job.messages)
+        _keep(job, outcomes)
         applied = time.monotonic()
         service().publish(outcomes, _dead_letters(job, outcomes))
         _store_results(job, outcomes)
     except (DatabaseError, OutcomesNotPublishedError) as error:
         expected = isinstance(error, TransientDatabaseError | OutcomesNotPublishedError)
-        return NotDone(f"{type(error).__name__}: {error}", expected=expected, outcomes=outcomes)
+        return NotDone(_in_one_line(error), expected=expected)
     except Exception as error:
         logger.exception("A batch of %d messages was not settled", len(job.messages))
-        return NotDone(f"{type(error).__name__}: {error}", expected=False, outcomes=outcomes)
+        return NotDone(_in_one_line(error), expected=False)
+    _unpublished.pop(job.key, None)
     return Done(
         Counter(outcome.reason or "updated" for many in outcomes for outcome in many),
         {"applied": applied - started, "published": time.monotonic() - applied},
     )
+
+
+def _keep(job: Job, outcomes: list[list[Outcome]]) -> None:
+    _unpublished[job.key] = outcomes
+    while len(_unpublished) > MAX_UNPUBLISHED:
+        _unpublished.pop(next(iter(_unpublished)), None)
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS]
 
 
 def _dead_letters(job: Job, outcomes: list[list[Outcome]]) -> list[Any]:

@@ -219,8 +219,8 @@ class BatchStrategy:
             return
         if not isinstance(result, NotDone):
             # The slot's process died, or could not be reached.
-            result = NotDone(f"the slot was lost: {result}", expected=False, outcomes=job.outcomes)
-        self._try_again(batch, replace(job, outcomes=result.outcomes), tries, result)
+            result = NotDone(f"the slot was lost: {result}", expected=False)
+        self._try_again(batch, job, tries, result)
 
     def _try_again(self, batch: Batch[Held], job: Job, tries: int, result: NotDone) -> None:
         """Keep the slot and try the same batch later: meanwhile prefetching comes to a stop."""

@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+import psutil
 import psycopg
 import pytest
 
@@ -56,9 +57,10 @@ def test_a_restarted_database(
     assert worker.process.poll() is None
 
 
-def test_a_crashed_broker(service: Service, load: Load, own_servers: Servers) -> None:
+@pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
+def test_a_crashed_broker(service: Service, load: Load, own_servers: Servers, pool: str) -> None:
     """The broker, which is the result channel too, is killed and comes back with its log."""
-    worker = service.start_worker(SETTLE_LEASE_SECONDS=LEASE_SECONDS)
+    worker = service.start_worker("--pool", pool, SETTLE_LEASE_SECONDS=LEASE_SECONDS)
     for _ in range(3):
         time.sleep(CHANCE.uniform(0.2, 0.8))
         own_servers.redis.stop(immediate=True)
@@ -66,6 +68,31 @@ def test_a_crashed_broker(service: Service, load: Load, own_servers: Servers) ->
         own_servers.redis.start()
     load.finish()
     assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
+def test_a_stop_while_the_broker_is_away(
+    service: Service, load: Load, own_servers: Servers, pool: str
+) -> None:
+    """The worker stops by itself, and what it held is settled by the next."""
+    worker = service.start_worker("--pool", pool, SETTLE_LEASE_SECONDS=LEASE_SECONDS)
+    worker.wait_for_log("Batch 20:")
+    own_servers.redis.stop(immediate=True)
+    worker.wait_for_log("Cannot connect")
+    own_servers.redis.start()
+    assert worker.stop() == 0
+    service.start_worker("--pool", pool, SETTLE_LEASE_SECONDS=LEASE_SECONDS)
+    load.finish()
+
+
+def test_a_killed_pool_process(service: Service, load: Load) -> None:
+    """What a child of prefork had in its slot is tried again in another."""
+    worker = service.start_worker("--pool", "prefork", SETTLE_LEASE_SECONDS=LEASE_SECONDS)
+    for _ in range(5):
+        time.sleep(CHANCE.uniform(0.1, 0.5))
+        CHANCE.choice(psutil.Process(worker.process.pid).children()).kill()
+    load.finish()
+    assert worker.stop() == 0
 
 
 def test_cut_connections(service: Service, load: Load) -> None:

@@ -169,28 +169,19 @@ def test_a_batch_that_is_not_done_is_tried_again(
     message = one("a")
     receive(strategy, message)
     consumer.turn()
-    pauses = []
+    pauses, keys = [], set()
     for _ in range(12):
-        consumer.report(NotDone("away", expected=expected, outcomes=None))
+        consumer.report(NotDone("away", expected=expected))
         assert not consumer.jobs
         assert not message.acknowledged
         pauses.append(consumer.wait())
         assert [m.id for m in consumer.jobs[0][0].messages] == ["a"]
+        keys.add(consumer.jobs[0][0].key)
+    assert len(keys) == 1
     assert 0 < pauses[0] < 1
     assert pauses[-1] <= 10
     consumer.report(DONE)
     assert message.acknowledged
-
-
-def test_outcomes_that_were_not_published_are_kept(
-    strategy: BatchStrategy, consumer: Consumer
-) -> None:
-    """The next try publishes them without applying the batch again."""
-    receive(strategy, one("a"))
-    consumer.turn()
-    consumer.report(NotDone("Redis is away", expected=True, outcomes=[["the outcome"]]))  # type: ignore[list-item]
-    consumer.wait()
-    assert consumer.jobs[0][0].outcomes == [["the outcome"]]
 
 
 def test_a_batch_fills_while_more_is_waiting(strategy: BatchStrategy, consumer: Consumer) -> None:
@@ -272,7 +263,7 @@ def test_stopping_tries_nothing_twice(strategy: BatchStrategy, consumer: Consume
     receive(strategy, message)
     consumer.turn()
     strategy.stop()
-    consumer.report(NotDone("away", expected=True, outcomes=None))
+    consumer.report(NotDone("away", expected=True))
     assert not strategy.busy
     assert not message.acknowledged
     assert not consumer.later

@@ -1,0 +1,99 @@
+"""One try of a batch in a pool slot."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from tasks.errors import OutcomesNotPublishedError
+from tasks.messages import Message, StatusUpdate
+from tasks.settle import classify
+from worker import slot
+from worker.slot import MAX_UNPUBLISHED, Done, Job, NotDone, work
+
+MESSAGE = Message("m", (StatusUpdate(id="a", status="completed"),))
+
+
+class Service:
+    """Knows no event, and publishes only while Redis is there."""
+
+    def __init__(self) -> None:
+        self.redis_is_away = False
+        self.applied = 0
+        self.published: list[Any] = []
+
+    def apply(self, messages: Any) -> Any:
+        """Apply."""
+        self.applied += 1
+        return [[classify(m.id, update, None) for update in m.updates] for m in messages]
+
+    def publish(self, outcomes: Any, letters: Any) -> None:
+        """Publish."""
+        if self.redis_is_away:
+            raise OutcomesNotPublishedError("away " * 10_000)
+        self.published.append(outcomes)
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Service:
+    """Give the service of the slot."""
+    service = Service()
+    monkeypatch.setattr(slot, "service", lambda: service)
+    monkeypatch.setattr(slot, "_unpublished", {})
+    return service
+
+
+def job(key: str = "k", *messages: Message) -> Job:
+    """Make a job."""
+    messages = messages or (MESSAGE,)
+    return Job(key, messages, ({},) * len(messages), (True,) * len(messages))
+
+
+def test_a_batch_is_applied_and_published(service: Service) -> None:
+    """The report says how many updates were told what."""
+    done = work(job())
+    assert isinstance(done, Done)
+    assert done.reasons == {"not_found": 1}
+    assert service.published[0][0][0].message_id == "m"
+    assert not slot._unpublished
+
+
+def test_what_was_committed_is_published_later_without_being_applied_again(
+    service: Service,
+) -> None:
+    """However often Redis is away."""
+    service.redis_is_away = True
+    for _ in range(3):
+        assert isinstance(work(job()), NotDone)
+    service.redis_is_away = False
+    assert isinstance(work(job()), Done)
+    assert (service.applied, len(service.published)) == (1, 1)
+
+
+def test_no_more_than_a_few_unpublished_batches_are_kept(service: Service) -> None:
+    """One that was pushed out is applied again, which tells the same."""
+    service.redis_is_away = True
+    for number in range(MAX_UNPUBLISHED + 1):
+        work(job(str(number)))
+    assert len(slot._unpublished) == MAX_UNPUBLISHED
+    service.redis_is_away = False
+    assert isinstance(work(job("0")), Done)
+    assert service.applied == MAX_UNPUBLISHED + 2
+
+
+def test_a_report_fits_into_a_pipe_at_once(service: Service) -> None:
+    """A larger one could be read in part only, and prefork's event loop begin anew meanwhile."""
+    large = job("large", *[MESSAGE] * 1_000)
+    for service.redis_is_away in (True, False):
+        assert len(pickle.dumps(work(large))) < 4_096
+
+
+def test_a_bug_is_reported_like_trouble(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread pool would lose the exception, and with it the slot."""
+    monkeypatch.setattr(service, "apply", lambda _: 1 / 0)
+    report = work(job())
+    assert isinstance(report, NotDone)
+    assert not report.expected
+    assert "ZeroDivisionError" in report.error
