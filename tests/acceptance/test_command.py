@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -102,10 +103,12 @@ def test_outcomes_are_printed_from_the_start(service: Service) -> None:
         env={**os.environ, **for_service(service)},
         stdout=subprocess.PIPE,
         text=True,
+        # A shell's background job, which these tests may run in, ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     ) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["id"] == "ev_1"
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
 
 
