@@ -16,6 +16,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 
 from tasks.names import TASK
 from worker.settings import load_settings
+from worker.stopping import GRACE_SECONDS, end_after
 
 if TYPE_CHECKING:
     from worker.strategy import BatchStrategy
@@ -86,7 +87,9 @@ class Consumer(CeleryConsumer):
         strategy = self.strategy
         if strategy is None or self.task_consumer is None:
             return
-        deadline = time.monotonic() + load_settings().stop_timeout_seconds
+        seconds = load_settings().stop_timeout_seconds
+        deadline = time.monotonic() + seconds
+        end_after(seconds + GRACE_SECONDS)
         try:
             self.task_consumer.cancel()
             strategy.stop()

@@ -55,11 +55,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class NotDone:
-    """The batch is to be tried again.
+    """The batch is not committed, or not published.
 
-    `expected` tells trouble that passes by itself from what an operator must see to.
+    `expected` tells trouble that passes by itself, through which the batch is
+    held, from what somebody must see to, for which it goes back to the queue.
     """
 
+    kind: str
     error: str
     expected: bool
 
@@ -75,10 +77,10 @@ def work(job: Job) -> Done | NotDone:
         _store_results(job, outcomes)
     except (DatabaseError, OutcomesNotPublishedError) as error:
         expected = isinstance(error, TransientDatabaseError | OutcomesNotPublishedError)
-        return NotDone(_in_one_line(error), expected=expected)
+        return _not_done(error, expected=expected)
     except Exception as error:
         logger.exception("A batch of %d messages was not settled", len(job.messages))
-        return NotDone(_in_one_line(error), expected=False)
+        return _not_done(error, expected=False)
     _unpublished.pop(job.key, None)
     return Done(
         Counter(outcome.reason or "updated" for many in outcomes for outcome in many),
@@ -92,8 +94,9 @@ def _keep(job: Job, outcomes: list[list[Outcome]]) -> None:
         _unpublished.pop(next(iter(_unpublished)), None)
 
 
-def _in_one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS]
+def _not_done(error: Exception, *, expected: bool) -> NotDone:
+    kind = type(error).__name__
+    return NotDone(kind, f"{kind}: {error}"[:MAX_ERROR_CHARACTERS], expected)
 
 
 def _dead_letters(job: Job, outcomes: list[list[Outcome]]) -> list[Any]:

@@ -29,6 +29,7 @@ from worker.receiving import SetAside, receive, refuse
 from worker.settings import Settings, load_settings
 from worker.slot import Done, Job, NotDone, work
 from worker.transport import Channel
+from worker.trouble import Trouble
 
 logger = get_logger(__name__)
 
@@ -58,6 +59,9 @@ class BatchStrategy:
         self._channel: Channel | None = None
         self._slots_taken = 0
         self._updates_in_slots = 0
+        self._pausing: dict[int, tuple[Any, Batch[Held]]] = {}
+        self._trouble = Trouble()
+        self._unexpected_in_a_row = 0
         self._age_timer_is_set = False
         self._dispatch_is_due = False
         self._stopping = False
@@ -206,7 +210,7 @@ class BatchStrategy:
                 correlation_id=str(batch.number),
             )
         except Exception as error:  # noqa: BLE001 - the pool is broken, or closed
-            report(error)
+            report(NotDone("pool", f"the pool took no job: {error}", expected=False))
 
     def _on_report(self, batch: Batch[Held], job: Job, tries: int, result: Any) -> None:
         if self._abandoned:
@@ -215,31 +219,74 @@ class BatchStrategy:
             self._leave_slot(batch)
             self._acknowledge(batch)
             _log_batch(batch, result)
+            self._on_success()
             self._dispatch()
-            return
-        if not isinstance(result, NotDone):
-            # The slot's process died, or could not be reached.
-            result = NotDone(f"the slot was lost: {result}", expected=False)
-        self._try_again(batch, job, tries, result)
-
-    def _try_again(self, batch: Batch[Held], job: Job, tries: int, result: NotDone) -> None:
-        """Keep the slot and try the same batch later: meanwhile prefetching comes to a stop."""
-        if self._stopping:
-            self._leave_slot(batch)
+        elif not isinstance(result, NotDone):
+            # The slot's process died: of the batch, for all that is known.
+            logger.error(
+                "Batch %d goes back to the queue: its slot was lost: %s", batch.number, result
+            )
+            self._go_back(batch, died=True)
+        elif self._stopping:
             logger.warning("Batch %d goes back to the queue: %s", batch.number, result.error)
-            return
-        pause = min(FIRST_RETRY_SECONDS * 2**tries, self._settings.retry_max_wait_seconds)
+            self._go_back(batch)
+        elif result.expected:
+            self._hold_and_try_again(batch, job, tries, result)
+        else:
+            self._go_back_later(batch, result)
+
+    def _on_success(self) -> None:
+        self._unexpected_in_a_row = 0
+        lasted = self._trouble.over(time.monotonic())
+        if lasted is not None:
+            tries = self._trouble.tries
+            logger.info("Batches are settled again, after %.1f s and %d tries", lasted, tries)
+
+    def _hold_and_try_again(
+        self, batch: Batch[Held], job: Job, tries: int, result: NotDone
+    ) -> None:
+        """Keep the slot and try the same batch later: meanwhile fetching comes to a stop."""
+        if self._trouble.note(result.kind, time.monotonic()):
+            logger.warning("Batches are held and tried again until it is over: %s", result.error)
+        self._pause(batch, tries, self._send_to_slot, batch, job, tries + 1)
+
+    def _go_back_later(self, batch: Batch[Held], result: NotDone) -> None:
+        """Keep the slot for a while, so that a worker that can do nothing does it slowly."""
+        self._unexpected_in_a_row += 1
+        self._trouble.note(result.kind, time.monotonic())
+        logger.error("Batch %d goes back to the queue: %s", batch.number, result.error)
+        self._pause(batch, self._unexpected_in_a_row, self._go_back, batch)
+
+    def _pause(self, batch: Batch[Held], tries: int, then: Any, *args: Any) -> None:
+        pause = min(
+            FIRST_RETRY_SECONDS * 2 ** min(tries, 16), self._settings.retry_max_wait_seconds
+        )
         pause *= random.uniform(0.5, 1.0)
-        log = logger.warning if result.expected else logger.error
-        log("Batch %d is held, next try in %.1f s: %s", batch.number, pause, result.error)
         # Held for as long as the trouble lasts, which is not the messages' fault.
         self._for_each_tag(batch, "park")
-        self._call_later(pause, self._send_again, batch, job, tries + 1)
+        entry = self._call_later(pause, self._after_pause, batch, then, *args)
+        self._pausing[batch.number] = (entry, batch)
 
-    def _send_again(self, batch: Batch[Held], job: Job, tries: int) -> None:
-        if not self._abandoned:
+    def _after_pause(self, batch: Batch[Held], then: Any, *args: Any) -> None:
+        # A stop may have ended the pause before.
+        if not self._abandoned and batch.number in self._pausing:
+            del self._pausing[batch.number]
             self._for_each_tag(batch, "unpark")
-            self._send_to_slot(batch, job, tries)
+            then(*args)
+
+    def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
+        self._leave_slot(batch)
+        if self._channel is not None:
+            tags = [held.delivered.delivery_tag for held in batch.items]
+            self._channel.give_back(tags, died=died)
+        else:
+            for held in batch.items:
+                errors = self._consumer.connection_errors
+                held.delivered.reject_log_error(logger, errors, requeue=True)
+        for held in batch.items:
+            if held.request is not None:
+                state.task_ready(held.request)
+        self._dispatch()
 
     def _for_each_tag(self, batch: Batch[Held], what: str) -> None:
         if self._channel is not None:
@@ -270,6 +317,10 @@ class BatchStrategy:
     def stop(self) -> None:
         """Let whatever is held leave as soon as slots are free, and try nothing twice."""
         self._stopping = True
+        for entry, batch in self._pausing.values():
+            entry.cancel()
+            self._go_back(batch)
+        self._pausing.clear()
         self._dispatch()
 
     def abandon(self) -> None:

@@ -36,7 +36,7 @@ class Delivered:
         self.properties: dict[str, Any] = {}
         self.delivery_info = {"routing_key": "event-status-updates"}
         self.body = json.dumps([list(args), kwargs or {}, {}]).encode()
-        self.acknowledged = False
+        self.acknowledged = self.given_back = False
 
     @property
     def payload(self) -> Any:
@@ -47,7 +47,11 @@ class Delivered:
         """Acknowledge."""
         self.acknowledged = True
 
-    ack = reject_log_error = ack_log_error
+    ack = ack_log_error
+
+    def reject_log_error(self, *_: Any, requeue: bool) -> None:
+        """Give back."""
+        self.given_back = requeue
 
 
 class Consumer:
@@ -70,8 +74,10 @@ class Consumer:
         """Remember it for the next turn."""
         self.soon.append((function, args))
 
-    def _call_after(self, seconds: float, function: Any, args: Any = ()) -> None:
-        self.later.append((seconds, function, args))
+    def _call_after(self, seconds: float, function: Any, args: Any = ()) -> Any:
+        timer = (seconds, function, args)
+        self.later.append(timer)
+        return SimpleNamespace(cancel=lambda: self.later.remove(timer))
 
     def _apply(self, _: Any, args: tuple[Job], callback: Any, **__: Any) -> None:
         self.jobs.append((args[0], callback))
@@ -161,9 +167,12 @@ def test_nothing_is_acknowledged_before_the_slot_is_done(
     assert not strategy.busy
 
 
-@pytest.mark.parametrize("expected", [True, False], ids=["transient", "unexpected"])
-def test_a_batch_that_is_not_done_is_tried_again(
-    strategy: BatchStrategy, consumer: Consumer, expected: bool
+AWAY = NotDone("TransientDatabaseError", "PostgreSQL is away", expected=True)
+BROKEN = NotDone("DatabaseError", "permission denied", expected=False)
+
+
+def test_a_batch_is_held_and_tried_again_while_a_server_is_away(
+    strategy: BatchStrategy, consumer: Consumer
 ) -> None:
     """The same batch, later, in the same slot, without acknowledging anything."""
     message = one("a")
@@ -171,7 +180,7 @@ def test_a_batch_that_is_not_done_is_tried_again(
     consumer.turn()
     pauses, keys = [], set()
     for _ in range(12):
-        consumer.report(NotDone("away", expected=expected))
+        consumer.report(AWAY)
         assert not consumer.jobs
         assert not message.acknowledged
         pauses.append(consumer.wait())
@@ -179,9 +188,44 @@ def test_a_batch_that_is_not_done_is_tried_again(
         keys.add(consumer.jobs[0][0].key)
     assert len(keys) == 1
     assert 0 < pauses[0] < 1
-    assert pauses[-1] <= 10
+    assert 1 < pauses[-1] <= 10
     consumer.report(DONE)
     assert message.acknowledged
+
+
+def test_trouble_is_logged_once_and_its_end_too(
+    strategy: BatchStrategy, consumer: Consumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many tries there were."""
+    caplog.set_level("INFO")
+    receive(strategy, one("a"))
+    consumer.turn()
+    for _ in range(5):
+        consumer.report(AWAY)
+        consumer.wait()
+    consumer.report(DONE)
+    lines = [record.getMessage() for record in caplog.records if "Batches" in record.getMessage()]
+    assert len(lines) == 2
+    assert "PostgreSQL is away" in lines[0]
+    assert "5 tries" in lines[1]
+
+
+def test_a_batch_that_nobody_expected_to_fail_goes_back(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """After a pause that grows, for another worker may do better and this one is not to be busy."""
+    pauses = []
+    for number in range(12):
+        message = one(str(number))
+        receive(strategy, message)
+        consumer.turn()
+        consumer.report(BROKEN)
+        assert not message.given_back
+        pauses.append(consumer.wait())
+        assert message.given_back
+        assert not message.acknowledged
+    assert not strategy.busy
+    assert pauses[0] < 1 < pauses[-1] <= 10
 
 
 def test_a_batch_fills_while_more_is_waiting(strategy: BatchStrategy, consumer: Consumer) -> None:
@@ -221,12 +265,13 @@ def test_what_the_transport_sets_aside_is_answered(
 
 
 def test_a_lost_slot_does_not_lose_its_batch(strategy: BatchStrategy, consumer: Consumer) -> None:
-    """Whatever the pool reports in place of a result, the batch is tried again."""
-    receive(strategy, one("a"))
+    """It goes back; our transport counts that, for a message of it may be what killed the slot."""
+    message = one("a")
+    receive(strategy, message)
     consumer.turn()
     consumer.report(RuntimeError("the child was killed"))
-    consumer.wait()
-    assert len(consumer.jobs) == 1
+    assert message.given_back
+    assert not strategy.busy
 
 
 def test_what_a_lost_connection_delivered_is_forgotten(
@@ -263,9 +308,24 @@ def test_stopping_tries_nothing_twice(strategy: BatchStrategy, consumer: Consume
     receive(strategy, message)
     consumer.turn()
     strategy.stop()
-    consumer.report(NotDone("away", expected=True))
+    consumer.report(AWAY)
     assert not strategy.busy
-    assert not message.acknowledged
+    assert message.given_back
+    assert not consumer.later
+
+
+@pytest.mark.parametrize("report", [AWAY, BROKEN], ids=["to be tried again", "to go back"])
+def test_stopping_ends_every_pause(
+    strategy: BatchStrategy, consumer: Consumer, report: NotDone
+) -> None:
+    """What waits for another try goes back at once."""
+    message = one("a")
+    receive(strategy, message)
+    consumer.turn()
+    consumer.report(report)
+    strategy.stop()
+    assert message.given_back
+    assert not strategy.busy
     assert not consumer.later
 
 

@@ -84,6 +84,15 @@ class Channel(Keys, stock.Channel):
         """Acknowledge messages, by their delivery tags, in one round trip."""
         self.qos.ack_many(tags)
 
+    def give_back(self, tags: Iterable[str], *, died: bool = False) -> None:
+        """Put messages back into their queues, at the end that is fetched first.
+
+        Args:
+            tags: Their delivery tags.
+            died: Whether who worked on them died of it, perhaps; that is counted.
+        """
+        self.qos.give_back(tags, died=died)
+
     def park(self, tag: str) -> None:
         """Hold a message for as long as it takes: it waits for its time, nobody works on it."""
         self.qos.parked.add(tag)

@@ -112,7 +112,7 @@ class QoS(redis.QoS):
         """Drop a message, or give it back."""
         if not requeue:
             self.ack_many([delivery_tag])
-        elif not self._is_too_late([delivery_tag]):
+        else:
             self.give_back([delivery_tag])
 
     def _is_too_late(self, tags: list[str]) -> bool:
@@ -169,11 +169,14 @@ class QoS(redis.QoS):
         if restored:
             logger.warning("Restored %d messages whose worker went away", restored)
 
-    def give_back(self, tags: Iterable[str]) -> None:
-        """Put back what is held: no failure, the next worker is to have it."""
+    def give_back(self, tags: Iterable[str], *, died: bool = False) -> None:
+        """Put back what is held; the next worker is to have it."""
         tags = list(tags)
+        if not tags or self._is_too_late(tags):
+            return
+        place = self._place_of_dead if died else self._place_of_living
         for some in _steps(tags[::-1]):
-            self.move(some, self._place_of_living)
+            self.move(some, place)
         self.let_go(tags)
 
     def restore_unacked(self, client: Any = None) -> None:

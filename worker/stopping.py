@@ -1,0 +1,50 @@
+"""How a worker ends that does not come to an end by itself.
+
+A slot may wait for a server that will never answer, and Celery waits for its
+slots, and ignores a second SIGTERM. Here a stop takes its time and no more, and
+the second signal is hard. What was held goes back to the queue before, or comes
+back when its lease ends: nothing is lost by ending a process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+from celery.platforms import EX_FAILURE
+from celery.signals import worker_shutting_down
+from celery.utils.log import get_logger
+from celery.worker import state
+
+logger = get_logger(__name__)
+
+# For the steps of a stop that come after the batches.
+GRACE_SECONDS = 5.0
+HARD_STOP_SECONDS = 2.0
+
+
+def end_after(seconds: float) -> None:
+    """End this process after some seconds, should it still be there."""
+
+    def end() -> None:
+        logger.error("A slot did not finish in time: the worker ends without it")
+        os._exit(EX_FAILURE)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _make_the_next_signal_hard(how: str = "", **_: Any) -> None:
+    if how == "Warm":
+        signal.signal(signal.SIGTERM, _stop_hard)
+    else:
+        end_after(HARD_STOP_SECONDS)
+
+
+def _stop_hard(*_: Any) -> None:
+    state.should_terminate = EX_FAILURE
+    end_after(HARD_STOP_SECONDS)

@@ -1,0 +1,44 @@
+"""Whether batches are held up, and when to say so.
+
+A server that is away fails every try of every batch; the log is to have one line
+when it begins, one now and then while it lasts, and one when it is over. Pure:
+the time is passed in, and the lines are written elsewhere.
+"""
+
+from __future__ import annotations
+
+SAY_AGAIN_AFTER_SECONDS = 60.0
+
+
+class Trouble:
+    """What holds batches up at present, if anything does."""
+
+    def __init__(self) -> None:
+        self.kind = ""
+        self.tries = 0
+        self._since = 0.0
+        self._said_at = 0.0
+
+    def note(self, kind: str, now: float) -> bool:
+        """Take note of a try that failed, and return whether it is worth a line.
+
+        Args:
+            kind: What failed; another kind is news.
+            now: In seconds, of any monotonic clock.
+        """
+        is_news = kind != self.kind
+        if not self.kind:
+            self._since, self.tries = now, 0
+        self.kind = kind
+        self.tries += 1
+        if is_news or now - self._said_at >= SAY_AGAIN_AFTER_SECONDS:
+            self._said_at = now
+            return True
+        return False
+
+    def over(self, now: float) -> float | None:
+        """Take note of a try that did not fail; return how long the trouble lasted, if any."""
+        if not self.kind:
+            return None
+        self.kind = ""
+        return now - self._since
