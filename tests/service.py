@@ -30,14 +30,20 @@ class Worker:
     """A `celery -A worker worker` process."""
 
     def __init__(
-        self, log: Path, environment: dict[str, str], *options: str, module: str = "celery"
+        self,
+        log: Path,
+        environment: dict[str, str],
+        *options: str,
+        python: str = sys.executable,
+        module: str = "celery",
+        app: str = "worker",
     ) -> None:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 [
                     *dies_with_parent("KILL"),
-                    *(sys.executable, "-m", module, "-A", "worker", "worker"),
+                    *(python, "-m", module, "-A", app, "worker"),
                     *("--loglevel", "INFO", "--without-mingle", *options),
                 ],
                 env=environment,
@@ -69,27 +75,39 @@ class Worker:
 class Service:
     """The service as the outside world sees it: a broker, a table, a result channel."""
 
-    def __init__(self, database_url: str, redis_url: str, folder: Path) -> None:
+    def __init__(
+        self, database_url: str, redis_url: str, folder: Path, *, outcome_url: str = ""
+    ) -> None:
         self.database_url, self.redis_url, self.folder = database_url, redis_url, folder
+        self.outcome_url = outcome_url or redis_url
         self.database = Database(database_url)
-        self.outcomes = OutcomeClient(redis_url)
+        self.outcomes = OutcomeClient(self.outcome_url)
         self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
+        self.channel: Any = redis.Redis.from_url(self.outcome_url, decode_responses=True)
         self.producer = Celery(broker=redis_url, backend=redis_url, set_as_current=False)
         self.workers: list[Worker] = []
 
-    def start_worker(self, *options: str, module: str = "celery", **settings: str) -> Worker:
+    def start_worker(
+        self,
+        *options: str,
+        python: str = sys.executable,
+        module: str = "celery",
+        app: str = "worker",
+        **settings: str,
+    ) -> Worker:
         """Start a worker and wait until it is ready."""
         number = len(self.workers)
         environment = {
             **os.environ,
             "DATABASE_URL": self.database_url,
             "CELERY_BROKER_URL": self.redis_url,
+            "SETTLE_OUTCOME_URL": self.outcome_url,
             "C_FORCE_ROOT": "1",
             **settings,
         }
         options = ("--hostname", f"w{number}@%h", *options)
         log = self.folder / f"worker-{number}.log"
-        worker = Worker(log, environment, *options, module=module)
+        worker = Worker(log, environment, *options, python=python, module=module, app=app)
         self.workers.append(worker)
         worker.wait_for_log(" ready.")
         return worker
@@ -118,9 +136,16 @@ class Service:
     def wait_until_empty(self) -> None:
         """Wait until the broker holds nothing, fetched or not."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.redis.llen("event-status-updates") or self.redis.hlen("unacked"):
+        while self._waiting_or_held():
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+    def _waiting_or_held(self) -> bool:
+        # At one moment: a message may be on its way from one to the other.
+        with self.redis.pipeline(transaction=True) as pipe:
+            pipe.llen("event-status-updates")
+            pipe.hlen("unacked")
+            return any(pipe.execute())
 
     def close(self) -> None:
         """Stop everything."""
@@ -131,3 +156,4 @@ class Service:
         self.outcomes.close()
         self.database.close()
         self.redis.close()
+        self.channel.close()

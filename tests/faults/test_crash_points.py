@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.conftest import LEASE_SECONDS
+from tests.faults.storms import Storm, nothing, weather
 from tests.service import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
-    from tests.faults.conftest import Load
-    from tests.service import Service
+    from tests.faults.rig import Rig
 
 STEPS = [
     *("fetched", "understood", "batched", "locked", "committed"),
@@ -22,16 +21,12 @@ STEPS = [
 
 @pytest.mark.parametrize("others", [0, 1], ids=["one worker", "two workers"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_crash_at_any_step(service: Service, load: Load, step: str, others: int) -> None:
+def test_a_crash_at_any_step(rig: Rig, step: str, others: int) -> None:
     """What was settled is told as settled, by whom it was settled, and nothing is missing."""
     for _ in range(others):
-        service.start_worker(SETTLE_LEASE_SECONDS=LEASE_SECONDS)
-    crashing = service.start_worker(
-        module="tests.faults.crashing",
-        CRASH_AT=step,
-        CRASH_AT_TIME="20",
-        SETTLE_LEASE_SECONDS=LEASE_SECONDS,
-    )
+        rig.start_worker()
+    crashing = rig.start_worker(module="tests.faults.crashing", CRASH_AT=step, CRASH_AT_TIME="20")
     assert crashing.process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
-    service.start_worker(SETTLE_LEASE_SECONDS=LEASE_SECONDS)
-    load.finish()
+    rig.workers.remove(crashing)
+    result = weather(rig, Storm("the next one", nothing, 1, 1), 1)
+    assert (result.lost, result.wrong, result.dead_letters) == (0, 0, 0), result.examples

@@ -1,0 +1,140 @@
+"""Servers that may be broken, with workers between them: what a storm strikes at."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from db.migrate import migrate
+from tests.faults.contenders import SETTLE, Contender
+from tests.faults.load import Load
+from tests.service import PATIENCE_SECONDS, Service, Worker
+from worker.embedded import Postgres, Redis, temporary_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.faults.network import Link
+
+# With nothing told for this long, a worker is stuck.
+STUCK_SECONDS = 45.0
+
+
+class Rig:
+    """A broker, a database and a result channel of their own, a load, and some workers."""
+
+    def __init__(
+        self, servers: tuple[Postgres, Redis, Redis], service: Service, contender: Contender
+    ) -> None:
+        self.postgres, self.broker, self.outcomes = servers
+        self.service, self.contender = service, contender
+        self.links: list[Link] = []
+        self.settings: dict[str, str] = {}
+        self.options: tuple[str, ...] = ()
+        self.workers: list[Worker] = []
+        self.load: Load
+        self.stuck = 0
+
+    def start_load(self, events: int, per_second: int) -> None:
+        """Start sending."""
+        self.load = Load(self.service, events, per_second)
+        self.load.start()
+
+    def start_worker(self, *, module: str = "celery", **settings: str) -> Worker:
+        """Start one more worker."""
+        settings = {**self.contender.settings, **self._urls(), **self.settings, **settings}
+        contender = self.contender
+        worker = self.service.start_worker(
+            *self.options, python=contender.python(), module=module, app=contender.app, **settings
+        )
+        self.workers.append(worker)
+        return worker
+
+    def _urls(self) -> dict[str, str]:
+        urls = {
+            "DATABASE_URL": self.service.database_url,
+            "CELERY_BROKER_URL": self.service.redis_url,
+            "SETTLE_OUTCOME_URL": self.service.outcome_url,
+        }
+        for link in self.links:
+            urls = {name: link.through(url) for name, url in urls.items()}
+        return urls
+
+    def replace(self, worker: Worker) -> None:
+        """Kill a worker, if it lives, and start another in its place."""
+        self.workers.remove(worker)
+        worker.kill()
+        self.start_worker()
+
+    def recover(self, since: float) -> float:
+        """Wait until outcomes come again, and return how many seconds that took.
+
+        Workers that died, or do not wake up, are replaced as an operator would.
+
+        Args:
+            since: A point in time, of `time.time`, at which the strike was over.
+        """
+        deadline = since + STUCK_SECONDS
+        while not self._told_since(since):
+            for worker in [w for w in self.workers if w.process.poll() is not None]:
+                self.replace(worker)
+            if time.time() > deadline:
+                self.stuck += 1
+                deadline += STUCK_SECONDS
+                for worker in list(self.workers):
+                    self.replace(worker)
+            assert self.stuck < 100, "nothing helps"
+            time.sleep(0.01)
+        return time.time() - since
+
+    def _told_since(self, since: float) -> bool:
+        with suppress(RedisError):
+            newest = self.service.channel.xrevrange("event-outcomes", count=1)
+            return bool(newest) and int(newest[0][0].partition("-")[0]) > since * 1000
+        return False
+
+    def drain(self) -> None:
+        """Wait until the broker holds nothing, or as long as there is any hope."""
+        seen: Any = None
+        changed = time.monotonic()
+        while any(backlog := self.backlog()):
+            if backlog != seen:
+                seen, changed = backlog, time.monotonic()
+            if time.monotonic() - changed > PATIENCE_SECONDS:
+                return
+            time.sleep(0.05)
+
+    def backlog(self) -> tuple[int, ...]:
+        """Return how many messages wait, are held, are indexed, are suspect, at one moment."""
+        with self.service.redis.pipeline(transaction=True) as pipe:
+            pipe.llen("event-status-updates")
+            pipe.hlen("unacked")
+            pipe.zcard("unacked_index")
+            pipe.llen("event-status-updates.retry")
+            return tuple(pipe.execute())
+
+
+@contextmanager
+def rig(folder: Path, contender: Contender = SETTLE) -> Iterator[Rig]:
+    """Give a rig whose servers keep what they were given over a crash.
+
+    Raises:
+        ServerUnavailable: A server cannot be started here.
+    """
+    with ExitStack() as stack:
+        place = stack.enter_context(temporary_folder())
+        postgres = stack.enter_context(Postgres(place / "postgres", durable=True))
+        broker, outcomes = (
+            stack.enter_context(Redis(place / name, append_only=True, append_fsync="always"))
+            for name in ("broker", "outcomes")
+        )
+        migrate(postgres.url)
+        service = Service(postgres.url, broker.url, folder, outcome_url=outcomes.url)
+        stack.enter_context(closing(service))
+        rig = Rig((postgres, broker, outcomes), service, contender)
+        yield rig
+        rig.load.stop()
