@@ -1,105 +1,128 @@
 """The long form of the storms: `uv run python -m tests.faults`.
 
 Prints a table: failure, how often, messages, updates lost, answers that were
-wrong, seconds until outcomes came again. With `--write` the table replaces the
-one in docs/guarantees.md. Settle goes first; `--peers` lets what people use
-today weather the same storms beside it.
+wrong, seconds until outcomes came again. `--worker` lets what people use today
+weather the same storms. With `--write` the results replace the older ones of the
+same storm and worker in docs/storms.json, from which the table in
+docs/guarantees.md is made.
 """
 
 from __future__ import annotations
 
 import json
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.faults.contenders import CONTENDERS, SETTLE
 from tests.faults.rig import rig
-from tests.faults.storms import STORMS, Weathered, weather
+from tests.faults.storms import STORMS, Storm, Weathered, weather
 
-PAGE = Path(__file__).parents[2] / "docs/guarantees.md"
+DOCS = Path(__file__).parents[2] / "docs"
+RESULTS, PAGE = DOCS / "storms.json", DOCS / "guarantees.md"
 BEGIN, END = "<!-- storms: begin -->\n", "<!-- storms: end -->\n"
-HEAD = (
-    "| failure | times | worker | messages | lost | wrong | stuck | recovery, median / longest |\n"
-    "|---|--:|---|--:|--:|--:|--:|--:|\n"
-)
+HEAD = """\
+| failure | times | worker | messages | lost | wrong | stuck | recovery, median / longest |
+|---|--:|---|--:|--:|--:|--:|--:|
+"""
 EVENTS = 400_000
 
 
-def row(result: Weathered) -> str:
+def figures(result: Weathered) -> dict[str, Any]:
+    """Return what is kept of a result."""
+    return {
+        "failure": result.storm.name,
+        "times": result.times,
+        "worker": result.contender,
+        "messages": result.messages,
+        "lost": result.lost,
+        "wrong": result.wrong,
+        "stuck": result.stuck,
+        "medianSeconds": round(statistics.median(result.recovery_seconds), 2),
+        "longestSeconds": round(max(result.recovery_seconds), 2),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def row(result: dict[str, Any]) -> str:
     """Return a line of the table."""
-    seconds = result.recovery_seconds
     return (
-        f"| {result.storm.name} | {result.times} | {result.contender} | {result.messages:,} "
-        f"| {result.lost:,} | {result.wrong:,} | {result.stuck} "
-        f"| {statistics.median(seconds):.1f} s / {max(seconds):.1f} s |\n"
+        f"| {result['failure']} | {result['times']} | {result['worker']} "
+        f"| {result['messages']:,} | {result['lost']:,} | {result['wrong']:,} | {result['stuck']} "
+        f"| {result['medianSeconds']:.1f} s / {result['longestSeconds']:.1f} s |\n"
     )
 
 
-def write(rows: list[str], command: str) -> None:
-    """Put the table into the page."""
+def write(results: list[dict[str, Any]]) -> None:
+    """Keep results, and make the table in the page anew."""
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    by_name = {(one["failure"], one["worker"]): one for one in (*known, *results)}
+    kept = [
+        by_name[storm.name, contender.name]
+        for storm in STORMS
+        for contender in CONTENDERS
+        if (storm.name, contender.name) in by_name
+    ]
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    note = (
-        f"\nPrinted by `{command}` on {time.strftime('%Y-%m-%d')}, "
-        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}.\n\n"
-    )
-    PAGE.write_text(f"{before}{BEGIN}{note}{HEAD}{''.join(rows)}\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}{HEAD}{''.join(map(row, kept))}{END}{after}")
 
 
 @click.command()
+@click.option(
+    "--worker",
+    "names",
+    multiple=True,
+    type=click.Choice([contender.name for contender in CONTENDERS]),
+    default=[SETTLE.name],
+    show_default=True,
+)
 @click.option("--only", multiple=True, help="Only storms whose name contains this.")
-@click.option("--peers", is_flag=True, help="Let the peers weather the same storms.")
 @click.option("--part", default=1.0, show_default=True, help="Strike this part of the times.")
 @click.option("--per-second", default=200, show_default=True, help="Messages sent.")
-@click.option("--write", "as_page", is_flag=True, help="Write docs/guarantees.md.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--write", "as_docs", is_flag=True, help="Write docs/storms.json and the page.")
 def main(
-    *,
-    only: tuple[str, ...],
-    peers: bool,
-    part: float,
-    per_second: int,
-    as_page: bool,
-    as_json: bool,
+    *, names: tuple[str, ...], only: tuple[str, ...], part: float, per_second: int, as_docs: bool
 ) -> None:
     """Break things under load, many times, and account for everything."""
-    storms = [storm for storm in STORMS if not only or any(text in storm.name for text in only)]
-    contenders = CONTENDERS if peers else (SETTLE,)
     console = Console(stderr=True)
-    rows, results = [], []
-    if not as_json:
-        click.echo(HEAD, nl=False)
+    results = []
+    click.echo(HEAD, nl=False)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        for storm in storms:
-            times = max(1, round(storm.times * part))
-            for contender in contenders:
-                task = progress.add_task(f"{storm.name}: {contender.name}", total=times)
-                with tempfile.TemporaryDirectory() as folder, rig(Path(folder), contender) as at:
-                    at.start_load(EVENTS, per_second)
-                    result = weather(at, storm, times, lambda t=task: progress.advance(t))  # type: ignore[misc]
-                progress.remove_task(task)
-                results.append(result)
-                rows.append(row(result))
-                if as_json:
-                    click.echo(json.dumps({**vars(result), "storm": storm.name}))
-                else:
-                    click.echo(rows[-1], nl=False)
-                for example in result.examples:
-                    console.print(escape(example), style="red", soft_wrap=True)
-    if as_page:
-        write(rows, f"uv run python -m tests.faults {' '.join(sys.argv[1:])}")
-    ours = [result for result in results if result.contender == SETTLE.name]
-    sys.exit(any(result.lost or result.wrong for result in ours))
+        for storm in STORMS:
+            if only and not any(text in storm.name for text in only):
+                continue
+            for name in names:
+                result = _weather(storm, name, part, per_second, progress)
+                results.append(figures(result))
+                click.echo(row(results[-1]), nl=False)
+                for example in result.examples if name == SETTLE.name else ():
+                    console.print(example, markup=False, style="red", soft_wrap=True)
+                if as_docs:
+                    write(results)
+    sys.exit(any(one["lost"] or one["wrong"] for one in results if one["worker"] == SETTLE.name))
+
+
+def _weather(
+    storm: Storm, name: str, part: float, per_second: int, progress: Progress
+) -> Weathered:
+    contender = next(one for one in CONTENDERS if one.name == name)
+    times = max(1, round(storm.times * part))
+    task = progress.add_task(f"{storm.name}: {name}", total=times)
+    with tempfile.TemporaryDirectory() as folder, rig(Path(folder), contender) as at:
+        at.start_load(EVENTS, per_second)
+        result = weather(at, storm, times, lambda: progress.advance(task))
+    progress.remove_task(task)
+    return result
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from redis.exceptions import RedisError
 
 from db.migrate import migrate
 from tests.faults.contenders import SETTLE, Contender
 from tests.faults.load import Load
-from tests.service import PATIENCE_SECONDS, Service, Worker
+from tests.service import Service, Worker
 from worker.embedded import Postgres, Redis, temporary_folder
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # With nothing told for this long, a worker is stuck.
 STUCK_SECONDS = 45.0
+# With no change at the broker for this long, three times anybody's visibility timeout.
+HOPELESS_SECONDS = 30.0
 
 
 class Rig:
@@ -38,11 +41,13 @@ class Rig:
         self.workers: list[Worker] = []
         self.load: Load
         self.stuck = 0
+        self.at_end = ExitStack()
 
     def start_load(self, events: int, per_second: int) -> None:
         """Start sending."""
         self.load = Load(self.service, events, per_second)
         self.load.start()
+        self.at_end.callback(self.load.stop)
 
     def start_worker(self, *, module: str = "celery", **settings: str) -> Worker:
         """Start one more worker."""
@@ -97,6 +102,17 @@ class Rig:
             return bool(newest) and int(newest[0][0].partition("-")[0]) > since * 1000
         return False
 
+    @contextmanager
+    def frozen_database(self) -> Iterator[None]:
+        """Let PostgreSQL not answer, and not break off either."""
+        server = psutil.Process(self.postgres.pid)
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        yield
+        for process in processes:
+            process.resume()
+
     def drain(self) -> None:
         """Wait until the broker holds nothing, or as long as there is any hope."""
         seen: Any = None
@@ -104,7 +120,7 @@ class Rig:
         while any(backlog := self.backlog()):
             if backlog != seen:
                 seen, changed = backlog, time.monotonic()
-            if time.monotonic() - changed > PATIENCE_SECONDS:
+            if time.monotonic() - changed > HOPELESS_SECONDS:
                 return
             time.sleep(0.05)
 
@@ -136,5 +152,5 @@ def rig(folder: Path, contender: Contender = SETTLE) -> Iterator[Rig]:
         service = Service(postgres.url, broker.url, folder, outcome_url=outcomes.url)
         stack.enter_context(closing(service))
         rig = Rig((postgres, broker, outcomes), service, contender)
-        yield rig
-        rig.load.stop()
+        with rig.at_end:
+            yield rig

@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from tests.faults.storms import Storm, nothing, weather
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.faults.rig import Rig
     from tests.service import Worker
 
 POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
-
-
-@contextmanager
-def frozen_database(rig: Rig) -> Iterator[None]:
-    """Let PostgreSQL not answer, and not break off either."""
-    assert rig.postgres.pid is not None
-    server = psutil.Process(rig.postgres.pid)
-    processes = [server, *server.children(recursive=True)]
-    for process in processes:
-        process.suspend()
-    yield
-    for process in processes:
-        process.resume()
 
 
 def settle_the_rest(rig: Rig) -> None:
@@ -54,7 +37,7 @@ def start_and_work(rig: Rig, pool: str, **settings: str) -> Worker:
 def test_a_stop_ends_though_the_database_does_not_answer(rig: Rig, pool: str) -> None:
     """What was held goes back, and the process does not wait for its slots for ever."""
     worker = start_and_work(rig, pool, SETTLE_STOP_TIMEOUT_SECONDS="1")
-    with frozen_database(rig):
+    with rig.frozen_database():
         worker.stop()
         assert "Not everything held could be finished" in worker.log.read_text() or pool == "solo"
     settle_the_rest(rig)
@@ -64,7 +47,7 @@ def test_a_stop_ends_though_the_database_does_not_answer(rig: Rig, pool: str) ->
 def test_a_second_signal_is_hard(rig: Rig, pool: str) -> None:
     """The worker does not take the time that it was given for the first."""
     worker = start_and_work(rig, pool, SETTLE_STOP_TIMEOUT_SECONDS="3600")
-    with frozen_database(rig):
+    with rig.frozen_database():
         worker.process.send_signal(signal.SIGTERM)
         worker.wait_for_log("Warm shutdown")
         assert worker.stop() != 0
