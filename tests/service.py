@@ -15,6 +15,7 @@ from celery import Celery
 from db import Database
 from db.loading import NewEvent, load_events
 from tasks.outcome_client import OutcomeClient
+from tests.accounts import RedisUrls
 from worker.embedded import dies_with_parent
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Worker:
                 [
                     *dies_with_parent("KILL"),
                     *(python, "-m", module, "-A", app, "worker"),
-                    *("--loglevel", "INFO", "--without-mingle", *options),
+                    *("--loglevel", "INFO", *options),
                 ],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -76,16 +77,36 @@ class Service:
     """The service as the outside world sees it: a broker, a table, a result channel."""
 
     def __init__(
-        self, database_url: str, redis_url: str, folder: Path, *, outcome_url: str = ""
+        self,
+        database_url: str,
+        redis_url: str,
+        folder: Path,
+        *,
+        outcome_url: str = "",
+        worker_database_url: str = "",
+        users: RedisUrls | None = None,
     ) -> None:
+        """Connect everybody with the same URLs, unless they have users of their own.
+
+        `database`, `redis` and `channel` are the test's own way in.
+        """
         self.database_url, self.redis_url, self.folder = database_url, redis_url, folder
         self.outcome_url = outcome_url or redis_url
+        self.users = users = users or RedisUrls(*[redis_url] * len(RedisUrls._fields))
+        self.environment = {
+            "DATABASE_URL": worker_database_url or database_url,
+            "CELERY_BROKER_URL": users.worker,
+            "SETTLE_OUTCOME_URL": outcome_url or users.worker,
+        }
         self.database = Database(database_url)
-        self.outcomes = OutcomeClient(self.outcome_url)
+        self.outcomes = OutcomeClient(outcome_url or users.consumer)
         self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
         self.channel: Any = redis.Redis.from_url(self.outcome_url, decode_responses=True)
-        self.producer = Celery(broker=redis_url, backend=redis_url, set_as_current=False)
+        self.producer = Celery(broker=users.producer, backend=users.producer, set_as_current=False)
+        self.operator = Celery(broker=users.operator, set_as_current=False)
         self.workers: list[Worker] = []
+        # A worker that mingles waits a second for the others' answers first.
+        self.worker_options: tuple[str, ...] = ("--without-mingle",)
 
     def start_worker(
         self,
@@ -99,13 +120,11 @@ class Service:
         number = len(self.workers)
         environment = {
             **os.environ,
-            "DATABASE_URL": self.database_url,
-            "CELERY_BROKER_URL": self.redis_url,
-            "SETTLE_OUTCOME_URL": self.outcome_url,
+            **self.environment,
             "C_FORCE_ROOT": "1",
             **settings,
         }
-        options = ("--hostname", f"w{number}@%h", *options)
+        options = ("--hostname", f"w{number}@%h", *self.worker_options, *options)
         log = self.folder / f"worker-{number}.log"
         worker = Worker(log, environment, *options, python=python, module=module, app=app)
         self.workers.append(worker)
@@ -153,6 +172,7 @@ class Service:
             if worker.process.poll() is None:
                 worker.kill()
         self.producer.close()
+        self.operator.close()
         self.outcomes.close()
         self.database.close()
         self.redis.close()

@@ -1,21 +1,91 @@
-"""Real workers, started as an operator would, and a producer with nothing but Celery."""
+"""Real workers, started as an operator would, and a producer with nothing but Celery.
+
+All of them connect as the users that docs/operations.md describes, and as nobody
+else. On servers of somebody's who lets us create no users they connect as the
+configured one, and the test run ends with a line that says so.
+"""
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING
+import os
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.accounts import (
+    CannotCreateUsersError,
+    RedisUrls,
+    denials,
+    postgres_role,
+    redis_users,
+)
 from tests.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from tests.conftest import Urls
+
+FALLBACKS = pytest.StashKey[set[str]]()
+
+
+@pytest.fixture(scope="session")
+def users(urls: Urls, pytestconfig: pytest.Config) -> Iterator[RedisUrls]:
+    """Give the users of Redis."""
+    fallback = RedisUrls(*[urls.redis] * len(RedisUrls._fields))
+    documented = redis_users(urls.redis)
+    with _or_configured(documented, fallback, "CELERY_BROKER_URL", pytestconfig) as users:
+        yield users
 
 
 @pytest.fixture
-def service(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Service]:
-    """Give a service without a worker yet."""
-    with closing(Service(database_url, redis_url, tmp_path)) as service:
+def worker_database_url(database_url: str, pytestconfig: pytest.Config) -> Iterator[str]:
+    """Give the worker's way to the database."""
+    documented = postgres_role("settle_worker", database_url)
+    with _or_configured(documented, database_url, "DATABASE_URL", pytestconfig) as url:
+        yield url
+
+
+@contextmanager
+def _or_configured(
+    documented: AbstractContextManager[Any], fallback: Any, configured: str, config: pytest.Config
+) -> Iterator[Any]:
+    try:
+        entered = documented.__enter__()
+    except CannotCreateUsersError as error:
+        if not os.environ.get(configured):
+            raise
+        config.stash.setdefault(FALLBACKS, set()).add(str(error))
+        yield fallback
+        return
+    try:
+        yield entered
+    finally:
+        documented.__exit__(None, None, None)
+
+
+@pytest.fixture
+def service(
+    database_url: str, redis_url: str, tmp_path: Path, worker_database_url: str, users: RedisUrls
+) -> Iterator[Service]:
+    """Give a service without a worker yet, and see that nobody was denied anything."""
+    with closing(
+        Service(
+            *(database_url, redis_url, tmp_path),
+            worker_database_url=worker_database_url,
+            users=users,
+        )
+    ) as service:
         yield service
+        if users.worker != redis_url:
+            assert denials(service.redis, users) == []
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what was not run as documented."""
+    for reason in config.stash.get(FALLBACKS, set()):
+        line = f"Acceptance ran as the configured user, not the documented one: {reason}"
+        terminalreporter.write_line(line, yellow=True)

@@ -27,8 +27,12 @@ def settle(*arguments: str, stdin: str | None = None, **environment: str) -> Any
 
 
 def for_service(service: Service) -> dict[str, str]:
-    """Return the environment that names the service's servers."""
-    return {"CELERY_BROKER_URL": service.redis_url, "DATABASE_URL": service.database_url}
+    """Return the environment of somebody who sends updates, hears outcomes and migrates."""
+    return {
+        "CELERY_BROKER_URL": service.users.producer,
+        "SETTLE_OUTCOME_URL": service.users.consumer,
+        "DATABASE_URL": service.database_url,
+    }
 
 
 def test_the_demo_agrees() -> None:
@@ -131,9 +135,8 @@ def test_a_database_that_is_away_is_one_line(service: Service) -> None:
 
 def test_config_hides_secrets(service: Service) -> None:
     """Everything else is shown."""
-    ended = settle(
-        "config", "--json", **for_service(service), SETTLE_OUTCOME_URL="redis://:hush@h:1/0"
-    )
+    secret = {**for_service(service), "SETTLE_OUTCOME_URL": "redis://:hush@h:1/0"}
+    ended = settle("config", "--json", **secret)
     shown = json.loads(ended.stdout)
     assert shown["SETTLE_OUTCOME_URL"] == "redis://:***@h:1/0"
     assert shown["SETTLE_BATCH_MAX_UPDATES"] == 1000

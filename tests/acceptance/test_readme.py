@@ -30,7 +30,7 @@ def test_the_producer_and_the_consumer_understand_each_other(
     service.load("ev_1")
     service.start_worker()
     with subprocess.Popen(
-        [sys.executable, "-u", "-c", example("A consumer", service.redis_url)],
+        [sys.executable, "-u", "-c", example("A consumer", service.users.consumer)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
@@ -38,7 +38,7 @@ def test_the_producer_and_the_consumer_understand_each_other(
         assert consumer.stdout is not None
         while not dict(service.redis.pubsub_numsub("event-outcomes"))["event-outcomes"]:
             assert consumer.poll() is None
-        producer = [sys.executable, "-c", example("A producer", service.redis_url)]
+        producer = [sys.executable, "-c", example("A producer", service.users.producer)]
         subprocess.run(producer, check=True, cwd=tmp_path)
         assert '"id":"ev_1","updated":true' in consumer.stdout.readline()
         consumer.kill()

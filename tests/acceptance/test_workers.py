@@ -33,7 +33,7 @@ def test_every_pool_settles(service: Service, pool: str) -> None:
     """Threads by default; prefork and solo settle just the same, results included."""
     ids = [f"ev_{number}" for number in range(300)]
     service.load(*ids)
-    worker = service.start_worker("--pool", pool, CELERY_RESULT_BACKEND=service.redis_url)
+    worker = service.start_worker("--pool", pool, CELERY_RESULT_BACKEND=service.users.worker)
     worker.wait_for_log(f"({pool.removesuffix('s')})")
     messages = send_singles(service, ids[:200])
     bulk = service.send(args=[[{"id": id_, "status": "failed"} for id_ in ids[150:]]])
@@ -116,7 +116,7 @@ def test_a_worker_answers_inspection(service: Service) -> None:
     service.start_worker()
     service.wait(send_singles(service, ["ev_1"]))
     service.wait_until_empty()
-    inspect = service.producer.control.inspect(timeout=10, limit=1)
+    inspect = service.operator.control.inspect(timeout=10, limit=1)
     (answer,) = inspect.ping().values()
     assert answer == {"ok": "pong"}
     (stats,) = inspect.stats().values()

@@ -1,55 +1,88 @@
-"""The least that a worker's role needs, as docs/operations.md says."""
+"""The roles of docs/operations.md: what each can do, and that it can do nothing else."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
 
 from db import Database, Settlement
 from db.loading import NewEvent, load_events
+from db.migrate import migrate
+from tests.accounts import CannotCreateUsersError, postgres_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+    from tests.conftest import Urls
 
 
 @pytest.fixture
-def worker_url(database_url: str) -> Iterator[str]:
-    """Make the documented role and return how it connects."""
-    text = OPERATIONS.read_text(encoding="utf-8")
-    found = re.search(r"```sql\n(CREATE ROLE.*?)```", text, re.DOTALL)
-    assert found
-    with psycopg.connect(database_url, autocommit=True) as owner:
-        owner.execute(found[1].replace("…", "secret").encode())
-        url = make_url(database_url).set(username="settle_worker", password="secret")  # noqa: S106
-        yield url.render_as_string(hide_password=False)
-        owner.execute("DROP OWNED BY settle_worker")
-        owner.execute("DROP ROLE settle_worker")
+def role_url(request: pytest.FixtureRequest, database_url: str) -> Iterator[str]:
+    """Make the documented role that the test is about and return how it connects."""
+    try:
+        with postgres_role(request.param, database_url) as url:
+            yield url
+    except CannotCreateUsersError as error:
+        pytest.skip(str(error))
 
 
-def test_the_documented_role_settles_and_can_do_nothing_else(
-    worker_url: str, database_url: str
-) -> None:
+@pytest.mark.parametrize("role_url", ["settle_worker"], indirect=True)
+def test_the_worker_settles_and_can_do_nothing_else(role_url: str, database_url: str) -> None:
     """It neither inserts nor deletes, nor changes what an event is about."""
     load_events(database_url, [NewEvent("ev_1", "acct_1")])
-    database = Database(worker_url)
+    database = Database(role_url)
     rows = database.settle_pending_events(
         [Settlement("ev_1", "completed", None, "m")], with_payload=True
     )
     database.close()
     assert rows["ev_1"].status == "completed"
-    with psycopg.connect(worker_url, autocommit=True) as worker:
-        for statement in (
-            "DELETE FROM events",
-            "TRUNCATE events",
-            "UPDATE events SET account_id = 'other'",
-            "INSERT INTO events (id) VALUES ('x')",
-        ):
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                worker.execute(statement.encode())
+    for statement in (
+        "DELETE FROM events",
+        "TRUNCATE events",
+        "UPDATE events SET account_id = 'other'",
+        "INSERT INTO events (id) VALUES ('x')",
+        "UPDATE alembic_version SET version_num = ''",
+        "CREATE TABLE mine ()",
+    ):
+        assert_denied(role_url, statement)
+
+
+@pytest.mark.parametrize("role_url", ["settle_reader"], indirect=True)
+def test_the_reader_reads(role_url: str) -> None:
+    """And changes nothing."""
+    with psycopg.connect(role_url) as reader:
+        assert reader.execute("SELECT * FROM events").fetchall() == []
+    assert_denied(role_url, "UPDATE events SET settled_by = 'me'")
+    assert_denied(role_url, "SELECT FROM events FOR UPDATE")
+
+
+@pytest.fixture
+def unmigrated_url(urls: Urls) -> Iterator[str]:
+    """Give a database of this test's that was never migrated."""
+    with psycopg.connect(urls.database, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE settle_owned")
+        yield f"{urls.database.rpartition('/')[0]}/settle_owned"
+        connection.execute("DROP DATABASE settle_owned WITH (FORCE)")
+
+
+def test_the_owner_migrates(unmigrated_url: str) -> None:
+    """Twice, to no effect; and may do nothing elsewhere."""
+    try:
+        with postgres_role("settle_owner", unmigrated_url) as owner_url:
+            migrate(owner_url)
+            migrate(owner_url)
+            assert_denied(owner_url, "CREATE ROLE somebody")
+            assert_denied(owner_url, "CREATE DATABASE another")
+    except CannotCreateUsersError as error:
+        pytest.skip(str(error))
+
+
+def assert_denied(url: str, statement: str) -> None:
+    """See that a statement is refused."""
+    with (
+        psycopg.connect(url, autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement.encode())
