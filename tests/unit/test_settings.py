@@ -75,6 +75,9 @@ def test_another_broker_needs_a_result_channel(monkeypatch: pytest.MonkeyPatch) 
         ("postgresql://user:secret@host/db", "postgresql://user:***@host/db"),
         ("amqp://u:secret@a//;amqp://u:secret@b//", "amqp://u:***@a//;amqp://u:***@b//"),
         ("nonsense", "nonsense"),
+        ("redis://:se/cr#et@host:6379/0", "redis://:***@host:6379/0"),
+        ("redis://:se@cret@host:6379/0", "redis://:***@host:6379/0"),
+        ("postgresql:///db?host=/run&password=secret", "postgresql:///db?host=/run&password=***"),
     ],
 )
 def test_passwords_are_hidden(url: str, shown: str) -> None:
