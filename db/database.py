@@ -19,6 +19,8 @@ from db.statements import read_events, settle_pending_events
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Connections of one process at most: a slot uses one while it applies a batch.
+POOL_SIZE = 20
 CONNECT_TIMEOUT_SECONDS = 5
 # A dead link is noticed by the kernel, not by waiting for a statement timeout.
 TCP_USER_TIMEOUT_MILLISECONDS = 15_000
@@ -50,7 +52,7 @@ class Database:
         self,
         url: str,
         *,
-        pool_size: int = 20,
+        pool_size: int = POOL_SIZE,
         statement_timeout_seconds: float = 30,
         lock_timeout_seconds: float = 10,
     ) -> None:

@@ -1,0 +1,53 @@
+"""Questions to PostgreSQL's catalogs and settings; `db.inspection` asks them.
+
+Every role may ask them. A table that does not exist gives no rows, or NULL.
+"""
+
+MAY_READ_REVISION = "SELECT has_table_privilege(to_regclass('alembic_version'), 'SELECT')"
+SERVER = """
+SELECT current_setting('server_version'), current_setting('server_version_num')::int,
+  pg_is_in_recovery(), current_setting('default_transaction_read_only'),
+  current_setting('fsync'), current_setting('synchronous_commit'),
+  least(
+    current_setting('max_connections')::int
+      - current_setting('superuser_reserved_connections')::int
+      - coalesce(current_setting('reserved_connections', true)::int, 0)
+      - (SELECT count(*) FROM pg_stat_activity
+         WHERE usesysid IS NOT NULL AND usename <> current_user),
+    (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database()),
+    (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user))
+"""
+TABLE = """
+SELECT relpersistence::text,
+  substring(array_to_string(reloptions, ',') FROM 'fillfactor=(\\d+)')::int
+FROM pg_class WHERE oid = to_regclass(:table)
+"""
+COLUMNS = """
+SELECT attname, format_type(atttypid, atttypmod), attnotnull
+FROM pg_attribute WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped
+"""
+CONSTRAINTS = """
+SELECT conname, convalidated FROM pg_constraint
+WHERE conrelid = to_regclass(:table) AND contype IN ('c', 'p')
+"""
+# Also those that mention a column in an expression or a predicate only.
+INDEXES_ON = """
+SELECT DISTINCT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_depend d ON d.objid = i.indexrelid AND d.classid = 'pg_class'::regclass
+  AND d.refobjid = i.indrelid AND d.refclassid = 'pg_class'::regclass
+JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE i.indrelid = to_regclass(:table) AND a.attname = ANY(:columns) ORDER BY 1
+"""
+ROLE = """
+SELECT current_user::text, rolsuper, pg_has_role(relowner, 'MEMBER'), row_security_active(c.oid)
+FROM pg_roles, pg_class c WHERE rolname = current_user AND c.oid = to_regclass(:table)
+"""
+COLUMN_PRIVILEGES = """
+SELECT name, has_column_privilege(to_regclass(:table)::oid, name, 'SELECT'),
+  has_column_privilege(to_regclass(:table)::oid, name, 'UPDATE')
+FROM unnest(CAST(:columns AS text[])) AS name
+"""
+TABLE_PRIVILEGES = """
+SELECT name FROM unnest(ARRAY['INSERT', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS name
+WHERE has_table_privilege(to_regclass(:table)::oid, name)
+"""

@@ -1,0 +1,55 @@
+"""What `db.inspection` finds out about a database, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """The server and the session.
+
+    `sessions_free` is how many sessions the worker's role could have altogether,
+    those that it has included.
+    """
+
+    version: str
+    major_version: int
+    in_recovery: bool
+    read_only: bool
+    fsync: bool
+    synchronous_commit: str
+    sessions_free: int
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFacts:
+    """The migration that the schema is at, None before the first or if the role may not see it."""
+
+    revision: str | None
+    is_hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """The events table.
+
+    `differences` are from the model, in words. `unlogged` tables are emptied by
+    a crash. An index in `hindering_indexes` has a column that settling writes.
+    """
+
+    exists: bool
+    differences: tuple[str, ...] = ()
+    unlogged: bool = False
+    hindering_indexes: tuple[str, ...] = ()
+    fillfactor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivilegeFacts:
+    """What the role may not do though it must, and may do though it need not."""
+
+    role: str
+    missing: tuple[str, ...]
+    excess: tuple[str, ...]
+    rows_are_filtered: bool

@@ -1,0 +1,157 @@
+"""What a database is like, as facts: for whoever judges whether the service can rely on it.
+
+Reads catalogs and settings, with whatever role the service has, and changes
+nothing. What is good or bad about a fact is for others to say, except where only
+this package can: how the table differs from the model.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import catalog
+from db.database import engine_url
+from db.errors import classify
+from db.facts import PrivilegeFacts, SchemaFacts, ServerFacts, TableFacts
+from db.models import FILLFACTOR_PERCENT, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONNECT_TIMEOUT_SECONDS = 3
+STATEMENT_TIMEOUT_MILLISECONDS = 5_000
+
+TABLE = Event.__tablename__
+COLUMNS = tuple(column.name for column in Event.__table__.columns)
+SETTLED_COLUMNS = ("completed_at", "failed_at", "settled_by")
+
+EXPECTED_FILLFACTOR_PERCENT = FILLFACTOR_PERCENT
+
+
+@contextmanager
+def inspect_database(url: str) -> Iterator[Inspection]:
+    """Connect to a database to look at it.
+
+    Raises:
+        DatabaseError: It cannot be reached, or, inside the block, refuses to tell.
+    """
+    engine = sqlalchemy.create_engine(
+        engine_url(url),
+        poolclass=sqlalchemy.NullPool,
+        # Each question by itself: one that is refused is not to spoil the next.
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,
+        connect_args={
+            "application_name": "settle doctor",
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            # As the workers connect, so that a pooler that refuses it is found out.
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MILLISECONDS}",
+        },
+    )
+    try:
+        with engine.connect() as connection:
+            yield Inspection(connection)
+    except SQLAlchemyError as error:
+        raise classify(error) from error
+
+
+class Inspection:
+    """Asks a database, one question at a time."""
+
+    def __init__(self, connection: sqlalchemy.Connection) -> None:
+        self._connection = connection
+
+    def _rows(self, question: str, **parameters: Any) -> list[Any]:
+        try:
+            return list(self._connection.execute(text(question), parameters))
+        except SQLAlchemyError as error:
+            raise classify(error) from error
+
+    def server(self) -> ServerFacts:
+        """Describe the server."""
+        ((version, number, in_recovery, read_only, fsync, synchronous_commit, free),) = self._rows(
+            catalog.SERVER
+        )
+        return ServerFacts(
+            version=version,
+            major_version=number // 10_000,
+            in_recovery=in_recovery,
+            read_only=read_only == "on",
+            fsync=fsync == "on",
+            synchronous_commit=synchronous_commit,
+            sessions_free=free,
+        )
+
+    def clock_ahead_seconds(self) -> float:
+        """Return by how much the server's clock is ahead of this machine's."""
+        asked = time.time()
+        ((told,),) = self._rows("SELECT extract(epoch FROM clock_timestamp())")
+        return float(told) - (asked + time.time()) / 2
+
+    def schema(self) -> SchemaFacts:
+        """Return the migration that the schema is at."""
+        ((may_read,),) = self._rows(catalog.MAY_READ_REVISION)
+        rows = self._rows("SELECT version_num FROM alembic_version") if may_read else []
+        return SchemaFacts(rows[0][0] if rows else None, is_hidden=may_read is False)
+
+    def table(self) -> TableFacts:
+        """Describe the events table."""
+        found = self._rows(catalog.TABLE, table=TABLE)
+        if not found:
+            return TableFacts(exists=False)
+        ((persistence, fillfactor),) = found
+        indexes = self._rows(catalog.INDEXES_ON, table=TABLE, columns=list(SETTLED_COLUMNS))
+        return TableFacts(
+            exists=True,
+            differences=tuple(self._differences()),
+            unlogged=persistence == "u",
+            hindering_indexes=tuple(name for (name,) in indexes),
+            fillfactor=fillfactor,
+        )
+
+    def _differences(self) -> Iterator[str]:
+        there = {
+            name: (kind, required)
+            for name, kind, required in self._rows(catalog.COLUMNS, table=TABLE)
+        }
+        for name, (kind, required) in _expected_columns().items():
+            if name not in there:
+                yield f"column {name} is missing"
+            elif there[name] != (kind, required):
+                yield f"column {name} should be {kind}{' NOT NULL' if required else ''}"
+        constraints = dict(tuple(row) for row in self._rows(catalog.CONSTRAINTS, table=TABLE))
+        for name in ("events_pkey", "events_settled_once"):
+            if name not in constraints:
+                yield f"constraint {name} is missing"
+            elif not constraints[name]:
+                yield f"constraint {name} is not validated"
+
+    def privileges(self) -> PrivilegeFacts:
+        """Compare what the role may do with the events table with what it needs."""
+        ((role, superuser, owner, filtered),) = self._rows(catalog.ROLE, table=TABLE)
+        rows = self._rows(catalog.COLUMN_PRIVILEGES, table=TABLE, columns=list(COLUMNS))
+        missing = [f"SELECT ({name})" for name, may_read, _ in rows if not may_read]
+        may_update = [name for name, _, may_update in rows if may_update]
+        missing += [f"UPDATE ({name})" for name in SETTLED_COLUMNS if name not in may_update]
+        excess = [f"UPDATE ({name})" for name in may_update if name not in SETTLED_COLUMNS]
+        excess += [name for (name,) in self._rows(catalog.TABLE_PRIVILEGES, table=TABLE)]
+        if superuser or owner:
+            excess = ["is a superuser"] if superuser else ["owns the table"]
+        return PrivilegeFacts(role, tuple(missing), tuple(excess), filtered)
+
+
+@cache
+def _expected_columns() -> dict[str, tuple[str, bool]]:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return {
+        column.name: (column.type.compile(dialect).lower(), not column.nullable)
+        for column in Event.__table__.columns
+    }
