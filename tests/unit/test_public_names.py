@@ -53,7 +53,7 @@ def test_the_packages_own_names() -> None:
 
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
-    assert COMMANDS == ("demo", "migrate", "publish", "outcomes", "config")
+    assert COMMANDS == ("demo", "migrate", "doctor", "publish", "outcomes", "config")
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",
         "CELERY_RESULT_BACKEND",

@@ -1,0 +1,245 @@
+"""What `settle doctor` says of real Redis servers, good and bad."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from tests.accounts import redis_users
+from worker.doctor.examination import examine
+from worker.doctor.parts import broker_part, result_backend_part, result_channel_part
+from worker.doctor.redis_server import RedisServer, clock
+from worker.doctor.verdict import Finding, Verdict
+from worker.embedded import Redis, ServerUnavailable, free_port, temporary_folder
+from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from worker.doctor.examination import Part
+
+STREAM_MAX_LENGTH = 10
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Redis]:
+    """Give a server that is as it should be."""
+    with temporary_folder() as folder:
+        try:
+            with Redis(folder / "redis", append_only=True) as server:
+                yield server
+        except ServerUnavailable as error:
+            pytest.skip(str(error))
+
+
+@pytest.fixture
+def client(server: Redis) -> Iterator[Any]:
+    """Give a way to spoil it, and repair it afterwards."""
+    with redis.Redis.from_url(server.url) as client:
+        good = client.config_get("*")
+        yield client
+        for name in ("maxmemory", "maxmemory-policy", "appendonly", "appendfsync"):
+            client.config_set(name, good[name])
+        client.flushall()
+
+
+def look(part: Part) -> dict[str, Finding]:
+    """Examine a part, by check."""
+    return {result.check: result.finding for result in examine(part)}
+
+
+def settings(url: str, **values: Any) -> Settings:
+    """Return settings with a broker and a short stream."""
+    values = {"broker_url": url, "outcome_stream_max_length": STREAM_MAX_LENGTH, **values}
+    return Settings.model_construct(**{**Settings().model_dump(), **values})
+
+
+def verdicts(findings: dict[str, Finding]) -> set[Verdict]:
+    """Return the verdicts there are, having seen that whatever is wrong has a fix."""
+    for finding in findings.values():
+        assert finding.fix or finding.verdict in (Verdict.OK, Verdict.UNKNOWN)
+    return {finding.verdict for finding in findings.values()}
+
+
+def test_a_good_server_is_found_good(client: Any, server: Redis) -> None:
+    """In every check, and looking leaves nothing behind."""
+    for part in (broker_part, result_channel_part):
+        assert verdicts(look(part(settings(server.url)))) == {Verdict.OK}
+    assert verdicts(look(result_backend_part(server.url))) == {Verdict.OK}
+    assert client.dbsize() == 0
+
+
+@pytest.mark.parametrize(
+    ("check", "configuration", "verdict", "words"),
+    [
+        ("persistence", {"appendonly": "no"}, Verdict.FAILURE, "no append-only file"),
+        ("persistence", {"appendfsync": "no"}, Verdict.WARNING, "never synced"),
+        ("persistence", {"appendfsync": "always"}, Verdict.OK, "always"),
+        (
+            "eviction",
+            {"maxmemory-policy": "allkeys-lru", "maxmemory": "1gb"},
+            Verdict.FAILURE,
+            "thrown away",
+        ),
+        ("eviction", {"maxmemory-policy": "volatile-ttl"}, Verdict.WARNING, "harmless only"),
+        ("memory", {"maxmemory": "1"}, Verdict.FAILURE, "refused"),
+        ("memory", {"maxmemory": "1gb"}, Verdict.OK, "of 1,024 MiB"),
+    ],
+)
+def test_a_server_that_forgets_is_found_out(
+    client: Any,
+    server: Redis,
+    check: str,
+    configuration: dict[str, str],
+    verdict: Verdict,
+    words: str,
+) -> None:
+    """Each setting by itself; nothing else is held against it."""
+    for name, value in configuration.items():
+        client.config_set(name, value)
+    told = look(broker_part(settings(server.url)))
+    assert words in told[check].found
+    assert told.pop(check).verdict is verdict
+    assert verdicts(told) == {Verdict.OK}
+
+
+def test_memory_that_is_nearly_used_up_is_warned_of(client: Any, server: Redis) -> None:
+    """Before messages are refused."""
+    client.config_set("maxmemory", int(client.info()["used_memory"] * 1.15))
+    assert look(broker_part(settings(server.url)))["memory"].verdict is Verdict.WARNING
+
+
+def test_a_stream_larger_than_memory_is_warned_of(client: Any, server: Redis) -> None:
+    """While there is room still."""
+    client.config_set("maxmemory", "100mb")
+    told = look(broker_part(settings(server.url, outcome_stream_max_length=1_000_000)))
+    assert told["memory"].verdict is Verdict.WARNING
+    assert "SETTLE_OUTCOME_STREAM_MAX_LENGTH" in told["memory"].fix
+
+
+def test_a_replica_is_no_broker(client: Any, server: Redis) -> None:
+    """It takes no writes."""
+    client.replicaof("127.0.0.1", 1)
+    try:
+        told = look(broker_part(settings(server.url)))["server"]
+    finally:
+        client.replicaof("NO", "ONE")
+    assert (told.verdict, told.fix) == (Verdict.FAILURE, "name the primary in the URL")
+
+
+def test_a_cluster_is_no_broker() -> None:
+    """Celery cannot use one."""
+
+    class Cluster(Redis):
+        def command(self) -> list[str]:
+            bus = ("--cluster-port", str(free_port()))
+            return [*super().command(), "--cluster-enabled", "yes", *bus]
+
+    with temporary_folder() as folder, Cluster(folder / "cluster") as cluster:
+        told = look(broker_part(settings(cluster.url)))["server"]
+    assert told.verdict is Verdict.FAILURE
+    assert "Cluster" in told.found
+
+
+def test_clocks_are_compared(client: Any) -> None:
+    """This machine's is an hour behind here."""
+    told = clock(RedisServer(client, clock=lambda: time.time() - 3_600))
+    assert (told.verdict, "ahead of" in told.found) == (Verdict.FAILURE, True)
+
+
+def test_the_documented_worker_has_every_right(server: Redis) -> None:
+    """Only CONFIG GET is kept from it, and that is no failure."""
+    with redis_users(server.url) as users:
+        broker = look(broker_part(settings(users.worker)))
+        assert broker.pop("persistence").verdict is Verdict.UNKNOWN
+        assert verdicts(broker) == {Verdict.OK}
+        assert verdicts(look(result_channel_part(settings(users.worker)))) == {Verdict.OK}
+        assert verdicts(look(result_backend_part(users.worker))) == {Verdict.OK}
+
+
+@pytest.mark.parametrize(
+    ("rule", "denied"),
+    [
+        ("-eval -evalsha", "EVAL return 0, EVALSHA"),
+        ("-blmove", "BLMOVE event-status-updates"),
+        ("resetchannels &event-outcomes", "PSUBSCRIBE /0.celery.pidbox, PUBLISH /0.celeryev"),
+        ("-multi", "MULTI"),
+    ],
+)
+def test_a_right_that_is_missing_is_named(
+    client: Any, server: Redis, rule: str, denied: str
+) -> None:
+    """Whatever the kind, and nothing is done to find out."""
+    client.acl_setuser("lacking", enabled=True, nopass=True, keys="*", channels="*")
+    client.execute_command("ACL", "SETUSER", "lacking", "+@all", *rule.split())
+    url = server.url.replace("//", "//lacking:any@")
+    told = look(broker_part(settings(url)))["rights"]
+    client.acl_deluser("lacking")
+    assert told.verdict is Verdict.FAILURE
+    assert denied in told.found
+    assert client.dbsize() == 0
+
+
+def test_a_user_who_may_not_publish_is_found_out(client: Any, server: Redis) -> None:
+    """On the result channel and on the result backend."""
+    client.acl_setuser("silent", enabled=True, nopass=True, categories=["+@all"], keys="unacked*")
+    url = server.url.replace("//", "//silent:any@")
+    channel = look(result_channel_part(settings(url)))["publishing"]
+    backend = look(result_backend_part(url))["storing"]
+    client.acl_deluser("silent")
+    assert (channel.verdict, backend.verdict) == (Verdict.FAILURE, Verdict.FAILURE)
+
+
+def test_a_key_of_the_wrong_kind_is_found_out(client: Any, server: Redis) -> None:
+    """Nothing could be published or kept as a dead letter."""
+    client.set("event-outcomes", "mine")
+    client.lpush("event-status-updates.dead", "mine")
+    told = look(result_channel_part(settings(server.url)))
+    assert told["stream"].verdict is Verdict.FAILURE
+    assert told["dead letters"].verdict is Verdict.FAILURE
+
+
+def test_a_group_that_is_far_behind_is_warned_of(client: Any, server: Redis) -> None:
+    """What it has not read is trimmed in the end."""
+    client.xgroup_create("event-outcomes", "audit", id="0", mkstream=True)
+    for _ in range(STREAM_MAX_LENGTH // 2 - 1):
+        client.xadd("event-outcomes", {"outcome": "{}"})
+    assert look(result_channel_part(settings(server.url)))["consumer groups"].verdict is Verdict.OK
+    client.xadd("event-outcomes", {"outcome": "{}"})
+    told = look(result_channel_part(settings(server.url)))["consumer groups"]
+    assert told.verdict is Verdict.WARNING
+    assert "audit by 5" in told.found
+
+
+def test_dead_letters_and_suspects_are_warned_of(client: Any, server: Redis) -> None:
+    """Somebody has to look at them."""
+    client.xadd("event-status-updates.dead", {"raw": ""})
+    client.lpush("event-status-updates.retry", "{}")
+    client.lpush("event-status-updates", "{}", "{}")
+    assert look(result_channel_part(settings(server.url)))["dead letters"].verdict is (
+        Verdict.WARNING
+    )
+    told = look(broker_part(settings(server.url)))["backlog"]
+    assert told.verdict is Verdict.WARNING
+    assert "2 messages waiting" in told.found
+
+
+def test_another_server_for_outcomes_is_examined_too(client: Any, server: Redis) -> None:
+    """With all that a server is examined for."""
+    client.config_set("appendonly", "no")
+    told = look(result_channel_part(settings("redis://127.0.0.1:1/0", outcome_url=server.url)))
+    assert told["persistence"].verdict is Verdict.FAILURE
+    assert told["publishing"].verdict is Verdict.OK
+
+
+def test_what_is_away_fails_and_keeps_its_password() -> None:
+    """A password that was not percent-encoded, too."""
+    for url in ("redis://:hush@127.0.0.1:1/0", "redis://:hu/sh@127.0.0.1:1/0"):
+        for part in (broker_part(settings(url)), result_backend_part(url)):
+            first, *others = look(part).values()
+            assert first.verdict is Verdict.FAILURE
+            assert {finding.verdict for finding in others} == {Verdict.UNKNOWN}
+            assert "hu" not in f"{part.address}{first.found}"

@@ -1,0 +1,191 @@
+"""What `settle doctor` makes of facts."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from worker.doctor.clock import judge_clock
+from worker.doctor.examination import Part, examine
+from worker.doctor.parts import settings_part, workers_part
+from worker.doctor.verdict import Finding, Verdict, failure, ok
+from worker.doctor.workers import Worker, Workers
+from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OURS = Worker("w1", is_ours=True, pool="thread", concurrency=2, lease_seconds=30)
+
+
+@contextmanager
+def nothing() -> Iterator[None]:
+    """Give nothing to check."""
+    yield
+
+
+@contextmanager
+def away() -> Iterator[None]:
+    """Give not even that."""
+    raise ConnectionError("refused\nand more")
+    yield
+
+
+def good(_: Any) -> Finding:
+    """Find nothing wrong."""
+    return ok("fine")
+
+
+def broken_check(_: Any) -> Finding:
+    """Not come to an end."""
+    raise KeyError("aof")
+
+
+def test_a_check_that_breaks_does_not_keep_the_others() -> None:
+    """It says that it could not be made."""
+    part = Part("thing", "", "", nothing, (good, broken_check, good))
+    told = [(result.check, result.finding.verdict) for result in examine(part)]
+    assert told == [
+        ("good", Verdict.OK),
+        ("broken check", Verdict.UNKNOWN),
+        ("good", Verdict.OK),
+    ]
+
+
+def test_what_is_away_fails_once() -> None:
+    """The other checks of it say that they were not made."""
+    part = Part("thing", "", "start it", away, (good, broken_check))
+    assert [result.finding for result in examine(part)] == [
+        failure("not reached: refused", "start it"),
+        Finding(Verdict.UNKNOWN, "not checked: no thing"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ahead_seconds", "verdict"),
+    [(0.2, Verdict.OK), (-3.0, Verdict.WARNING), (3_600.0, Verdict.FAILURE)],
+)
+def test_clocks_may_be_a_little_apart(ahead_seconds: float, verdict: Verdict) -> None:
+    """In either direction."""
+    assert judge_clock(ahead_seconds).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("check", "values", "workers"),
+    [
+        pytest.param("lease", {"lease_seconds": 2}, [], id="short-lease"),
+        pytest.param(
+            "lease",
+            {},
+            [Worker("w", is_ours=True, pool="solo", concurrency=1, lease_seconds=30)],
+            id="solo-renews-nothing",
+        ),
+        pytest.param(
+            "leases of others",
+            {},
+            [Worker("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=None)],
+            id="another-application",
+        ),
+        pytest.param(
+            "leases of others",
+            {},
+            [Worker("w", is_ours=True, pool="thread", concurrency=1, lease_seconds=40)],
+            id="another-lease",
+        ),
+        pytest.param("stop", {"stop_timeout_seconds": 5}, [], id="stop-before-lock"),
+        pytest.param(
+            "timeouts",
+            {"lock_timeout_seconds": 15, "statement_timeout_seconds": 12},
+            [],
+            id="lock-after-statement",
+        ),
+        pytest.param("batch", {"batch_max_updates": 10}, [], id="message-over-batch"),
+        pytest.param(
+            "pool",
+            {},
+            [Worker("w", is_ours=True, pool="thread", concurrency=21, lease_seconds=30)],
+            id="more-slots-than-connections",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_warned_of(
+    check: str, values: dict[str, Any], workers: list[Worker]
+) -> None:
+    """Each alone would be fine; every other check still is."""
+    told = judge(values, workers)
+    assert told.pop(check).verdict is Verdict.WARNING
+    assert {finding.verdict for finding in told.values()} == {Verdict.OK}
+
+
+@pytest.mark.parametrize(
+    ("check", "values", "workers"),
+    [
+        pytest.param("lease", {"statement_timeout_seconds": 300}, [], id="batch-over-any-lease"),
+        pytest.param(
+            "leases of others",
+            {},
+            [Worker("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=5)],
+            id="somebody-takes-from-the-living",
+        ),
+        pytest.param(
+            "leases of others",
+            {"lease_seconds": 7},
+            [OURS],
+            id="we-take-from-the-living",
+        ),
+    ],
+)
+def test_settings_that_take_messages_from_the_living_fail(
+    check: str, values: dict[str, Any], workers: list[Worker]
+) -> None:
+    """They make duplicates, and blame messages for deaths that were none."""
+    finding = judge(values, workers)[check]
+    assert finding.verdict is Verdict.FAILURE
+    assert finding.fix
+
+
+def test_defaults_go_together() -> None:
+    """With a worker, and with none."""
+    for workers in ([], [OURS]):
+        assert {finding.verdict for finding in judge({}, workers).values()} == {Verdict.OK}
+
+
+def test_rabbitmq_has_no_leases() -> None:
+    """There the broker knows who is alive."""
+    values = {"broker_url": "amqp://rabbit", "outcome_url": "redis://outcomes"}
+    assert judge({**values, "lease_seconds": 1}, [])["lease"].verdict is Verdict.OK
+
+
+def judge(values: dict[str, Any], workers: list[Worker]) -> dict[str, Finding]:
+    """Examine settings that differ from the defaults, by check."""
+    settings = Settings.model_construct(**{**Settings().model_dump(), **values})
+    part = settings_part(settings, Workers(tuple(workers)))
+    return {result.check: result.finding for result in examine(part)}
+
+
+@pytest.mark.parametrize(
+    ("workers", "verdict"),
+    [
+        (Workers((OURS,)), Verdict.OK),
+        (Workers(), Verdict.WARNING),
+        (
+            Workers((Worker("w", is_ours=False, pool="", concurrency=1, lease_seconds=None),)),
+            Verdict.WARNING,
+        ),
+        (Workers(not_asked="no broker"), Verdict.UNKNOWN),
+    ],
+    ids=["ours", "none", "only-others", "not-asked"],
+)
+def test_somebody_must_consume(workers: Workers, verdict: Verdict) -> None:
+    """Workers of other queues do not."""
+    (result,) = examine(workers_part(workers))
+    assert result.finding.verdict is verdict
+
+
+def test_sessions_are_counted_by_pool() -> None:
+    """Threads share a pool of connections, child processes have one each."""
+    threads = Worker("w", is_ours=True, pool="thread", concurrency=30, lease_seconds=30)
+    prefork = Worker("w", is_ours=True, pool="prefork", concurrency=30, lease_seconds=30)
+    assert (threads.sessions, prefork.sessions) == (20, 30)
