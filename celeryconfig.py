@@ -4,7 +4,7 @@ import re
 import sys
 
 from tasks.names import QUEUE, TASK
-from worker.settings import is_redis, load_settings
+from worker.settings import is_redis, load_settings, uses_sentinels
 
 _settings = load_settings()
 
@@ -47,7 +47,7 @@ broker_channel_error_retry = True
 # Says nothing to a strategy, whose slots finish what they have; silences a warning.
 worker_cancel_long_running_tasks_on_connection_loss = True
 
-if is_redis(_settings.broker_url):
+if is_redis(_settings.broker_url) or uses_sentinels(_settings.broker_url):
     broker_transport_options = {
         "visibility_timeout": _settings.lease_seconds,
         # Without these a link that died silently hangs the worker.
@@ -55,4 +55,5 @@ if is_redis(_settings.broker_url):
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
         "health_check_interval": 5,
+        "master_name": _settings.sentinel_master,
     }

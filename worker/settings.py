@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from db.database import engine_url
 
 REDIS_SCHEMES = ("redis", "rediss")
+SENTINEL_SCHEME = "sentinel"
 
 
 class SettingsError(ValueError):
@@ -36,7 +37,13 @@ class Settings(BaseSettings):
     broker_url: str = Field(
         default="redis://127.0.0.1:6379/0",
         validation_alias="CELERY_BROKER_URL",
-        description="Where messages come from: Redis or Valkey, or RabbitMQ (`amqp://`).",
+        description="Where messages come from: Redis or Valkey (`redis://`, `rediss://` with TLS, "
+        "`sentinel://`), or RabbitMQ (`amqp://`).",
+    )
+    sentinel_master: str | None = Field(
+        default=None,
+        description="The name under which the sentinels know the broker's primary; "
+        "required with a `sentinel://` broker.",
     )
     result_backend: str | None = Field(
         default=None,
@@ -128,6 +135,15 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _need_a_primary(self) -> Settings:
+        if uses_sentinels(self.broker_url) and not self.sentinel_master:
+            raise ValueError(
+                "SETTLE_SENTINEL_MASTER: is required, because the broker is behind sentinels: "
+                "set it to the name of the primary that they watch"
+            )
+        return self
+
     @property
     def result_channel_url(self) -> str:
         """Return the Redis of the result channel."""
@@ -137,6 +153,11 @@ class Settings(BaseSettings):
 def is_redis(url: str) -> bool:
     """Return whether a URL names one Redis or Valkey server."""
     return urlsplit(url).scheme in REDIS_SCHEMES
+
+
+def uses_sentinels(url: str) -> bool:
+    """Return whether a URL names the sentinels of a Redis or Valkey."""
+    return urlsplit(url).scheme == SENTINEL_SCHEME
 
 
 def load_settings() -> Settings:

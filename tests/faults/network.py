@@ -7,7 +7,10 @@ import socket
 import struct
 import threading
 from contextlib import suppress
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import ssl
 
 CHUNK_BYTES = 65_536
 # SO_LINGER with no time: closing sends RST, as a broken network does.
@@ -17,9 +20,9 @@ ABORTIVE = struct.pack("ii", 1, 0)
 class Link:
     """Forwards connections from a loopback port of its own to a server's port."""
 
-    def __init__(self, port: int) -> None:
-        """Forward to a port on loopback, once started."""
-        self.server_port = port
+    def __init__(self, port: int, *, tls: ssl.SSLContext | None = None) -> None:
+        """Forward to a port on loopback, once started; take TLS if there is a context for it."""
+        self.server_port, self._tls = port, tls
         self.port = 0
         self.delay_seconds = 0.0
         self.silent = False
@@ -29,7 +32,7 @@ class Link:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        start = asyncio.start_server(self._accept, "127.0.0.1")
+        start = asyncio.start_server(self._accept, "127.0.0.1", ssl=self._tls)
         self._server = asyncio.run_coroutine_threadsafe(start, self._loop).result()
         self.port = self._server.sockets[0].getsockname()[1]
         return self

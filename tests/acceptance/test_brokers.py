@@ -1,0 +1,92 @@
+"""Brokers behind TLS, and behind sentinels."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import time
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING
+
+import redis
+import trustme
+
+from tests.faults.network import Link
+from tests.service import PATIENCE_SECONDS, Service
+from worker.embedded import Redis, dies_with_parent, free_port, temporary_folder
+from worker.embedded.binaries import redis_binary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def test_a_broker_behind_tls(redis_url: str, database_url: str, tmp_path: Path) -> None:
+    """Its certificate is checked against the authority that the URL names."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    port = int(redis_url.rpartition(":")[2].partition("/")[0])
+    with Link(port, tls=context) as link:
+        secured = link.through(redis_url).replace("redis://", "rediss://")
+        secured += f"?ssl_cert_reqs=required&ssl_ca_certs={trusted}"
+        with closing(Service(database_url, redis_url, tmp_path)) as service:
+            service.load("ev_1")
+            service.start_worker(CELERY_BROKER_URL=secured, SETTLE_OUTCOME_URL=secured)
+            sent = service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
+            assert service.wait({sent.id: ["ev_1"]})[sent.id][0].updated
+            service.wait_until_empty()
+
+
+@contextmanager
+def sentinel(primary: Redis, folder: Path) -> Iterator[str]:
+    """Run a sentinel that watches a primary, and give its URL."""
+    port, configuration = free_port(), folder / "sentinel.conf"
+    configuration.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
+        f"sentinel monitor settle 127.0.0.1 {primary.port} 1\n"
+        "sentinel down-after-milliseconds settle 500\n"
+        "sentinel failover-timeout settle 2000\n"
+    )
+    command = [*dies_with_parent("KILL"), redis_binary(), str(configuration), "--sentinel"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        yield f"sentinel://127.0.0.1:{port}"
+        process.kill()
+
+
+def wait_for_failover(client: redis.Redis) -> None:
+    """Wait until a replica has become the primary."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while client.info("replication")["role"] != "master":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_broker_behind_sentinels_fails_over(
+    redis_url: str, database_url: str, tmp_path: Path
+) -> None:
+    """The worker finds the new primary by itself and goes on with what it holds."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder())
+        primary = stack.enter_context(Redis(folder / "primary"))
+        replica = stack.enter_context(Redis(folder / "replica"))
+        client = stack.enter_context(redis.Redis(port=replica.port))
+        client.replicaof("127.0.0.1", str(primary.port))
+        broker = stack.enter_context(sentinel(primary, folder))
+        service = Service(database_url, primary.url, tmp_path, outcome_url=redis_url)
+        stack.enter_context(closing(service))
+        service.load("ev_1", "ev_2")
+        worker = service.start_worker(CELERY_BROKER_URL=broker, SETTLE_SENTINEL_MASTER="settle")
+        sent = service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
+        assert service.wait({sent.id: ["ev_1"]})[sent.id][0].updated
+
+        primary.stop(immediate=True)
+        wait_for_failover(client)
+        after = stack.enter_context(
+            closing(Service(database_url, replica.url, tmp_path, outcome_url=redis_url))
+        )
+        sent = after.send(kwargs={"id": "ev_2", "status": "failed"}, ignore_result=True)
+        assert after.wait({sent.id: ["ev_2"]})[sent.id][0].updated
+        assert worker.process.poll() is None
