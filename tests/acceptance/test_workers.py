@@ -125,13 +125,13 @@ def test_a_worker_answers_inspection(service: Service) -> None:
 
 
 def test_a_worker_waits_for_its_database(service: Service) -> None:
-    """Messages are held and tried again until the table is there; nothing is dropped."""
+    """Messages go back, and are tried again, until the table is there; nothing is dropped."""
     service.load("ev_1")
     with service.database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE events RENAME TO elsewhere")
     worker = service.start_worker()
     messages = send_singles(service, ["ev_1"])
-    worker.wait_for_log("is held, next try in")
+    worker.wait_for_log("goes back to the queue")
     with service.database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO events")
     ((outcome,),) = service.wait(messages).values()

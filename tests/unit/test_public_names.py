@@ -58,6 +58,7 @@ def test_the_commands_and_the_settings() -> None:
         "CELERY_BROKER_URL",
         "CELERY_RESULT_BACKEND",
         "DATABASE_URL",
+        "SETTLE_SENTINEL_MASTER",
         "SETTLE_OUTCOME_URL",
         "SETTLE_BATCH_MAX_UPDATES",
         "SETTLE_BATCH_MAX_WAIT_SECONDS",
