@@ -56,9 +56,9 @@ def test_the_commands_and_the_settings() -> None:
     assert COMMANDS == ("demo", "migrate", "doctor", "publish", "outcomes", "config")
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",
+        "SETTLE_SENTINEL_MASTER",
         "CELERY_RESULT_BACKEND",
         "DATABASE_URL",
-        "SETTLE_SENTINEL_MASTER",
         "SETTLE_OUTCOME_URL",
         "SETTLE_BATCH_MAX_UPDATES",
         "SETTLE_BATCH_MAX_WAIT_SECONDS",
