@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Status = Literal["completed", "failed"]
 
+# A thousand updates that are whole events of eight kibibytes each.
+MAX_BODY_BYTES = 8 * 2**20
 MAX_ID_CHARACTERS = 255
 MAX_QUOTED_CHARACTERS = 80
 
@@ -86,8 +88,12 @@ def decode_body(body: bytes | str) -> tuple[Any, Any]:
         body: JSON text, `[args, kwargs, embed]`.
 
     Raises:
-        NotUnderstoodError: If it is not.
+        NotUnderstoodError: If it is not, or is too large to be looked at.
     """
+    if len(body) > MAX_BODY_BYTES:
+        raise NotUnderstoodError(
+            f"the body is {len(body):,} bytes, more than {MAX_BODY_BYTES:,}: send smaller messages"
+        )
     try:
         decoded = from_json(body, allow_inf_nan=False)
     except ValueError:

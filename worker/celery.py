@@ -20,6 +20,7 @@ app.config_from_object("celeryconfig")
 @celeryd_init.connect
 def use_our_transport(**_: Any) -> None:
     """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
-    from worker.transport import install  # noqa: PLC0415 - clients need not load it
+    from worker import decompression, transport  # noqa: PLC0415 - clients need not load them
 
-    install()
+    transport.install()
+    decompression.install()

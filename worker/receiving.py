@@ -12,9 +12,10 @@ from typing import Any
 
 from tasks.errors import NotUnderstoodError
 from tasks.messages import Message, decode_body, understand, unintelligible
-from worker.transport.items import DELIVERY_COUNT
+from worker.transport.items import DELIVERY_COUNT, MAX_ITEM_BYTES
 
 JSON_CONTENT_TYPE = "application/json"
+KEPT_OF_TOO_MUCH_BYTES = 65_536
 
 
 def receive(delivered: Any, payload: Any, *, max_updates: int) -> Message:
@@ -50,6 +51,8 @@ class SetAside:
         self.delivery_info = {"routing_key": queue, "redelivered": False}
         self.headers: dict[str, Any] = {}
         self.properties: dict[str, Any] = {}
+        if len(item) > MAX_ITEM_BYTES:
+            return
         with suppress(ValueError, RecursionError):
             message = json.loads(item)
             if isinstance(message, dict):
@@ -59,6 +62,8 @@ class SetAside:
 
 
 def _understand(delivered: Any, payload: Any, max_updates: int) -> Message:
+    if errors := getattr(delivered, "errors", None):
+        raise NotUnderstoodError(f"the body cannot be decoded: {errors[0][1]}")
     if delivered.content_type != JSON_CONTENT_TYPE:
         raise NotUnderstoodError(
             f"the content type is {delivered.content_type!r}: send {JSON_CONTENT_TYPE}"
@@ -78,8 +83,14 @@ def message_id_of(delivered: Any) -> Any:
 
 
 def raw_text(delivered: Any) -> str:
-    """Write a delivery down as one JSON text, for the dead letters."""
-    body = delivered.body
+    """Write a delivery down as one JSON text, for the dead letters.
+
+    A body too large to be a message's is cut, so that the dead letters are not
+    what fills Redis; it says how much there was.
+    """
+    body, size = delivered.body, _size(delivered.body)
+    if size > MAX_ITEM_BYTES:
+        body = body[:KEPT_OF_TOO_MUCH_BYTES]
     if isinstance(body, bytes | bytearray | memoryview):
         body = bytes(body).decode(errors="backslashreplace")
     return json.dumps(
@@ -89,9 +100,14 @@ def raw_text(delivered: Any) -> str:
             "content-type": delivered.content_type,
             "content-encoding": delivered.content_encoding,
             "body": body,
+            **({"body-bytes": size} if size > MAX_ITEM_BYTES else {}),
         },
         default=repr,
     )
+
+
+def _size(body: Any) -> int:
+    return len(body) if isinstance(body, str | bytes | bytearray | memoryview) else 0
 
 
 def delivery_details(delivered: Any) -> dict[str, Any]:

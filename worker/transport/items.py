@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 from kombu.utils.json import loads
 
+# Of an item that is looked at: a body of eight mebibytes, in base 64, and its headers.
+MAX_ITEM_BYTES = 12 * 2**20
+
 # How often an item was with a worker that did not live to acknowledge it.
 DELIVERY_COUNT = "x-delivery-count"
 
@@ -52,6 +55,8 @@ def read_item(item: bytes) -> dict[str, Any]:
     Raises:
         NotAMessageError: It is something else.
     """
+    if len(item) > MAX_ITEM_BYTES:
+        raise NotAMessageError(f"it is {len(item):,} bytes, more than {MAX_ITEM_BYTES:,}")
     try:
         message = loads(item)
     except Exception as error:  # a hostile item can make the decoder raise anything
