@@ -17,7 +17,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Countable(Protocol):
@@ -69,6 +72,13 @@ class Batcher(Generic[Item]):
         """Hold an item, behind those that are held already."""
         self._held.append((item, now))
         self.update_count += item.update_count
+
+    def remove(self, unwanted: Callable[[Item], bool]) -> list[Item]:
+        """Take out the items that are not to leave, and return them in order."""
+        removed = [item for item, _ in self._held if unwanted(item)]
+        self._held = deque((item, since) for item, since in self._held if not unwanted(item))
+        self.update_count -= sum(item.update_count for item in removed)
+        return removed
 
     def take(
         self, now: float, *, more_waiting: bool = False, stopping: bool = False

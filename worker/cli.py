@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-COMMANDS = ("demo", "migrate", "doctor", "publish", "outcomes", "config")
+COMMANDS = ("demo", "migrate", "doctor", "publish", "outcomes", "dead", "config")
 
 
 class Settle(click.Group):

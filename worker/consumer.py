@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 IDLE_SECONDS = 0.01
+SHOUT_AGAIN_AFTER_SECONDS = 60.0
 
 
 class Consumer(CeleryConsumer):
@@ -59,6 +60,24 @@ class Consumer(CeleryConsumer):
     def _refuse(self, message: Any, error: str) -> None:
         if self.strategy is not None:
             self.strategy.refuse(message, error)
+
+    def stop_consuming(self, why: str) -> None:
+        """Leave the rest at the broker until somebody has seen to it, and go on saying so."""
+        names = [queue.name for queue in list(self.task_consumer.queues)]
+        for name in names:
+            self.cancel_task_queue(name)
+        self._shout(why, names)
+
+    def _shout(self, why: str, names: list[str]) -> None:
+        if self.task_consumer and any(map(self.task_consumer.consuming_from, names)):
+            return
+        logger.critical(
+            "Nothing is consumed any more: %s. See `settle dead list`, mend what sends them, then "
+            "restart the worker or run `celery -A worker control add_consumer %s`",
+            why,
+            names[0],
+        )
+        self.timer.call_after(SHOUT_AGAIN_AFTER_SECONDS, self._shout, (why, names))
 
     def on_close(self) -> None:
         """Forget what the lost connection delivered; the broker delivers it again."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from celery.worker import state
 from celery.worker.request import Request
 
+from tasks.messages import InvalidUpdate
 from worker.receiving import delivery_details
 from worker.slot import Job
 
@@ -41,6 +42,12 @@ class Held:
     def update_count(self) -> int:
         """Return how many updates the message carries."""
         return len(self.message.updates)
+
+    @property
+    def invalid_share(self) -> float:
+        """Return which part of the updates is not valid."""
+        updates = self.message.updates
+        return sum(isinstance(update, InvalidUpdate) for update in updates) / len(updates)
 
 
 def uses_options(delivered: Any) -> bool:

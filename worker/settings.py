@@ -118,6 +118,13 @@ class Settings(BaseSettings):
         description="The longest pause, in seconds, between two tries of a batch "
         "while PostgreSQL or Redis is away.",
     )
+    dead_letter_max_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="When more than this share of the latest thousand messages is not valid, the "
+        "worker stops consuming instead of making dead letters of a whole queue; 1 never stops.",
+    )
     stop_timeout_seconds: float = Field(
         default=20,
         gt=0,

@@ -18,18 +18,22 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 from celery.worker import state
 
 from worker.batching import Batch, Batcher
+from worker.breaker import Breaker
 from worker.held import Held, Room, job_of, make_request, uses_options
 from worker.receiving import SetAside, receive, refuse
 from worker.settings import Settings, load_settings
 from worker.slot import Done, Job, NotDone, work
 from worker.transport import Channel
 from worker.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 logger = get_logger(__name__)
 
@@ -61,6 +65,7 @@ class BatchStrategy:
         self._updates_in_slots = 0
         self._pausing: dict[int, tuple[Any, Batch[Held]]] = {}
         self._trouble = Trouble()
+        self._breaker = Breaker(settings.dead_letter_max_share)
         self._unexpected_in_a_row = 0
         self._age_timer_is_set = False
         self._dispatch_is_due = False
@@ -134,7 +139,17 @@ class BatchStrategy:
             return
         self._batcher.add(held, time.monotonic())
         self._room.learn(held.update_count)
+        if self._breaker.note(held.invalid_share):
+            self._stop_consuming()
         self._dispatch_soon()
+
+    def _stop_consuming(self) -> None:
+        """Give back what is not valid; the rest of what is held is settled."""
+        self._consumer.stop_consuming(
+            f"{self._breaker.share:.0%} of the latest messages are not valid"
+        )
+        self._breaker.reset()
+        self._give_back(self._batcher.remove(lambda held: held.invalid_share > 0))
 
     def _dispatch_soon(self) -> None:
         # Once a turn of the event loop: messages that came together leave together.
@@ -276,17 +291,19 @@ class BatchStrategy:
 
     def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
         self._leave_slot(batch)
+        self._give_back(batch.items, died=died)
+        self._dispatch()
+
+    def _give_back(self, items: Sequence[Held], *, died: bool = False) -> None:
         if self._channel is not None:
-            tags = [held.delivered.delivery_tag for held in batch.items]
-            self._channel.give_back(tags, died=died)
+            self._channel.give_back([held.delivered.delivery_tag for held in items], died=died)
         else:
-            for held in batch.items:
+            for held in items:
                 errors = self._consumer.connection_errors
                 held.delivered.reject_log_error(logger, errors, requeue=True)
-        for held in batch.items:
+        for held in items:
             if held.request is not None:
                 state.task_ready(held.request)
-        self._dispatch()
 
     def _for_each_tag(self, batch: Batch[Held], what: str) -> None:
         if self._channel is not None:

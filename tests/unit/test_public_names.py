@@ -53,7 +53,7 @@ def test_the_packages_own_names() -> None:
 
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
-    assert COMMANDS == ("demo", "migrate", "doctor", "publish", "outcomes", "config")
+    assert COMMANDS == ("demo", "migrate", "doctor", "publish", "outcomes", "dead", "config")
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",
         "SETTLE_SENTINEL_MASTER",
@@ -69,5 +69,6 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_LOCK_TIMEOUT_SECONDS",
         "SETTLE_LEASE_SECONDS",
         "SETTLE_RETRY_MAX_WAIT_SECONDS",
+        "SETTLE_DEAD_LETTER_MAX_SHARE",
         "SETTLE_STOP_TIMEOUT_SECONDS",
     ]

@@ -12,6 +12,7 @@ import pytest
 from celery.worker import state
 
 from tasks.status_updates import update_status
+from worker.breaker import FEWEST
 from worker.celery import app
 from worker.settings import Settings
 from worker.slot import Done, Job, NotDone
@@ -69,6 +70,8 @@ class Consumer:
         self.pool = SimpleNamespace(num_processes=slots, apply_async=self._apply)
         self.timer = SimpleNamespace(call_after=self._call_after)
         self.qos = SimpleNamespace(increment_eventually=int, decrement_eventually=int)
+        self.stopped: list[str] = []
+        self.stop_consuming = self.stopped.append
 
     def call_soon(self, function: Any, *args: Any) -> None:
         """Remember it for the next turn."""
@@ -393,3 +396,18 @@ def test_a_nonsensical_eta_is_answered(strategy: BatchStrategy, consumer: Consum
     consumer.turn()
     ((job, _),) = consumer.jobs
     assert "ETA" in job.messages[0].updates[0].error
+
+
+def test_a_queue_of_rubbish_is_not_made_into_dead_letters(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """Consuming stops, what is not valid goes back, and what is valid is settled."""
+    good = one("good")
+    bad = [Delivered(str(number), args=["nonsense"]) for number in range(FEWEST)]
+    receive(strategy, good, *bad)
+    assert consumer.stopped == ["99% of the latest messages are not valid"]
+    assert all(message.given_back for message in bad[: FEWEST - 1])
+    consumer.turn()
+    assert consumer.jobs[0][0].messages[0].id == "good"
+    consumer.report(DONE)
+    assert good.acknowledged
