@@ -52,7 +52,8 @@ class Link:
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result()
 
     async def _cut(self) -> None:
-        for writer in self._writers:
+        # One that is being closed, by its peer, has no socket to be asked for over TLS.
+        for writer in (writer for writer in self._writers if not writer.is_closing()):
             sock = writer.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORTIVE)
             writer.transport.abort()
