@@ -13,8 +13,12 @@ import trustme
 
 from tests.faults.network import Link
 from tests.service import PATIENCE_SECONDS, Service
+from worker.doctor.examination import examine
+from worker.doctor.parts import broker_part
+from worker.doctor.verdict import Verdict
 from worker.embedded import Redis, dies_with_parent, free_port, temporary_folder
 from worker.embedded.binaries import redis_binary
+from worker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +85,11 @@ def test_a_broker_behind_sentinels_fails_over(
         worker = service.start_worker(CELERY_BROKER_URL=broker, SETTLE_SENTINEL_MASTER="settle")
         sent = service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
         assert service.wait({sent.id: ["ev_1"]})[sent.id][0].updated
+        settings = Settings.model_construct(
+            **{**Settings().model_dump(), "broker_url": broker, "sentinel_master": "settle"}
+        )
+        checks = {result.check: result.finding for result in examine(broker_part(settings))}
+        assert checks["server"].verdict is checks["rights"].verdict is Verdict.OK
 
         primary.stop(immediate=True)
         wait_for_failover(client)

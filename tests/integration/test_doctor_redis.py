@@ -11,7 +11,8 @@ import redis
 from tests.accounts import redis_users
 from worker.doctor.examination import examine
 from worker.doctor.parts import broker_part, result_backend_part, result_channel_part
-from worker.doctor.redis_server import RedisServer, clock
+from worker.doctor.redis_connection import RedisServer
+from worker.doctor.redis_server import clock
 from worker.doctor.verdict import Finding, Verdict
 from worker.embedded import Redis, ServerUnavailable, free_port, temporary_folder
 from worker.settings import Settings

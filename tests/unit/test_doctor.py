@@ -152,8 +152,10 @@ def test_defaults_go_together() -> None:
         assert {finding.verdict for finding in judge({}, workers).values()} == {Verdict.OK}
 
 
-def test_rabbitmq_has_no_leases() -> None:
-    """There the broker knows who is alive."""
+def test_only_rabbitmq_has_no_leases() -> None:
+    """There the broker knows who is alive; sentinels watch a Redis."""
+    values = {"broker_url": "sentinel://one", "outcome_url": "redis://outcomes"}
+    assert judge({**values, "lease_seconds": 1}, [])["lease"].verdict is Verdict.WARNING
     values = {"broker_url": "amqp://rabbit", "outcome_url": "redis://outcomes"}
     assert judge({**values, "lease_seconds": 1}, [])["lease"].verdict is Verdict.OK
 

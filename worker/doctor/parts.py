@@ -9,6 +9,7 @@ from worker.doctor import (
     database,
     queue,
     rabbitmq,
+    redis_connection,
     redis_server,
     result_backend,
     result_channel,
@@ -16,7 +17,7 @@ from worker.doctor import (
     workers,
 )
 from worker.doctor.examination import Part
-from worker.settings import Settings, hide_password, is_redis
+from worker.settings import Settings, hide_password, is_redis, uses_sentinels
 
 
 def broker_part(settings: Settings) -> Part:
@@ -24,12 +25,16 @@ def broker_part(settings: Settings) -> Part:
     url = settings.broker_url
     title, address = "broker", hide_password(url)
     fix = "start it, or correct CELERY_BROKER_URL"
-    if not is_redis(url):
+    if not is_redis(url) and not uses_sentinels(url):
         reach = partial(rabbitmq.reach_broker, url)
         return Part(title, address, fix, reach, rabbitmq.CHECKS)
     length = settings.outcome_stream_max_length if settings.result_channel_url == url else 0
     checks = (*redis_server.CHECKS, *queue.CHECKS)
-    reach_redis = partial(redis_server.reach_redis, url, stream_max_length=length)
+    reach_redis = (
+        partial(redis_connection.reach_primary, url, settings.sentinel_master or "")
+        if uses_sentinels(url)
+        else partial(redis_connection.reach_redis, url, stream_max_length=length)
+    )
     return Part(title, address, fix, reach_redis, checks)
 
 
@@ -39,7 +44,7 @@ def result_channel_part(settings: Settings) -> Part:
     is_broker = url == settings.broker_url
     variable = "CELERY_BROKER_URL" if is_broker else "SETTLE_OUTCOME_URL"
     reach = partial(
-        redis_server.reach_redis, url, stream_max_length=settings.outcome_stream_max_length
+        redis_connection.reach_redis, url, stream_max_length=settings.outcome_stream_max_length
     )
     checks = result_channel.CHECKS if is_broker else (*redis_server.CHECKS, *result_channel.CHECKS)
     address = "on the broker" if is_broker else hide_password(url)

@@ -10,7 +10,7 @@ from tasks.names import QUEUE
 from worker.doctor.verdict import Finding, failure, ok, warning
 
 if TYPE_CHECKING:
-    from worker.doctor.redis_server import RedisServer
+    from worker.doctor.redis_connection import RedisServer
 
 # One of each kind of command that the transport, Celery's remote control and its
 # events give, on the keys and channels that they give them on.

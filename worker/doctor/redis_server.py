@@ -5,91 +5,22 @@ Most of it is in INFO, which managed services allow where they forbid CONFIG.
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from worker.doctor.clock import judge_clock
 from worker.doctor.verdict import Finding, failure, ok, unknown, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from worker.doctor.redis_connection import RedisServer
 
-TIMEOUT_SECONDS = 3
 WHERE = "in redis.conf or the provider's settings; at once with CONFIG SET"
 OLDEST_VERSION = (6, 2)
 # Of maxmemory, what may be used before there is a warning.
 MEMORY_MARGIN = 0.8
 # What an outcome takes in the stream, as docs/configuration.md says.
 BYTES_PER_OUTCOME = 400
-
-
-class RedisServer:
-    """A connection to a server, and what the server says about itself."""
-
-    def __init__(self, client: redis.Redis, clock: Callable[[], float] = time.time) -> None:
-        self.client: Any = client
-        self.clock = clock
-        # Entries that the outcome stream is to hold here.
-        self.stream_max_length = 0
-
-    @cached_property
-    def info(self) -> dict[str, Any]:
-        """Return what INFO says."""
-        told: dict[str, Any] = self.client.info()
-        return told
-
-    def denied(self, commands: Sequence[Sequence[object]]) -> list[str]:
-        """Return those of some commands that this user may not give.
-
-        They are queued in a transaction that is then dropped: Redis checks a user's
-        rights when a command is queued, so that nothing is done.
-        """
-        connection = self.client.connection_pool.get_connection()
-        try:
-            connection.send_command("MULTI")
-            connection.read_response()
-            return [
-                " ".join(map(str, command[:2]))
-                for command in commands
-                if _is_denied(connection, command)
-            ]
-        finally:
-            # Whatever was queued is gone with the connection.
-            connection.disconnect()
-
-
-def _is_denied(connection: Any, command: Sequence[object]) -> bool:
-    connection.send_command(*command)
-    try:
-        connection.read_response(disconnect_on_error=False)
-    except redis.exceptions.NoPermissionError:
-        return True
-    except redis.ResponseError as error:
-        # Out of memory and the like are for other checks to tell.
-        return "unknown command" in str(error)
-    return False
-
-
-@contextmanager
-def reach_redis(url: str, *, stream_max_length: int = 0) -> Iterator[RedisServer]:
-    """Connect to a server, and see that it answers."""
-    with redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    ) as client:
-        client.ping()
-        server = RedisServer(client)
-        server.stream_max_length = stream_max_length
-        yield server
 
 
 def server(redis_server: RedisServer) -> Finding:

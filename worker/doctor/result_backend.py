@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from worker.doctor.queue import judge_rights
-from worker.doctor.redis_server import RedisServer, reach_redis, server
+from worker.doctor.redis_connection import RedisServer, reach_redis
+from worker.doctor.redis_server import server
 from worker.doctor.verdict import Finding, unknown
 from worker.settings import is_redis
 

@@ -11,7 +11,7 @@ from worker.doctor.queue import judge_rights
 from worker.doctor.verdict import Finding, failure, ok, unknown, warning
 
 if TYPE_CHECKING:
-    from worker.doctor.redis_server import RedisServer
+    from worker.doctor.redis_connection import RedisServer
 
 COMMANDS = (
     ("EVALSHA", "0" * 40, 0),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from db.database import POOL_SIZE
 from worker.doctor.verdict import Finding, failure, ok, warning
-from worker.settings import is_redis
+from worker.settings import is_redis, uses_sentinels
 from worker.stopping import GRACE_SECONDS
 from worker.transport.channel import Channel
 from worker.transport.leases import RENEWED_AFTER
@@ -42,7 +42,7 @@ class Together:
 def lease(together: Together) -> Finding:
     """Check that no message is taken from a worker that is still at it."""
     settings, longest = together.settings, together.longest_batch_seconds
-    if not is_redis(settings.broker_url):
+    if not _has_leases(settings):
         return ok("RabbitMQ has no leases")
     seconds, most = settings.lease_seconds, Channel.lease_max_seconds
     if longest >= most:
@@ -68,7 +68,7 @@ def lease(together: Together) -> Finding:
 def leases_of_others(together: Together) -> Finding:
     """Check that all workers on the broker have the same idea of a dead one."""
     here, workers = together.settings.lease_seconds, together.workers
-    if not is_redis(together.settings.broker_url):
+    if not _has_leases(together.settings):
         return ok("RabbitMQ has no leases")
     ours = {"here": here} | {w.name: w.lease_seconds or here for w in workers.ours}
     strangers = {w.name: w.lease_seconds for w in workers.all if not w.is_ours}
@@ -147,6 +147,10 @@ def pool(together: Together) -> Finding:
             f"--concurrency of at most {POOL_SIZE}, and more workers",
         )
     return ok(f"a process has up to {POOL_SIZE} connections, one for each slot")
+
+
+def _has_leases(settings: Settings) -> bool:
+    return is_redis(settings.broker_url) or uses_sentinels(settings.broker_url)
 
 
 CHECKS = (lease, leases_of_others, stop, timeouts, batch, pool)
