@@ -18,6 +18,8 @@ from celery.signals import worker_shutting_down
 from celery.utils.log import get_logger
 from celery.worker import state
 
+from worker.settings import load_settings
+
 logger = get_logger(__name__)
 
 # For the steps of a stop that come after the batches.
@@ -41,6 +43,8 @@ def end_after(seconds: float) -> None:
 def _make_the_next_signal_hard(how: str = "", **_: Any) -> None:
     if how == "Warm":
         signal.signal(signal.SIGTERM, _stop_hard)
+        # Also where the consumer cannot be told, being in a slot itself: in a solo pool.
+        end_after(load_settings().stop_timeout_seconds + GRACE_SECONDS)
     else:
         end_after(HARD_STOP_SECONDS)
 
