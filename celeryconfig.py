@@ -2,9 +2,12 @@
 
 import re
 import sys
+from typing import Any
+
+from kombu.entity import Exchange, Queue
 
 from tasks.names import QUEUE, TASK
-from worker.settings import is_redis, load_settings, uses_sentinels
+from worker.settings import is_amqp, is_redis, load_settings, uses_sentinels
 
 _settings = load_settings()
 
@@ -47,7 +50,17 @@ broker_channel_error_retry = True
 # Says nothing to a strategy, whose slots finish what they have; silences a warning.
 worker_cancel_long_running_tasks_on_connection_loss = True
 
-if is_redis(_settings.broker_url) or uses_sentinels(_settings.broker_url):
+_queue: Any = Queue
+_exchange: Any = Exchange
+_QUORUM = {"x-queue-type": "quorum"}
+
+broker_transport_options: dict[str, Any]
+if is_amqp(_settings.broker_url):
+    # Replicated, and counts deliveries. No other arguments: producers declare it too.
+    task_queues = [_queue(QUEUE, _exchange(QUEUE), QUEUE, queue_arguments=_QUORUM)]
+    broker_transport_options = {"confirm_publish": True}
+    broker_heartbeat = 30
+elif is_redis(_settings.broker_url) or uses_sentinels(_settings.broker_url):
     broker_transport_options = {
         "visibility_timeout": _settings.lease_seconds,
         # Without these a link that died silently hangs the worker.

@@ -20,6 +20,7 @@ from hypothesis import settings
 
 from db import Database
 from db.migrate import migrate
+from tests.rabbitmq import RabbitMQ
 from worker.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 
 if TYPE_CHECKING:
@@ -101,3 +102,15 @@ def redis_url(urls: Urls) -> Iterator[str]:
         client.flushdb()
         yield urls.redis
         client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """Give a RabbitMQ node."""
+    try:
+        with temporary_folder() as folder, RabbitMQ(folder / "rabbitmq") as node:
+            yield node
+    except ServerUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tasks.outcomes import Outcome
+    from tests.rabbitmq import RabbitMQ
 
 PATIENCE_SECONDS = 60
 
@@ -85,6 +86,7 @@ class Service:
         outcome_url: str = "",
         worker_database_url: str = "",
         users: RedisUrls | None = None,
+        rabbitmq: RabbitMQ | None = None,
     ) -> None:
         """Connect everybody with the same URLs, unless they have users of their own.
 
@@ -98,11 +100,19 @@ class Service:
             "CELERY_BROKER_URL": users.worker,
             "SETTLE_OUTCOME_URL": outcome_url or users.worker,
         }
+        self.rabbitmq = rabbitmq
+        producer, backend = users.producer, users.producer
+        if rabbitmq is not None:
+            producer = self.environment["CELERY_BROKER_URL"] = rabbitmq.url
         self.database = Database(database_url)
         self.outcomes = OutcomeClient(outcome_url or users.consumer)
         self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
         self.channel: Any = redis.Redis.from_url(self.outcome_url, decode_responses=True)
-        self.producer = Celery(broker=users.producer, backend=users.producer, set_as_current=False)
+        self.producer = Celery(broker=producer, backend=backend, set_as_current=False)
+        if rabbitmq is not None:
+            # What docs/messages.md asks of a producer.
+            self.producer.conf.task_create_missing_queue_type = "quorum"
+            self.producer.conf.broker_transport_options = {"confirm_publish": True}
         self.operator = Celery(broker=users.operator, set_as_current=False)
         self.workers: list[Worker] = []
         # A worker that mingles waits a second for the others' answers first.
@@ -160,6 +170,8 @@ class Service:
             time.sleep(0.02)
 
     def _waiting_or_held(self) -> bool:
+        if self.rabbitmq is not None:
+            return bool(self.rabbitmq.waiting_or_held())
         # At one moment: a message may be on its way from one to the other.
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.llen("event-status-updates")

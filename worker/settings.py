@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from db.database import engine_url
 
 REDIS_SCHEMES = ("redis", "rediss")
+AMQP_SCHEMES = ("amqp", "amqps", "pyamqp")
 SENTINEL_SCHEME = "sentinel"
 
 
@@ -160,6 +161,11 @@ class Settings(BaseSettings):
 def is_redis(url: str) -> bool:
     """Return whether a URL names one Redis or Valkey server."""
     return urlsplit(url).scheme in REDIS_SCHEMES
+
+
+def is_amqp(url: str) -> bool:
+    """Return whether a URL names RabbitMQ."""
+    return urlsplit(url).scheme in AMQP_SCHEMES
 
 
 def uses_sentinels(url: str) -> bool:

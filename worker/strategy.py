@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 from celery.worker import state
 
+from worker.amqp import Deliveries, is_amqp
 from worker.batching import Batch, Batcher
 from worker.breaker import Breaker
 from worker.held import Held, Room, job_of, make_request, uses_options
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 FIRST_RETRY_SECONDS = 0.1
+# Times the room: more than an estimate is wrong by.
+OVERFULL = 2
 
 
 class BatchStrategy:
@@ -61,6 +64,7 @@ class BatchStrategy:
             largest_message=settings.message_max_updates,
         )
         self._channel: Channel | None = None
+        self._amqp: Deliveries | None = None
         self._slots_taken = 0
         self._updates_in_slots = 0
         self._pausing: dict[int, tuple[Any, Batch[Held]]] = {}
@@ -82,9 +86,25 @@ class BatchStrategy:
             self._channel = channel
             channel.room = self._messages_there_is_room_for
             channel.on_set_aside = self._on_set_aside
+        elif is_amqp(channel):
+            self._amqp = Deliveries(self._consumer, self._room)
+
+    @property
+    def _broker(self) -> Any:
+        """Return what answers many deliveries at once, if anything does."""
+        return self._channel or self._amqp
 
     def _messages_there_is_room_for(self) -> int:
         return self._room.messages(self._batcher.update_count + self._updates_in_slots)
+
+    def _messages_held_exceed_the_room(self) -> bool:
+        # Those on their way when the messages became larger; there is no room for them.
+        held = self._batcher.update_count + self._updates_in_slots
+        return held > OVERFULL * self._room.max_updates
+
+    def _forget(self, held: Held) -> None:
+        if self._amqp is not None:
+            self._amqp.forget(held.delivered.delivery_tag)
 
     def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
         self.refuse(SetAside(item, queue, tag), reason)
@@ -93,6 +113,8 @@ class BatchStrategy:
 
     def __call__(self, delivered: Any, payload: Any, ack: Any, reject: Any, callbacks: Any) -> None:
         """Take one message from the broker; Celery calls this."""
+        if self._amqp is not None:
+            self._amqp.took(delivered.delivery_tag)
         try:
             message = receive(delivered, payload, max_updates=self._settings.message_max_updates)
             request = self._request_of(delivered) if uses_options(delivered) else None
@@ -105,19 +127,22 @@ class BatchStrategy:
 
     def refuse(self, delivered: Any, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
+        if self._amqp is not None:
+            self._amqp.took(delivered.delivery_tag)
         self._hold(Held(delivered, refuse(delivered, error)))
 
     def _drop_or_delay(self, held: Held) -> bool:
         request = held.request
         if request.revoked():
+            self._forget(held)
             return True
         if not request.eta:
             return False
         # A delayed message must not take the place of one that could be applied.
         self._consumer.qos.increment_eventually()
         pause = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())
-        if self._channel is not None:
-            self._channel.park(held.delivered.delivery_tag)
+        if self._broker is not None:
+            self._broker.park(held.delivered.delivery_tag)
         entry = self._call_later(pause, self._on_due, request, held)
         request._eta_timer_entry = entry  # noqa: SLF001 - what Celery cancels when the connection is lost
         state.task_scheduled(request)
@@ -127,8 +152,8 @@ class BatchStrategy:
         state.task_ready(request)
         if not self._abandoned:
             self._consumer.qos.decrement_eventually()
-            if self._channel is not None:
-                self._channel.unpark(held.delivered.delivery_tag)
+            if self._broker is not None:
+                self._broker.unpark(held.delivered.delivery_tag)
             self._batcher.add(held, time.monotonic())
             self._dispatch()
 
@@ -139,6 +164,11 @@ class BatchStrategy:
             return
         self._batcher.add(held, time.monotonic())
         self._room.learn(held.update_count)
+        if self._amqp is not None:
+            self._amqp.adapt()
+            if self._messages_held_exceed_the_room():
+                self._give_back(self._batcher.remove(lambda other: other is held))
+                return
         if self._breaker.note(held.invalid_share):
             self._stop_consuming()
         self._dispatch_soon()
@@ -200,7 +230,10 @@ class BatchStrategy:
                 return False
             with suppress(Exception):
                 request = self._request_of(held.delivered)
-        return bool(request is not None and request.revoked())
+        dropped = bool(request is not None and request.revoked())
+        if dropped:
+            self._forget(held)
+        return dropped
 
     def _call_later(self, seconds: float, function: Any, *args: Any) -> Any:
         timer, hub = self._consumer.timer, self._consumer.hub
@@ -245,7 +278,8 @@ class BatchStrategy:
         elif self._stopping:
             logger.warning("Batch %d goes back to the queue: %s", batch.number, result.error)
             self._go_back(batch)
-        elif result.expected:
+        elif result.expected or self._amqp is not None:
+            # RabbitMQ counts what goes back, and in the end takes it for the messages' fault.
             self._hold_and_try_again(batch, job, tries, result)
         else:
             self._go_back_later(batch, result)
@@ -295,8 +329,8 @@ class BatchStrategy:
         self._dispatch()
 
     def _give_back(self, items: Sequence[Held], *, died: bool = False) -> None:
-        if self._channel is not None:
-            self._channel.give_back([held.delivered.delivery_tag for held in items], died=died)
+        if self._broker is not None:
+            self._broker.give_back([held.delivered.delivery_tag for held in items], died=died)
         else:
             for held in items:
                 errors = self._consumer.connection_errors
@@ -313,8 +347,8 @@ class BatchStrategy:
     # -- acknowledged --------------------------------------------------------
 
     def _acknowledge(self, batch: Batch[Held]) -> None:
-        if self._channel is not None:
-            self._channel.ack_many([held.delivered.delivery_tag for held in batch.items])
+        if self._broker is not None:
+            self._broker.ack_many([held.delivered.delivery_tag for held in batch.items])
         else:
             for held in batch.items:
                 held.delivered.ack_log_error(logger, self._consumer.connection_errors)

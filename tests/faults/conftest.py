@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks.names import QUEUE
 from tests.faults.rig import Rig, rig
 from worker.embedded import ServerUnavailable
 
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def unloaded_rig(tmp_path: Path) -> Iterator[Rig]:
-    """Give servers that may be broken."""
+def unloaded_rig(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """Give servers that may be broken; the broker is a Redis, or RabbitMQ as a parameter."""
+    on_rabbitmq = getattr(request, "param", "Redis") == "RabbitMQ"
+    rabbitmq = request.getfixturevalue("rabbitmq") if on_rabbitmq else None
     try:
-        with rig(tmp_path) as made:
+        with rig(tmp_path, rabbitmq=rabbitmq) as made:
             yield made
+        if rabbitmq is not None:
+            # Not deleted: Celery keeps connections for all its apps, on which it is declared.
+            rabbitmq.control("purge_queue", QUEUE)
     except ServerUnavailable as error:
         if os.environ.get("CI"):
             raise

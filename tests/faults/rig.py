@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.faults.network import Link
+    from tests.rabbitmq import RabbitMQ
 
 # With nothing told for this long, a worker is stuck.
 STUCK_SECONDS = 45.0
@@ -62,7 +63,7 @@ class Rig:
     def _urls(self) -> dict[str, str]:
         urls = {
             "DATABASE_URL": self.service.database_url,
-            "CELERY_BROKER_URL": self.service.redis_url,
+            "CELERY_BROKER_URL": self.service.environment["CELERY_BROKER_URL"],
             "SETTLE_OUTCOME_URL": self.service.outcome_url,
         }
         for link in self.links:
@@ -126,6 +127,8 @@ class Rig:
 
     def backlog(self) -> tuple[int, ...]:
         """Return how many messages wait, are held, are indexed, are suspect, at one moment."""
+        if self.service.rabbitmq is not None:
+            return (self.service.rabbitmq.waiting_or_held(),)
         with self.service.redis.pipeline(transaction=True) as pipe:
             pipe.llen("event-status-updates")
             pipe.hlen("unacked")
@@ -135,8 +138,15 @@ class Rig:
 
 
 @contextmanager
-def rig(folder: Path, contender: Contender = SETTLE) -> Iterator[Rig]:
+def rig(
+    folder: Path, contender: Contender = SETTLE, rabbitmq: RabbitMQ | None = None
+) -> Iterator[Rig]:
     """Give a rig whose servers keep what they were given over a crash.
+
+    Args:
+        folder: For logs.
+        contender: Whose workers.
+        rabbitmq: The broker, in place of a Redis.
 
     Raises:
         ServerUnavailable: A server cannot be started here.
@@ -149,7 +159,9 @@ def rig(folder: Path, contender: Contender = SETTLE) -> Iterator[Rig]:
             for name in ("broker", "outcomes")
         )
         migrate(postgres.url)
-        service = Service(postgres.url, broker.url, folder, outcome_url=outcomes.url)
+        service = Service(
+            postgres.url, broker.url, folder, outcome_url=outcomes.url, rabbitmq=rabbitmq
+        )
         stack.enter_context(closing(service))
         rig = Rig((postgres, broker, outcomes), service, contender)
         with rig.at_end:

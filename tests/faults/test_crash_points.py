@@ -13,12 +13,14 @@ from tests.service import PATIENCE_SECONDS
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
 
+BROKERS = pytest.mark.parametrize("unloaded_rig", ["Redis", "RabbitMQ"], indirect=True)
 STEPS = [
     *("fetched", "understood", "batched", "locked", "committed"),
     *("published partly", "published", "acknowledged"),
 ]
 
 
+@BROKERS
 @pytest.mark.parametrize("others", [0, 1], ids=["one worker", "two workers"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_crash_at_any_step(rig: Rig, step: str, others: int) -> None:

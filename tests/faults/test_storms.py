@@ -13,6 +13,27 @@ if TYPE_CHECKING:
     from tests.faults.rig import Rig
 
 
+def crash_the_node(rig: Rig) -> None:
+    """Kill RabbitMQ and start it again."""
+    assert rig.service.rabbitmq is not None
+    rig.service.rabbitmq.stop(immediate=True)
+    rig.service.rabbitmq.start()
+
+
+def close_connections(rig: Rig) -> None:
+    """Let RabbitMQ end every connection that it has."""
+    assert rig.service.rabbitmq is not None
+    rig.service.rabbitmq.control("close_all_connections", "an operator wants it")
+
+
+ON_RABBITMQ = (
+    Storm("kill -9 of the only worker", kill_a_worker, 3, 3),
+    Storm("kill -9 of one of two workers", kill_a_worker, 3, 3, workers=2),
+    Storm("the node crashed", crash_the_node, 2, 2),
+    Storm("connections closed", close_connections, 3, 3),
+)
+
+
 def check(rig: Rig, storm: Storm, times: int) -> None:
     """Let a storm strike; nothing is lost, nothing untrue is told, and nobody gets stuck."""
     result = weather(rig, storm, times)
@@ -52,6 +73,13 @@ def test_a_stop_while_the_broker_is_away(rig: Rig, pool: str) -> None:
     rig.broker.start()
     assert worker.stop() == 0
     check(rig, Storm("the next one", lambda _: None, 1, 1), 1)
+
+
+@pytest.mark.parametrize("unloaded_rig", ["RabbitMQ"], indirect=True)
+@pytest.mark.parametrize("storm", ON_RABBITMQ, ids=lambda storm: storm.name)
+def test_storm_on_rabbitmq(rig: Rig, storm: Storm) -> None:
+    """Lost 0, wrong 0."""
+    check(rig, storm, storm.times_in_short)
 
 
 def test_a_killed_pool_process(rig: Rig) -> None:

@@ -1,0 +1,100 @@
+"""The service on RabbitMQ, with a quorum queue, for a producer that has nothing but Celery."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.rabbitmq import RabbitMQ
+
+POOLS = ["threads", "prefork", "solo"]
+
+
+@pytest.fixture
+def service(
+    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
+) -> Iterator[Service]:
+    """Give a service without a worker yet, and an empty queue."""
+    with closing(Service(database_url, redis_url, tmp_path, rabbitmq=rabbitmq)) as service:
+        yield service
+    # Not deleted: Celery keeps connections for all its apps, on which it is declared.
+    rabbitmq.control("purge_queue", "event-status-updates")
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_every_pool_settles(service: Service, pool: str) -> None:
+    """Single updates and many in a message, each answered once; nothing is left."""
+    ids = [f"ev_{number}" for number in range(600)]
+    service.load(*ids)
+    worker = service.start_worker("--pool", pool, CELERY_RESULT_BACKEND=service.redis_url)
+    sent = {
+        service.send(kwargs={"id": id_, "status": "completed"}, ignore_result=True).id: [id_]
+        for id_ in ids[:500]
+    }
+    bulk = service.send(args=[[{"id": id_, "status": "failed"} for id_ in ids[400:]]])
+    told = service.wait(sent)
+    assert all(outcome.updated for (outcome,) in told.values())
+    assert [one["updated"] for one in bulk.get(timeout=60)] == [False] * 100 + [True] * 100
+    service.wait_until_empty()
+    assert worker.stop() == 0
+    assert "quorum" in service.rabbitmq.control("list_queues", "type")  # type: ignore[union-attr]
+
+
+def test_celerys_own_options_keep_their_meaning(service: Service) -> None:
+    """A message is delayed, expires, or is not understood, as on any broker."""
+    service.load("ev_1", "ev_2")
+    service.start_worker()
+    past = datetime.now(UTC) - timedelta(hours=1)
+    service.send(kwargs={"id": "ev_1", "status": "failed"}, expires=past, ignore_result=True)
+    late = service.send(kwargs={"id": "ev_1", "status": "completed"}, countdown=1)
+    wrong = service.send(args=["nonsense"], ignore_result=True)
+    told = service.wait({late.id: ["ev_1"], wrong.id: [""]})
+    assert told[late.id][0].updated
+    assert told[wrong.id][0].reason == "invalid"
+    service.wait_until_empty()
+    late.forget()
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_stop_under_load_loses_nothing(service: Service, pool: str) -> None:
+    """What was not finished is back in the queue at once, for the next worker."""
+    ids = [f"ev_{number}" for number in range(3_000)]
+    service.load(*ids)
+    worker = service.start_worker("--pool", pool, SETTLE_BATCH_MAX_UPDATES="100")
+    sent = {}
+    for id_ in ids:
+        message = service.send(kwargs={"id": id_, "status": "completed"}, ignore_result=True)
+        sent[message.id] = [id_]
+        if id_ == "ev_2000":
+            worker.process.terminate()
+    assert worker.process.wait(60) == 0
+    service.start_worker("--pool", pool)
+    told = service.wait(sent)
+    assert all(outcome.updated for outcomes in told.values() for outcome in outcomes)
+    assert len(told) == len(ids)
+    service.wait_until_empty()
+
+
+def test_messages_that_turn_out_to_be_large_are_not_all_held(service: Service) -> None:
+    """After many small ones, what is fetched ahead is cut down; all of it is settled."""
+    ids = [f"ev_{number}" for number in range(1_000)]
+    service.load(*ids)
+    sent = {}
+    for _ in range(2_000):
+        sent[service.send(kwargs={"id": "ev_0", "status": "failed"}, ignore_result=True).id] = 1
+    for _ in range(100):
+        updates = [{"id": id_, "status": "completed"} for id_ in ids]
+        sent[service.send(args=[updates], ignore_result=True).id] = 1_000
+    service.start_worker()
+    service.wait_until_empty()
+    assert len({row.settled_by for row in service.database.read_events(ids).values()}) == 2
+    assert service.channel.xlen("event-outcomes") >= sum(sent.values())

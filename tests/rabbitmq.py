@@ -1,0 +1,130 @@
+"""A RabbitMQ node of the tests' own, on loopback, with everything it writes in one folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from worker.embedded import ServerUnavailable, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Debian's own wrapper changes the user, who then could not write to the folder.
+SCRIPTS = Path("/usr/lib/rabbitmq/bin")
+START_SECONDS = 90
+TICKS_SECONDS = 0.5
+
+
+class RabbitMQ:
+    """A node that keeps its data over a restart."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepare a node.
+
+        Raises:
+            ServerUnavailable: RabbitMQ is not installed here.
+        """
+        if not (SCRIPTS / "rabbitmq-server").exists() or not shutil.which("erl"):
+            raise ServerUnavailable("no RabbitMQ: install Debian's rabbitmq-server")
+        self.folder = folder
+        self.port = free_port()
+        self.name = f"settle{self.port}@localhost"
+        self._distribution_port, self._epmd_port = free_port(), free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return where clients connect."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        return {
+            "PATH": f"{SCRIPTS}:/usr/sbin:/usr/bin:/sbin:/bin",
+            # The cookie of Erlang is there.
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": self.name,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -rabbit quorum_tick_interval 100",
+        }
+
+    def control(self, *command: str) -> str:
+        """Run `rabbitmqctl` and return what it prints."""
+        return subprocess.run(
+            [SCRIPTS / "rabbitmqctl", "--quiet", "--node", self.name, *command],
+            env=self._environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+        ).stdout
+
+    def start(self) -> Self:
+        """Start the node and wait until it serves.
+
+        Raises:
+            ServerUnavailable: It does not.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [SCRIPTS / "rabbitmq-server"],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                self.control("await_startup", "--timeout", "60")
+            except subprocess.CalledProcessError:
+                time.sleep(0.2)
+            else:
+                return self
+        words = (self.folder / "output").read_text(errors="replace")[-500:]
+        self.stop(immediate=True)
+        raise ServerUnavailable(f"RabbitMQ did not start: {words}")
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop the node, in order or as in a crash."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if immediate:
+            os.killpg(process.pid, 9)
+        else:
+            process.terminate()
+        process.wait(START_SECONDS)
+
+    def waiting_or_held(self) -> int:
+        """Return how many messages the queues have, delivered or not."""
+        # What the node tells is as old as its last tick.
+        time.sleep(TICKS_SECONDS)
+        lines = self.control("list_queues", "messages", "--no-table-headers").split()
+        return sum(int(count) for count in lines if count.isdigit())
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(immediate=True)
+        epmd = ("epmd", "-port", str(self._epmd_port), "-kill")
+        subprocess.run(epmd, check=False, capture_output=True)
