@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 from tests.faults.contenders import CONTENDERS, SETTLE
 from tests.faults.rig import rig
-from tests.faults.storms import STORMS, Storm, Weathered, weather
+from tests.faults.storms import STORMS, STORMS_ON_RABBITMQ, Storm, Weathered, weather
+from tests.rabbitmq import RabbitMQ
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULTS, PAGE = DOCS / "storms.json", DOCS / "guarantees.md"
@@ -33,6 +35,7 @@ HEAD = """\
 |---|--:|---|--:|--:|--:|--:|--:|
 """
 EVENTS = 400_000
+ALL = (*STORMS, *STORMS_ON_RABBITMQ)
 
 
 def figures(result: Weathered) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def write(results: list[dict[str, Any]]) -> None:
     by_name = {(one["failure"], one["worker"]): one for one in (*known, *results)}
     kept = [
         by_name[storm.name, contender.name]
-        for storm in STORMS
+        for storm in ALL
         for contender in CONTENDERS
         if (storm.name, contender.name) in by_name
     ]
@@ -98,10 +101,12 @@ def main(
     click.echo(HEAD, nl=False)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        for storm in STORMS:
+        for storm in ALL:
             if only and not any(text in storm.name for text in only):
                 continue
             for name in names:
+                if storm.on_rabbitmq and name != SETTLE.name:
+                    continue
                 result = _weather(storm, name, part, per_second, progress)
                 results.append(figures(result))
                 click.echo(row(results[-1]), nl=False)
@@ -118,7 +123,12 @@ def _weather(
     contender = next(one for one in CONTENDERS if one.name == name)
     times = max(1, round(storm.times * part))
     task = progress.add_task(f"{storm.name}: {name}", total=times)
-    with tempfile.TemporaryDirectory() as folder, rig(Path(folder), contender) as at:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        node = RabbitMQ(folder / "rabbitmq") if storm.on_rabbitmq else None
+        if node is not None:
+            stack.enter_context(node)
+        at = stack.enter_context(rig(folder, contender, node))
         at.start_load(EVENTS, per_second)
         result = weather(at, storm, times, lambda: progress.advance(task))
     progress.remove_task(task)

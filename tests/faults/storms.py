@@ -96,6 +96,19 @@ def lock_rows(rig: Rig) -> None:
         time.sleep(LOCK_SECONDS)
 
 
+def crash_rabbitmq(rig: Rig) -> None:
+    """Kill RabbitMQ and start it again."""
+    assert rig.service.rabbitmq is not None
+    rig.service.rabbitmq.stop(immediate=True)
+    rig.service.rabbitmq.start()
+
+
+def close_connections(rig: Rig) -> None:
+    """Let RabbitMQ end every connection that it has."""
+    assert rig.service.rabbitmq is not None
+    rig.service.rabbitmq.control("close_all_connections", "an operator wants it")
+
+
 @contextmanager
 def behind_links(rig: Rig) -> Iterator[None]:
     """Put a link before each server."""
@@ -119,6 +132,7 @@ class Storm:
         workers: How many there are.
         linked: Whether the workers reach their servers through links.
         settings: Of the workers.
+        on_rabbitmq: Whether the broker is RabbitMQ rather than a Redis.
     """
 
     name: str
@@ -128,6 +142,7 @@ class Storm:
     workers: int = 1
     linked: bool = False
     settings: tuple[tuple[str, str], ...] = ()
+    on_rabbitmq: bool = False
 
 
 STORMS = (
@@ -152,6 +167,12 @@ STORMS = (
             ("PGOPTIONS", "-c statement_timeout=1000"),
         ),
     ),
+)
+STORMS_ON_RABBITMQ = (
+    Storm("RabbitMQ: kill -9 of the only worker", kill_a_worker, 20, 3, on_rabbitmq=True),
+    Storm("RabbitMQ: kill -9 of one of two", kill_a_worker, 20, 3, workers=2, on_rabbitmq=True),
+    Storm("RabbitMQ crashed", crash_rabbitmq, 10, 2, on_rabbitmq=True),
+    Storm("RabbitMQ: connections closed", close_connections, 20, 3, on_rabbitmq=True),
 )
 
 

@@ -7,31 +7,18 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.faults.storms import CHANCE, STORMS, Storm, crash_the_broker, kill_a_worker, weather
+from tests.faults.storms import (
+    CHANCE,
+    STORMS,
+    STORMS_ON_RABBITMQ,
+    Storm,
+    crash_the_broker,
+    kill_a_worker,
+    weather,
+)
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
-
-
-def crash_the_node(rig: Rig) -> None:
-    """Kill RabbitMQ and start it again."""
-    assert rig.service.rabbitmq is not None
-    rig.service.rabbitmq.stop(immediate=True)
-    rig.service.rabbitmq.start()
-
-
-def close_connections(rig: Rig) -> None:
-    """Let RabbitMQ end every connection that it has."""
-    assert rig.service.rabbitmq is not None
-    rig.service.rabbitmq.control("close_all_connections", "an operator wants it")
-
-
-ON_RABBITMQ = (
-    Storm("kill -9 of the only worker", kill_a_worker, 3, 3),
-    Storm("kill -9 of one of two workers", kill_a_worker, 3, 3, workers=2),
-    Storm("the node crashed", crash_the_node, 2, 2),
-    Storm("connections closed", close_connections, 3, 3),
-)
 
 
 def check(rig: Rig, storm: Storm, times: int) -> None:
@@ -76,7 +63,7 @@ def test_a_stop_while_the_broker_is_away(rig: Rig, pool: str) -> None:
 
 
 @pytest.mark.parametrize("unloaded_rig", ["RabbitMQ"], indirect=True)
-@pytest.mark.parametrize("storm", ON_RABBITMQ, ids=lambda storm: storm.name)
+@pytest.mark.parametrize("storm", STORMS_ON_RABBITMQ, ids=lambda storm: storm.name)
 def test_storm_on_rabbitmq(rig: Rig, storm: Storm) -> None:
     """Lost 0, wrong 0."""
     check(rig, storm, storm.times_in_short)
