@@ -3,7 +3,7 @@
 RabbitMQ pushes messages up to a prefetch count, in messages, that a consumer of a
 quorum queue has for life. How many updates they carry shows only when they are
 here. So the consumer begins with few, and is replaced by one with another count
-when the messages turn out to be smaller or larger: docs/adr/0010.
+when the messages turn out to be smaller or larger: docs/adr/0007-rabbitmq.md.
 
 Everything here runs in the consumer's thread, which alone may use the channel.
 """
