@@ -152,9 +152,9 @@ def _settle_once(
         "message_ids": [settlement.message_id for settlement in settlements],
     }
     settled = connection.execute(settle_pending_events(with_payload=with_payload), arrays)
-    rows = {row.id: EventRow(*row) for row in settled}
+    rows = {row[0]: EventRow(*row) for row in settled.all()}
     others = [event_id for event_id in dict.fromkeys(event_ids) if event_id not in rows]
     if others:
         read = connection.execute(read_events(with_payload=with_payload), {"event_ids": others})
-        rows.update((row.id, EventRow(*row)) for row in read)
+        rows.update((row[0], EventRow(*row)) for row in read.all())
     return rows

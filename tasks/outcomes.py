@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import redis
@@ -36,6 +37,8 @@ end
 """
 
 
+# A batch has one time of completion, and events come in bursts.
+@lru_cache(maxsize=4_096)
 def timestamp(moment: datetime) -> str:
     """Write a point in time as RFC 3339 in UTC, always with microseconds."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

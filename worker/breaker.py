@@ -28,7 +28,9 @@ class Breaker:
             invalid_share: Which part of the message's updates is not valid.
         """
         self._invalid.append(invalid_share)
-        return len(self._invalid) >= FEWEST and self.share > self.max_share
+        # A valid message makes the share no larger: nothing is to be added up for it.
+        judged = invalid_share > 0 or len(self._invalid) == FEWEST
+        return judged and len(self._invalid) >= FEWEST and self.share > self.max_share
 
     @property
     def share(self) -> float:

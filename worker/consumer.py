@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
+from vine import promise as vine_promise
 
 from tasks.names import TASK
 from worker.settings import load_settings
@@ -27,6 +28,14 @@ IDLE_SECONDS = 0.01
 SHOUT_AGAIN_AFTER_SECONDS = 60.0
 
 
+_PROMISE: Any = vine_promise()
+
+
+def _unused(*_: Any, **__: Any) -> Any:
+    """Stand in for the two promises that Celery makes for every message: batches need neither."""
+    return _PROMISE
+
+
 class Consumer(CeleryConsumer):
     """The consumer of the update queue."""
 
@@ -35,11 +44,11 @@ class Consumer(CeleryConsumer):
         """Return the strategy of the present connection, if there is one yet."""
         return self.strategies.get(TASK)
 
-    def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
+    def create_task_handler(self, promise: Any = None) -> Any:
         """Introduce the new connection's strategy and channel to each other, before it consumes."""
         if self.strategy is not None:
             self.strategy.attach(self.task_consumer.channel)
-        return super().create_task_handler(*args, **kwargs)
+        return super().create_task_handler(promise=_unused)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Answer a message without a task name."""

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from tasks.messages import Message
 
-# Options of Celery's that are not for every message; its Request implements them.
-OPTIONS = ("eta", "expires", "stamped_headers")
-
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -47,6 +44,8 @@ class Held:
     def invalid_share(self) -> float:
         """Return which part of the updates is not valid."""
         updates = self.message.updates
+        if len(updates) == 1:
+            return float(isinstance(updates[0], InvalidUpdate))
         return sum(isinstance(update, InvalidUpdate) for update in updates) / len(updates)
 
 
@@ -55,7 +54,13 @@ def uses_options(delivered: Any) -> bool:
     headers = delivered.headers
     if not isinstance(headers, dict) or not isinstance(headers.get("id"), str):
         return False
-    return headers["id"] in state.revoked or any(headers.get(option) for option in OPTIONS)
+    # Written out: this is asked of every message.
+    return bool(
+        headers.get("eta")
+        or headers.get("expires")
+        or headers.get("stamped_headers")
+        or headers["id"] in state.revoked
+    )
 
 
 def make_request(delivered: Any, *, task: Any, app: Any, consumer: Any) -> Any:
