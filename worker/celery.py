@@ -18,9 +18,10 @@ app.config_from_object("celeryconfig")
 
 
 @celeryd_init.connect
-def use_our_transport(**_: Any) -> None:
+def prepare_worker(**_: Any) -> None:
     """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
-    from worker import decompression, transport  # noqa: PLC0415 - clients need not load them
+    from worker import decompression, garbage, transport  # noqa: PLC0415 - not for clients
 
     transport.install()
     decompression.install()
+    garbage.collect_seldom()

@@ -1,0 +1,84 @@
+"""What the producer client sends, on a real broker, read by Settle and by stock Celery."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any
+
+from tasks.names import QUEUE
+from tasks.producer import Producer
+
+if TYPE_CHECKING:
+    from tests.service import Service
+
+# Made anew for every message.
+DIFFERENT = ("id", "root_id", "correlation_id", "delivery_tag", "reply_to")
+UPDATE = {"id": "ev_1", "status": "completed", "accountId": "acct_1"}
+
+
+def taken(service: Service) -> tuple[Any, Any]:
+    """Take the next message: what it is besides its body, and its body."""
+    message = json.loads(service.redis.rpop(QUEUE))
+    body = json.loads(b64decode(message.pop("body")))
+    for part in ("headers", "properties"):
+        message[part] = {k: v for k, v in message[part].items() if k not in DIFFERENT}
+    return message, body
+
+
+def test_one_update_is_written_as_celery_writes_it(service: Service) -> None:
+    """Field for field, but for what is made anew for every message."""
+    service.send(kwargs=UPDATE, ignore_result=True)
+    with Producer(service.redis_url) as producer:
+        producer.send({**UPDATE, "payload": {"ignored": True}})
+    assert taken(service) == taken(service)
+
+
+def test_several_updates_are_written_as_celery_writes_them(service: Service) -> None:
+    """Only what is shown of the arguments is shorter."""
+    updates = [{"id": f"ev_{n} 100% “ü”", "status": "failed"} for n in range(3)]
+    service.send(args=[updates], ignore_result=True)
+    with Producer(service.redis_url) as producer:
+        producer.send_together(updates)
+    (theirs, their_body), (ours, our_body) = taken(service), taken(service)
+    assert our_body == their_body
+    assert ours["headers"].pop("argsrepr") == "(<3 updates>,)"
+    del theirs["headers"]["argsrepr"]
+    assert ours == theirs
+
+
+def test_settle_reads_what_it_sends(service: Service) -> None:
+    """Singles and several together."""
+    service.load("ev_1", "ev_2", "ev_3")
+    service.start_worker()
+    with Producer(service.redis_url) as producer:
+        single = producer.send(UPDATE)
+        together = producer.send_together(
+            [{"id": "ev_2", "status": "failed"}, {"id": "ev_3", "status": "completed"}]
+        )
+    told = service.wait({single: ["ev_1"], together: ["ev_2", "ev_3"]})
+    assert [o.updated for o in told[single] + told[together]] == [True] * 3
+
+
+def test_a_stock_worker_reads_what_it_sends(service: Service) -> None:
+    """A task of the usual kind, in a worker without anything of ours but the peer's task."""
+    service.load("ev_1", "ev_2")
+    service.start_worker(app="bench.peers.one_task_per_message")
+    with Producer(service.redis_url) as producer:
+        single = producer.send(UPDATE)
+        together = producer.send_together([{"id": "ev_2", "status": "failed"}])
+    told = service.wait({single: ["ev_1"], together: ["ev_2"]})
+    assert [o.status for o in told[single] + told[together]] == ["completed", "failed"]
+
+
+def test_nothing_is_lost_when_its_connections_are_closed(service: Service) -> None:
+    """Again and again, while it sends."""
+    with Producer(service.redis_url, max_unsent_updates=100) as producer:
+        ids = []
+        for number in range(2_000):
+            if number % 400 == 0:
+                service.redis.client_kill_filter(_type="normal", skipme=True)
+            ids.append(producer.send(UPDATE))
+    there = [json.loads(item)["headers"]["id"] for item in service.redis.lrange(QUEUE, 0, -1)]
+    # What was on its way may be there twice, under the same id.
+    assert set(there) == set(ids)
