@@ -29,7 +29,7 @@ def taken(service: Service) -> tuple[Any, Any]:
 def test_one_update_is_written_as_celery_writes_it(service: Service) -> None:
     """Field for field, but for what is made anew for every message."""
     service.send(kwargs=UPDATE, ignore_result=True)
-    with Producer(service.redis_url) as producer:
+    with Producer(service.users.producer) as producer:
         producer.send({**UPDATE, "payload": {"ignored": True}})
     assert taken(service) == taken(service)
 
@@ -38,7 +38,7 @@ def test_several_updates_are_written_as_celery_writes_them(service: Service) -> 
     """Only what is shown of the arguments is shorter."""
     updates = [{"id": f"ev_{n} 100% “ü”", "status": "failed"} for n in range(3)]
     service.send(args=[updates], ignore_result=True)
-    with Producer(service.redis_url) as producer:
+    with Producer(service.users.producer) as producer:
         producer.send_together(updates)
     (theirs, their_body), (ours, our_body) = taken(service), taken(service)
     assert our_body == their_body
@@ -51,7 +51,7 @@ def test_settle_reads_what_it_sends(service: Service) -> None:
     """Singles and several together."""
     service.load("ev_1", "ev_2", "ev_3")
     service.start_worker()
-    with Producer(service.redis_url) as producer:
+    with Producer(service.users.producer) as producer:
         single = producer.send(UPDATE)
         together = producer.send_together(
             [{"id": "ev_2", "status": "failed"}, {"id": "ev_3", "status": "completed"}]
@@ -63,8 +63,11 @@ def test_settle_reads_what_it_sends(service: Service) -> None:
 def test_a_stock_worker_reads_what_it_sends(service: Service) -> None:
     """A task of the usual kind, in a worker without anything of ours but the peer's task."""
     service.load("ev_1", "ev_2")
-    service.start_worker(app="bench.peers.one_task_per_message")
-    with Producer(service.redis_url) as producer:
+    # Stock Celery needs more of Redis than Settle's own user may.
+    urls = dict.fromkeys(("CELERY_BROKER_URL", "SETTLE_OUTCOME_URL"), service.redis_url)
+    urls["DATABASE_URL"] = service.database_url
+    service.start_worker(app="bench.peers.one_task_per_message", **urls)
+    with Producer(service.users.producer) as producer:
         single = producer.send(UPDATE)
         together = producer.send_together([{"id": "ev_2", "status": "failed"}])
     told = service.wait({single: ["ev_1"], together: ["ev_2"]})
@@ -73,7 +76,7 @@ def test_a_stock_worker_reads_what_it_sends(service: Service) -> None:
 
 def test_nothing_is_lost_when_its_connections_are_closed(service: Service) -> None:
     """Again and again, while it sends."""
-    with Producer(service.redis_url, max_unsent_updates=100) as producer:
+    with Producer(service.users.producer, max_unsent_updates=100) as producer:
         ids = []
         for number in range(2_000):
             if number % 400 == 0:

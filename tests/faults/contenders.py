@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
-import subprocess
 import sys
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING
 
-from worker.embedded import temporary_folder
+from bench.peers.environment import python_with_celery_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_KEPT = ExitStack()
-atexit.register(_KEPT.close)
-
 # Long enough for a renewal now and then, short enough to wait for.
 LEASE_SECONDS = "3"
-
-
-@cache
-def python_with_celery_batches() -> str:
-    """Return the Python of an environment for celery-batches, which needs an older Celery."""
-    folder = _KEPT.enter_context(temporary_folder())
-    uv = ("uv", "--quiet")
-    subprocess.run([*uv, "venv", "--python", sys.executable, str(folder / "venv")], check=True)
-    python = str(folder / "venv/bin/python")
-    packages = ("celery-batches==0.11", "celery[redis]<5.7", "psycopg[binary]")
-    subprocess.run([*uv, "pip", "install", "--python", python, *packages], check=True)
-    return python
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""The same steps with no Celery: `python -m bench.bare_loop`.
+
+One thread, one connection to each server: fetch a thousand with the transport's
+own script, settle, publish, acknowledge. What a worker could do if Celery cost
+nothing and nothing overlapped.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+
+import redis
+
+from tasks.messages import Message, decode_body, understand
+from tasks.names import QUEUE
+from worker.garbage import collect_seldom
+from worker.service import make_service
+from worker.settings import load_settings
+from worker.transport.fetch import Fetch, Source
+from worker.transport.items import entry_tail, read_item
+from worker.transport.scripts import FETCH
+
+UNACKED, INDEX = "unacked", "unacked_index"
+BATCH = 1_000
+
+
+def main() -> None:
+    """Settle whatever comes, until killed."""
+    collect_seldom()
+    settings = load_settings()
+    service = make_service(settings)
+    client = redis.Redis.from_url(settings.broker_url)
+    fetch_script = client.register_script(FETCH.text)
+    print(" ready.", flush=True)  # noqa: T201 - what a Celery worker says too
+    number = 0
+    while True:
+        number += 1
+        tail = entry_tail(QUEUE)
+        retry, ready = (Source(name, QUEUE, tail) for name in (f"{QUEUE}.retry", QUEUE))
+        fetch = Fetch([retry], [ready], f"{number}-")
+        keys = [UNACKED, INDEX, *fetch.lists]
+        came = fetch.read(fetch_script(keys=keys, args=fetch.args(BATCH, busy=False)))
+        if not came:
+            client.blmove(QUEUE, QUEUE, 1, "RIGHT", "RIGHT")
+            continue
+        messages = [_understood(fetched.item, settings.message_max_updates) for fetched in came]
+        service.publish(service.apply(messages), [])
+        tags = [fetched.tag for fetched in came]
+        with client.pipeline(transaction=False) as pipe:
+            pipe.hdel(UNACKED, *tags)
+            pipe.zrem(INDEX, *tags)
+            pipe.execute()
+
+
+def _understood(item: bytes, max_updates: int) -> Message:
+    message = read_item(item)
+    args, kwargs = decode_body(b64decode(message["body"]))
+    return understand(message["headers"]["id"], args, kwargs, max_updates=max_updates)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""`settle bench`: everything side by side, round after round."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import psycopg
+from rich.console import Console
+
+from bench import measuring
+from bench.contenders import CONTENDERS
+from bench.report import as_table, write
+from bench.rig import BenchError, Rig, rig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PACKAGES = ("celery", "kombu", "redis", "hiredis", "psycopg", "sqlalchemy", "pydantic")
+
+
+@click.command("bench")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(min=1))
+@click.option("--only", multiple=True, help="Part of a name; may be given again.")
+@click.option("--database-url", default="", help="An empty PostgreSQL; by default one is started.")
+@click.option("--broker-url", default="", help="An empty Redis; by default a Valkey is started.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Where to write all.")
+@click.option("--write", "into_docs", is_flag=True, help="Write docs/benchmarks.md's figures.")
+def command(
+    *,
+    rounds: int,
+    only: tuple[str, ...],
+    database_url: str,
+    broker_url: str,
+    json_path: Path | None,
+    into_docs: bool,
+) -> None:
+    """Compare Settle with what people use today, on this machine, in one run.
+
+    Every contender settles the same kind of events with the guarded update and
+    publishes an outcome for each; they take turns, as often as there are rounds.
+    """
+    console = Console(stderr=True)
+    try:
+        with rig(database_url, broker_url) as at:
+            results = _run(at, rounds, only, console)
+    except BenchError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(as_table(results))
+    if json_path:
+        json_path.write_text(json.dumps(results, indent=1) + "\n")
+    if into_docs:
+        write(results)
+
+
+def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[str, Any]:
+    measured: dict[str, Callable[[], float]] = {
+        contender.name: lambda contender=contender: measuring.throughput(at, contender)  # type: ignore[misc]
+        for contender in CONTENDERS
+    }
+    measured["PostgreSQL alone, one connection"] = lambda: measuring.postgres_alone(at)
+    measured["sending: Settle's producer"] = lambda: measuring.producing(at)
+    measured["sending: send_task"] = lambda: measuring.send_task(at)
+    if only:
+        measured = {n: m for n, m in measured.items() if any(part in n for part in only)}
+    rates: dict[str, list[float]] = {name: [] for name in measured}
+    for number in range(1, rounds + 1):
+        for name, measure in measured.items():
+            rate = measure()
+            rates[name].append(rate)
+            console.print(f"round {number} of {rounds}  {name:36} {rate:9,.0f}/s", highlight=False)
+    results: dict[str, Any] = {"machine": _machine(at), "rounds": rounds, "rates": rates}
+    if "Settle" in rates and not only:
+        half = statistics.median(rates["Settle"]) / 2
+        console.print("latency of lonely updates, then at half of the highest rate")
+        results["latency"] = {
+            "one by one, 50 a second": measuring.lonely_latencies(at),
+            f"at half of the highest rate, {half:,.0f} a second": (
+                measuring.latencies_under_load(at, half)
+            ),
+        }
+    return results
+
+
+def _machine(at: Rig) -> dict[str, str]:
+    import os  # noqa: PLC0415
+
+    with psycopg.connect(at.database_url) as connection:
+        (postgres,) = connection.execute("SHOW server_version").fetchone() or ("",)
+    server = at.redis.info("server")
+    name = "Valkey" if "valkey_version" in server else "Redis"
+    return {
+        "processors": str(os.cpu_count()),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "PostgreSQL": postgres.partition(" ")[0],
+        name: server.get("valkey_version") or server["redis_version"],
+        **{package: version(package) for package in PACKAGES},
+    }

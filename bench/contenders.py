@@ -1,0 +1,68 @@
+"""Who is compared, and with how much work each gets about the same time."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench.peers.environment import python_with_celery_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+QUIET = ("--without-mingle", "--without-gossip")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A worker process, and its work.
+
+    Attributes:
+        name: As it is called in the report.
+        messages: How many are settled in one run.
+        updates_each: How many updates each carries.
+        app: What `celery -A` gets; `-` for the loop without Celery.
+        python: Which Python it runs on.
+        options: Of `celery worker`.
+        workers: How many such processes.
+        late_seconds: Added between the workers and the broker, each way.
+    """
+
+    name: str
+    messages: int
+    updates_each: int = 1
+    app: str = "worker"
+    python: Callable[[], str] = lambda: sys.executable
+    options: tuple[str, ...] = field(default=QUIET)
+    workers: int = 1
+    late_seconds: float = 0
+
+    def command(self) -> list[str]:
+        """Return the command line of one process, to which a host name is added."""
+        if self.app == "-":
+            return [self.python(), "-m", "bench.bare_loop"]
+        celery = [self.python(), "-m", "celery", "-A", self.app, "worker"]
+        return [*celery, "--loglevel", "WARNING", *self.options]
+
+
+ONE_TASK, BATCHES = "bench.peers.one_task_per_message", "bench.peers.with_celery_batches"
+LATE = 0.0005
+
+SETTLE = Contender("Settle", 100_000)
+CONTENDERS = (
+    SETTLE,
+    Contender("one task per update", 5_000, app=ONE_TASK),
+    Contender("celery-batches", 8_000, app=BATCHES, python=python_with_celery_batches),
+    Contender("bare loop, no Celery", 100_000, app="-"),
+    Contender("Settle, Celery events on", 100_000, options=(*QUIET, "-E")),
+    Contender("Settle, two workers", 100_000, workers=2),
+    Contender("Settle, bulk of 1,000", 200, 1_000),
+    Contender("Settle, 0.5 ms away", 100_000, late_seconds=LATE),
+    Contender("one task per update, 0.5 ms away", 1_000, app=ONE_TASK, late_seconds=LATE),
+    Contender(
+        "celery-batches, 0.5 ms away",
+        *(1_500, 1, BATCHES, python_with_celery_batches),
+        late_seconds=LATE,
+    ),
+)

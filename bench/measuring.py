@@ -1,0 +1,165 @@
+"""What is measured, one run at a time; repeating and comparing is `bench.command`'s."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from itertools import count
+from typing import TYPE_CHECKING
+
+import redis
+from celery import Celery
+
+from bench.contenders import SETTLE
+from bench.rig import BenchError, Rig, event_id
+from db import Database, Settlement
+from tasks.names import OUTCOMES, QUEUE, TASK
+from tasks.producer import Producer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.contenders import Contender
+
+BATCH = 1_000
+# The first part of a run is the start of the worker.
+LEFT_OUT = 0.1
+STEP_SECONDS = 0.005
+
+
+def throughput(rig: Rig, contender: Contender) -> float:
+    """Return updates a second, from a tenth of the outcomes to the last."""
+    updates = contender.messages * contender.updates_each
+    rig.reset(updates)
+    rig.fill(contender.messages, contender.updates_each)
+    with rig.workers(contender) as running:
+        rig.wait(updates, running)
+    if rig.published() != updates or rig.settled() != updates:
+        raise BenchError(f"{contender.name}: {rig.published():,} outcomes for {updates:,} updates")
+    skipped = int(updates * LEFT_OUT)
+    return (updates - skipped) / (rig.moment(updates) - rig.moment(skipped))
+
+
+def postgres_alone(rig: Rig, updates: int = 100_000) -> float:
+    """Return rows a second of the same transaction, on one connection, and nothing else."""
+    rig.reset(updates)
+    database = Database(rig.database_url)
+    started = time.perf_counter()
+    for first in range(0, updates, BATCH):
+        database.settle_pending_events(
+            [Settlement(event_id(n), "completed", None, "m") for n in range(first, first + BATCH)]
+        )
+    seconds = time.perf_counter() - started
+    database.close()
+    return updates / seconds
+
+
+def producing(rig: Rig, messages: int = 50_000) -> float:
+    """Return single updates a second that the producer client sends and has confirmed."""
+    rig.reset(0)
+    started = time.perf_counter()
+    rig.fill(messages, 1)
+    return messages / (time.perf_counter() - started)
+
+
+def send_task(rig: Rig, messages: int = 3_000) -> float:
+    """Return the same for Celery's own way, on one connection."""
+    rig.reset(0)
+    app = Celery(broker=rig.broker_url, set_as_current=False)
+    started = time.perf_counter()
+    with app.producer_or_acquire() as producer:
+        for number in range(messages):
+            send_one(app, producer, number)
+    return messages / (time.perf_counter() - started)
+
+
+def send_one(app: Celery, producer: object, number: int) -> str:
+    """Send one update with Celery, and return its event's id."""
+    id_ = event_id(number)
+    app.send_task(
+        TASK,
+        kwargs={"id": id_, "status": "completed"},
+        queue=QUEUE,
+        producer=producer,
+        ignore_result=True,
+    )
+    return id_
+
+
+class Listener:
+    """Notes when the outcome of each event is received from the Pub/Sub channel."""
+
+    def __init__(self, url: str) -> None:
+        self.received: dict[str, float] = {}
+        self._pubsub = redis.Redis.from_url(url).pubsub(ignore_subscribe_messages=True)
+        self._pubsub.subscribe(OUTCOMES)
+        self._pubsub.get_message(ignore_subscribe_messages=False, timeout=5)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while not self._over.is_set():
+            message = self._pubsub.get_message(timeout=0.1)
+            if message is not None:
+                at = time.perf_counter()
+                self.received[json.loads(message["data"])["id"]] = at
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._over.set()
+        self._thread.join()
+        self._pubsub.close()
+
+
+def lonely_latencies(rig: Rig, seconds: float = 20, per_second: float = 50) -> list[float]:
+    """Return, in seconds, how long single updates take that come one by one, by `send_task`."""
+    app = Celery(broker=rig.broker_url, set_as_current=False)
+    with app.producer_or_acquire() as producer:
+
+        def send(number: int) -> None:
+            send_one(app, producer, number)
+
+        return _latencies(rig, seconds, per_second, send)
+
+
+def latencies_under_load(rig: Rig, per_second: float, seconds: float = 10) -> list[float]:
+    """Return the same at some rate, sent with the producer client."""
+    with Producer(rig.broker_url) as producer:
+
+        def send(number: int) -> None:
+            producer.send({"id": event_id(number), "status": "completed"})
+
+        return _latencies(rig, seconds, per_second, send)
+
+
+def _latencies(
+    rig: Rig, seconds: float, per_second: float, send: Callable[[int], None]
+) -> list[float]:
+    updates = int(seconds * per_second)
+    warm_up = max(updates // 10, 50)
+    rig.reset(updates + warm_up)
+    listener = Listener(rig.broker_url)
+    sent: list[float] = []
+    with rig.workers(SETTLE) as running:
+        for number in range(warm_up):
+            send(number)
+        rig.wait(warm_up, running)
+        jitter = random.Random(1)
+        due = time.perf_counter()
+        for number in count(warm_up):
+            if number == updates + warm_up:
+                break
+            # At random moments, not in step with anything.
+            due += jitter.expovariate(per_second)
+            if (pause := due - time.perf_counter()) > STEP_SECONDS or per_second < 1 / STEP_SECONDS:
+                time.sleep(max(pause, 0))
+            sent.append(time.perf_counter())
+            send(number)
+        rig.wait(updates + warm_up, running)
+        time.sleep(0.5)
+    listener.close()
+    received = listener.received
+    return [received[event_id(n)] - at for n, at in enumerate(sent, warm_up)]

@@ -1,0 +1,171 @@
+"""The surroundings of one run: servers, a table, a queue, workers, and what they published."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import redis
+
+from db.loading import NewEvent, load_events
+from db.migrate import migrate
+from tasks.names import OUTCOMES
+from tasks.producer import Producer
+from worker.embedded import dies_with_parent, servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.contenders import Contender
+
+# With no outcome for this long, something is wrong.
+PATIENCE_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+
+class BenchError(Exception):
+    """A run did not do what it is compared for."""
+
+
+class Rig:
+    """Servers that are the benchmark's own."""
+
+    def __init__(self, database_url: str, broker_url: str) -> None:
+        self.database_url, self.broker_url = database_url, broker_url
+        self.redis: Any = redis.Redis.from_url(broker_url, decode_responses=True)
+
+    def reset(self, events: int) -> None:
+        """Begin with an empty broker and so many pending events."""
+        self.redis.flushdb()
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute("TRUNCATE events")
+        load_events(self.database_url, (NewEvent(event_id(n), "acct_1") for n in range(events)))
+
+    def fill(self, messages: int, updates_each: int) -> None:
+        """Put messages into the queue, an event each update."""
+        with Producer(self.broker_url) as producer:
+            for number in range(messages):
+                first = number * updates_each
+                ids = range(first, first + updates_each)
+                updates = [{"id": event_id(n), "status": "completed"} for n in ids]
+                if updates_each == 1:
+                    producer.send(updates[0])
+                else:
+                    producer.send_together(updates)
+
+    @contextmanager
+    def workers(self, contender: Contender) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """Run a contender's processes while the `with` block lasts."""
+        with ExitStack() as stack:
+            url = self.broker_url
+            if contender.late_seconds:
+                url = stack.enter_context(late(url, contender.late_seconds))
+            environment = {
+                **os.environ,
+                "CELERY_BROKER_URL": url,
+                "SETTLE_OUTCOME_URL": self.broker_url,
+                "DATABASE_URL": self.database_url,
+                "C_FORCE_ROOT": "1",
+            }
+            yield [
+                stack.enter_context(process(command, environment))
+                for command in commands(contender)
+            ]
+
+    def published(self) -> int:
+        """Return how many outcomes there are."""
+        return int(self.redis.xlen(OUTCOMES))
+
+    def wait(self, outcomes: int, running: list[subprocess.Popen[bytes]]) -> None:
+        """Wait until there are so many outcomes."""
+        seen, at = -1, time.monotonic()
+        while (count := self.published()) < outcomes:
+            if count != seen:
+                seen, at = count, time.monotonic()
+            died = any(worker.poll() is not None for worker in running)
+            if died or time.monotonic() - at > PATIENCE_SECONDS:
+                raise BenchError(f"only {count:,} of {outcomes:,} outcomes came")
+            time.sleep(POLL_SECONDS)
+
+    def moment(self, nth: int) -> float:
+        """Return when the n-th outcome was published, by the server's clock."""
+        entries = self.redis.xrange(OUTCOMES, count=nth)
+        return int(entries[-1][0].partition("-")[0]) / 1000
+
+    def settled(self) -> int:
+        """Return how many events are settled."""
+        with psycopg.connect(self.database_url) as connection:
+            row = connection.execute("SELECT count(*) FROM events WHERE settled_by IS NOT NULL")
+            return int((row.fetchone() or (0,))[0])
+
+
+def event_id(number: int) -> str:
+    """Return the id of the n-th event."""
+    return f"evt_{number:09}"
+
+
+def commands(contender: Contender) -> list[list[str]]:
+    """Return the command lines of a contender's processes."""
+    if contender.app == "-":
+        return [contender.command()]
+    return [[*contender.command(), "--hostname", f"w{n}@%h"] for n in range(contender.workers)]
+
+
+@contextmanager
+def process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process while the `with` block lasts; what it writes is not kept."""
+    running = subprocess.Popen(
+        [*dies_with_parent("KILL"), *command],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+
+
+@contextmanager
+def late(url: str, seconds: float) -> Iterator[str]:
+    """Return the URL of the same server, farther away."""
+    port = url.rpartition(":")[2].partition("/")[0]
+    command = [sys.executable, "-m", "bench.link", port, str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as link:
+        assert link.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            yield url.replace(f":{port}", f":{link.stdout.readline().strip()}")
+        finally:
+            link.kill()
+
+
+@contextmanager
+def rig(database_url: str = "", broker_url: str = "") -> Iterator[Rig]:
+    """Use given servers, which must be empty, or start some.
+
+    Raises:
+        BenchError: A given server holds something, which a run would remove.
+    """
+    with ExitStack() as stack:
+        if not (database_url and broker_url):
+            started = stack.enter_context(servers())
+            database_url, broker_url = started.postgres.url, started.redis.url
+        migrate(database_url)
+        at = Rig(database_url, broker_url)
+        with psycopg.connect(database_url) as connection:
+            if connection.execute("SELECT FROM events LIMIT 1").fetchone():
+                raise BenchError("the database has events already: give it one of its own")
+        if at.redis.dbsize():
+            raise BenchError("the broker is not empty: give it one of its own")
+        yield at
+        at.redis.flushdb()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("TRUNCATE events")
