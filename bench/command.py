@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 from importlib.metadata import version
@@ -15,12 +16,14 @@ from rich.console import Console
 
 from bench import measuring
 from bench.contenders import CONTENDERS
+from bench.growth import growth
 from bench.report import as_table, write
 from bench.rig import BenchError, Rig, rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+GROWTH_ROUNDS = 3
 PACKAGES = ("celery", "kombu", "redis", "hiredis", "psycopg", "sqlalchemy", "pydantic")
 
 
@@ -29,6 +32,8 @@ PACKAGES = ("celery", "kombu", "redis", "hiredis", "psycopg", "sqlalchemy", "pyd
 @click.option("--only", multiple=True, help="Part of a name; may be given again.")
 @click.option("--database-url", default="", help="An empty PostgreSQL; by default one is started.")
 @click.option("--broker-url", default="", help="An empty Redis; by default a Valkey is started.")
+@click.option("--rabbitmq-url", default="", help="A RabbitMQ; without one it is left out.")
+@click.option("--growth", "also_growth", is_flag=True, help="Also what grows; half an hour.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Where to write all.")
 @click.option("--write", "into_docs", is_flag=True, help="Write docs/benchmarks.md's figures.")
 def command(
@@ -37,6 +42,8 @@ def command(
     only: tuple[str, ...],
     database_url: str,
     broker_url: str,
+    rabbitmq_url: str,
+    also_growth: bool,
     json_path: Path | None,
     into_docs: bool,
 ) -> None:
@@ -47,8 +54,10 @@ def command(
     """
     console = Console(stderr=True)
     try:
-        with rig(database_url, broker_url) as at:
+        with rig(database_url, broker_url, rabbitmq_url) as at:
             results = _run(at, rounds, only, console)
+            if also_growth:
+                results["growth"] = growth(at, min(rounds, GROWTH_ROUNDS), console.print)
     except BenchError as error:
         raise click.ClickException(str(error)) from error
     click.echo(as_table(results))
@@ -62,6 +71,7 @@ def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[
     measured: dict[str, Callable[[], float]] = {
         contender.name: lambda contender=contender: measuring.throughput(at, contender)  # type: ignore[misc]
         for contender in CONTENDERS
+        if at.rabbitmq_url or not contender.on_rabbitmq
     }
     measured["PostgreSQL alone, one connection"] = lambda: measuring.postgres_alone(at)
     measured["sending: Settle's producer"] = lambda: measuring.producing(at)
@@ -88,8 +98,6 @@ def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[
 
 
 def _machine(at: Rig) -> dict[str, str]:
-    import os  # noqa: PLC0415
-
     with psycopg.connect(at.database_url) as connection:
         (postgres,) = connection.execute("SHOW server_version").fetchone() or ("",)
     server = at.redis.info("server")

@@ -27,6 +27,9 @@ class Contender:
         options: Of `celery worker`.
         workers: How many such processes.
         late_seconds: Added between the workers and the broker, each way.
+        rows: How many events the table holds at least.
+        on_rabbitmq: Whether the broker is RabbitMQ.
+        settings: Environment variables of its own.
     """
 
     name: str
@@ -37,6 +40,9 @@ class Contender:
     options: tuple[str, ...] = field(default=QUIET)
     workers: int = 1
     late_seconds: float = 0
+    rows: int = 0
+    on_rabbitmq: bool = False
+    settings: dict[str, str] = field(default_factory=dict)
 
     def command(self) -> list[str]:
         """Return the command line of one process, to which a host name is added."""
@@ -58,6 +64,7 @@ CONTENDERS = (
     Contender("Settle, Celery events on", 100_000, options=(*QUIET, "-E")),
     Contender("Settle, two workers", 100_000, workers=2),
     Contender("Settle, bulk of 1,000", 200, 1_000),
+    Contender("Settle, RabbitMQ", 20_000, on_rabbitmq=True),
     Contender("Settle, 0.5 ms away", 100_000, late_seconds=LATE),
     Contender("one task per update, 0.5 ms away", 1_000, app=ONE_TASK, late_seconds=LATE),
     Contender(

@@ -32,8 +32,8 @@ STEP_SECONDS = 0.005
 def throughput(rig: Rig, contender: Contender) -> float:
     """Return updates a second, from a tenth of the outcomes to the last."""
     updates = contender.messages * contender.updates_each
-    rig.reset(updates)
-    rig.fill(contender.messages, contender.updates_each)
+    rig.reset(updates, rows=contender.rows)
+    rig.fill(contender.messages, contender.updates_each, on_rabbitmq=contender.on_rabbitmq)
     with rig.workers(contender) as running:
         rig.wait(updates, running)
     if rig.published() != updates or rig.settled() != updates:
@@ -125,25 +125,31 @@ def lonely_latencies(rig: Rig, seconds: float = 20, per_second: float = 50) -> l
         return _latencies(rig, seconds, per_second, send)
 
 
-def latencies_under_load(rig: Rig, per_second: float, seconds: float = 10) -> list[float]:
+def latencies_under_load(
+    rig: Rig, per_second: float, seconds: float = 10, *, contender: Contender = SETTLE
+) -> list[float]:
     """Return the same at some rate, sent with the producer client."""
     with Producer(rig.broker_url) as producer:
 
         def send(number: int) -> None:
             producer.send({"id": event_id(number), "status": "completed"})
 
-        return _latencies(rig, seconds, per_second, send)
+        return _latencies(rig, seconds, per_second, send, contender)
 
 
 def _latencies(
-    rig: Rig, seconds: float, per_second: float, send: Callable[[int], None]
+    rig: Rig,
+    seconds: float,
+    per_second: float,
+    send: Callable[[int], None],
+    contender: Contender = SETTLE,
 ) -> list[float]:
     updates = int(seconds * per_second)
     warm_up = max(updates // 10, 50)
     rig.reset(updates + warm_up)
     listener = Listener(rig.broker_url)
     sent: list[float] = []
-    with rig.workers(SETTLE) as running:
+    with rig.workers(contender) as running:
         for number in range(warm_up):
             send(number)
         rig.wait(warm_up, running)

@@ -53,6 +53,17 @@ def as_table(results: dict[str, Any]) -> str:
             shown = (cuts[49], cuts[89], cuts[98], max(seconds))
             figures = " | ".join(f"{s * 1000:.1f} ms" for s in shown)
             lines.append(f"| {name} | {figures} | {len(seconds):,} |")
+    if "growth" in results:
+        lines += ["", "| grows | size | microseconds an update, median | lowest – highest | p99 |"]
+        lines.append("|---|--:|--:|--:|--:|")
+        for kind, points in results["growth"].items():
+            for size, point in points.items():
+                each = [1e6 / rate for rate in point["rates"]]
+                p99 = point.get("p99_milliseconds")
+                lines.append(
+                    f"| {kind} | {int(size):,} | {statistics.median(each):.1f} "
+                    f"| {min(each):.1f} – {max(each):.1f} | {f'{p99:.1f} ms' if p99 else ''} |"
+                )
     machine = ", ".join(f"{name} {value}" for name, value in results["machine"].items())
     return "\n".join([*lines, "", f"On: {machine}."])
 

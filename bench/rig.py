@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import redis
+from kombu.connection import Connection
 
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
-from tasks.names import OUTCOMES
+from tasks.names import OUTCOMES, QUEUE
 from tasks.producer import Producer
 from worker.embedded import dies_with_parent, servers
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
+OTHER_EVENTS = """
+INSERT INTO events (id, account_id, event_type, payload, created_at)
+SELECT 'other_' || n, 'acct_1', 'order.created', '{}', now() FROM generate_series(1, %s) n
+"""
+
 
 class BenchError(Exception):
     """A run did not do what it is compared for."""
@@ -35,20 +41,25 @@ class BenchError(Exception):
 class Rig:
     """Servers that are the benchmark's own."""
 
-    def __init__(self, database_url: str, broker_url: str) -> None:
+    def __init__(self, database_url: str, broker_url: str, rabbitmq_url: str = "") -> None:
         self.database_url, self.broker_url = database_url, broker_url
+        self.rabbitmq_url = rabbitmq_url
         self.redis: Any = redis.Redis.from_url(broker_url, decode_responses=True)
 
-    def reset(self, events: int) -> None:
-        """Begin with an empty broker and so many pending events."""
+    def reset(self, events: int, *, rows: int = 0) -> None:
+        """Begin with an empty broker and so many pending events, and others up to `rows`."""
         self.redis.flushdb()
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute("TRUNCATE events")
+            connection.execute(OTHER_EVENTS, [rows - events])
         load_events(self.database_url, (NewEvent(event_id(n), "acct_1") for n in range(events)))
 
-    def fill(self, messages: int, updates_each: int) -> None:
+    def fill(self, messages: int, updates_each: int, *, on_rabbitmq: bool = False) -> None:
         """Put messages into the queue, an event each update."""
-        with Producer(self.broker_url) as producer:
+        if on_rabbitmq:
+            with Connection(self.rabbitmq_url) as connection:
+                connection.default_channel.queue_delete(QUEUE)
+        with Producer(self.rabbitmq_url if on_rabbitmq else self.broker_url) as producer:
             for number in range(messages):
                 first = number * updates_each
                 ids = range(first, first + updates_each)
@@ -62,7 +73,7 @@ class Rig:
     def workers(self, contender: Contender) -> Iterator[list[subprocess.Popen[bytes]]]:
         """Run a contender's processes while the `with` block lasts."""
         with ExitStack() as stack:
-            url = self.broker_url
+            url = self.rabbitmq_url if contender.on_rabbitmq else self.broker_url
             if contender.late_seconds:
                 url = stack.enter_context(late(url, contender.late_seconds))
             environment = {
@@ -71,6 +82,7 @@ class Rig:
                 "SETTLE_OUTCOME_URL": self.broker_url,
                 "DATABASE_URL": self.database_url,
                 "C_FORCE_ROOT": "1",
+                **contender.settings,
             }
             yield [
                 stack.enter_context(process(command, environment))
@@ -148,7 +160,7 @@ def late(url: str, seconds: float) -> Iterator[str]:
 
 
 @contextmanager
-def rig(database_url: str = "", broker_url: str = "") -> Iterator[Rig]:
+def rig(database_url: str = "", broker_url: str = "", rabbitmq_url: str = "") -> Iterator[Rig]:
     """Use given servers, which must be empty, or start some.
 
     Raises:
@@ -159,7 +171,7 @@ def rig(database_url: str = "", broker_url: str = "") -> Iterator[Rig]:
             started = stack.enter_context(servers())
             database_url, broker_url = started.postgres.url, started.redis.url
         migrate(database_url)
-        at = Rig(database_url, broker_url)
+        at = Rig(database_url, broker_url, rabbitmq_url)
         with psycopg.connect(database_url) as connection:
             if connection.execute("SELECT FROM events LIMIT 1").fetchone():
                 raise BenchError("the database has events already: give it one of its own")

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
-import uuid
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from kombu.exceptions import OperationalError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tasks.errors import NotSentError, SettleError
 from tasks.messages import InvalidUpdate, StatusUpdate, validate
-from tasks.names import QUEUE, TASK
 from tasks.outcome_client import OutcomeClient
 from worker.commands.outcomes import show
 from worker.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 EXIT_BAD_INPUT = 2
+# How long a broker that is away is waited for.
+SEND_SECONDS = 5.0
 
 
 @dataclass
@@ -33,6 +33,16 @@ class Sent:
     messages: dict[str, list[str]] = field(default_factory=dict)
     updates: int = 0
     refused: int = 0
+
+    def add(self, message_id: str, updates: Sequence[StatusUpdate]) -> None:
+        """Take note of a message."""
+        self.messages[message_id] = [update.id for update in updates]
+        self.updates += len(updates)
+
+    def remove(self, message_ids: Iterable[str]) -> None:
+        """Take note of messages that were not sent after all."""
+        for message_id in message_ids:
+            self.updates -= len(self.messages.pop(message_id, ()))
 
     def summary(self) -> str:
         """Say it in one line."""
@@ -135,33 +145,48 @@ def send_all(updates: Iterator[tuple[str, Any]], size: int) -> Sent:
     """Send what is valid, in messages of at most `size` updates; tell what is not.
 
     Raises:
-        OperationalError: The broker went away; the text says from where on
-            nothing was sent.
+        SettleError: The broker went away; the text says from where on nothing
+            is known to be sent.
     """
-    from worker.celery import app  # noqa: PLC0415 - the slow import, for the slow part
+    from tasks.producer import Producer  # noqa: PLC0415 - the slow import, for the slow part
 
+    settings = load_settings()
+    options = {"master_name": settings.sentinel_master} if settings.sentinel_master else {}
     sent = Sent()
-    columns = (TextColumn("Sending"), BarColumn(), TextColumn("{task.completed} updates"))
+    places: dict[str, str] = {}
+    with _progress() as progress:
+        bar = progress.add_task("", total=None)
+        valid = _valid(updates, sent, progress.console)
+        place = ""
+        try:
+            with Producer(settings.broker_url, timeout_seconds=SEND_SECONDS, **options) as producer:
+                while chunk := list(islice(valid, size)):
+                    place = chunk[0][0]
+                    together = [update for _, update in chunk]
+                    message_id = producer.send_together(together)
+                    places[message_id] = place
+                    sent.add(message_id, together)
+                    progress.update(bar, completed=sent.updates)
+        except NotSentError as error:
+            sent.remove(error.message_ids)
+            first = next((places[i] for i in error.message_ids if i in places), place)
+            raise SettleError(
+                f"the broker: {error.__cause__ or error}; {sent.summary().lower()}, "
+                f"nothing from {first} on"
+            ) from error
+    return sent
+
+
+def _progress() -> Progress:
     console = Console(stderr=True)
-    progress = Progress(
+    columns = (TextColumn("Sending"), BarColumn(), TextColumn("{task.completed} updates"))
+    return Progress(
         *columns,
         TimeElapsedColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     )
-    with app.producer_or_acquire() as producer, progress:
-        bar = progress.add_task("", total=None)
-        valid = _valid(updates, sent, progress.console)
-        while chunk := list(islice(valid, size)):
-            try:
-                _send(app, producer, [update for _, update in chunk], sent)
-            except OperationalError as error:
-                raise OperationalError(
-                    f"{error}; {sent.summary().lower()}, nothing from {chunk[0][0]} on"
-                ) from error
-            progress.update(bar, completed=sent.updates)
-    return sent
 
 
 def _valid(
@@ -174,13 +199,3 @@ def _valid(
             console.print(f"{where}: {update.error}", highlight=False, markup=False, soft_wrap=True)
         else:
             yield where, update
-
-
-def _send(app: Any, producer: Any, updates: list[StatusUpdate], sent: Sent) -> None:
-    message_id = str(uuid.uuid4())
-    fields = [update.model_dump(by_alias=True, exclude_none=True) for update in updates]
-    app.send_task(
-        TASK, args=[fields], task_id=message_id, queue=QUEUE, producer=producer, ignore_result=True
-    )
-    sent.messages[message_id] = [update.id for update in updates]
-    sent.updates += len(updates)

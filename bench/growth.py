@@ -1,0 +1,53 @@
+"""What an update costs as the batch, the backlog or the table grows."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bench import measuring
+from bench.contenders import SETTLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.contenders import Contender
+    from bench.rig import Rig
+
+BATCHES = (10, 100, 1_000, 10_000)
+BACKLOGS = (10_000, 100_000, 1_000_000)
+TABLES = (100_000, 1_000_000, 10_000_000)
+
+
+def growth(rig: Rig, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure each size in turn, as often as there are rounds.
+
+    Returns:
+        For each thing that grows, for each size, the rates, and for batches the
+        99th percentile of the latency at half of the median rate.
+    """
+    kinds: dict[str, dict[int, Contender]] = {
+        "updates in a batch": {size: _batch(size) for size in BATCHES},
+        "messages in the queue": {size: replace(SETTLE, messages=size) for size in BACKLOGS},
+        "rows in the table": {size: replace(SETTLE, rows=size) for size in TABLES},
+    }
+    result: dict[str, Any] = {}
+    for kind, contenders in kinds.items():
+        points = result[kind] = {str(size): {"rates": []} for size in contenders}
+        for _ in range(rounds):
+            for size, contender in contenders.items():
+                rate = measuring.throughput(rig, contender)
+                points[str(size)]["rates"].append(rate)
+                say(f"{size:>10,} {kind:24} {rate:9,.0f}/s")
+    for size, contender in kinds["updates in a batch"].items():
+        point: dict[str, Any] = result["updates in a batch"][str(size)]
+        half = statistics.median(point["rates"]) / 2
+        seconds = measuring.latencies_under_load(rig, half, contender=contender)
+        point["p99_milliseconds"] = statistics.quantiles(seconds, n=100)[98] * 1000
+        say(f"{size:>10,} updates in a batch: p99 {point['p99_milliseconds']:.1f} ms")
+    return result
+
+
+def _batch(size: int) -> Contender:
+    return replace(SETTLE, settings={"SETTLE_BATCH_MAX_UPDATES": str(size)})
