@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 from celery import Celery
@@ -93,7 +93,8 @@ class Listener:
 
     def __init__(self, url: str) -> None:
         self.received: dict[str, float] = {}
-        self._pubsub = redis.Redis.from_url(url).pubsub(ignore_subscribe_messages=True)
+        client: Any = redis.Redis.from_url(url)
+        self._pubsub = client.pubsub(ignore_subscribe_messages=True)
         self._pubsub.subscribe(OUTCOMES)
         self._pubsub.get_message(ignore_subscribe_messages=False, timeout=5)
         self._over = threading.Event()

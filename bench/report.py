@@ -26,23 +26,23 @@ TARGETS = (
 def as_table(results: dict[str, Any]) -> str:
     """Write rates, ratios and latencies as Markdown."""
     rates = results["rates"]
-    lines = ["| what | a second, median | lowest – highest | runs |", "|---|--:|--:|--:|"]
+    lines = ["| what | a second, median | lowest to highest | runs |", "|---|--:|--:|--:|"]
     lines += [
-        f"| {name} | {statistics.median(r):,.0f} | {min(r):,.0f} – {max(r):,.0f} | {len(r)} |"
+        f"| {name} | {statistics.median(r):,.0f} | {min(r):,.0f} to {max(r):,.0f} | {len(r)} |"
         for name, r in rates.items()
     ]
     ratios = [t for t in TARGETS if t[0] in rates and t[1] in rates]
     if ratios:
         lines += [
             "",
-            "| compared | times, median of rounds | lowest – highest | target |",
+            "| compared | times, median of rounds | lowest to highest | target |",
             "|---|--:|--:|--:|",
         ]
         for name, other, target in ratios:
             each = [a / b for a, b in zip(rates[name], rates[other], strict=True)]
             median = statistics.median(each)
             lines.append(
-                f"| {name} ÷ {other} | {median:.2f} | {min(each):.2f} – {max(each):.2f} "
+                f"| {name} ÷ {other} | {median:.2f} | {min(each):.2f} to {max(each):.2f} "
                 f"| {target} {'met' if median >= target else '**not met**'} |"
             )
     if "latency" in results:
@@ -54,7 +54,7 @@ def as_table(results: dict[str, Any]) -> str:
             figures = " | ".join(f"{s * 1000:.1f} ms" for s in shown)
             lines.append(f"| {name} | {figures} | {len(seconds):,} |")
     if "growth" in results:
-        lines += ["", "| grows | size | microseconds an update, median | lowest – highest | p99 |"]
+        lines += ["", "| grows | size | microseconds an update, median | lowest to highest | p99 |"]
         lines.append("|---|--:|--:|--:|--:|")
         for kind, points in results["growth"].items():
             for size, point in points.items():
@@ -62,7 +62,7 @@ def as_table(results: dict[str, Any]) -> str:
                 p99 = point.get("p99_milliseconds")
                 lines.append(
                     f"| {kind} | {int(size):,} | {statistics.median(each):.1f} "
-                    f"| {min(each):.1f} – {max(each):.1f} | {f'{p99:.1f} ms' if p99 else ''} |"
+                    f"| {min(each):.1f} to {max(each):.1f} | {f'{p99:.1f} ms' if p99 else ''} |"
                 )
     machine = ", ".join(f"{name} {value}" for name, value in results["machine"].items())
     return "\n".join([*lines, "", f"On: {machine}."])

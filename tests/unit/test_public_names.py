@@ -53,7 +53,8 @@ def test_the_packages_own_names() -> None:
 
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
-    assert COMMANDS == ("demo", "migrate", "doctor", "publish", "outcomes", "dead", "config")
+    names = ("demo", "migrate", "doctor", "publish", "outcomes", "dead", "config", "bench")
+    assert names == COMMANDS
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",
         "SETTLE_SENTINEL_MASTER",

@@ -151,7 +151,9 @@ def send_all(updates: Iterator[tuple[str, Any]], size: int) -> Sent:
     from tasks.producer import Producer  # noqa: PLC0415 - the slow import, for the slow part
 
     settings = load_settings()
-    options = {"master_name": settings.sentinel_master} if settings.sentinel_master else {}
+    options: dict[str, Any] = {}
+    if settings.sentinel_master:
+        options["master_name"] = settings.sentinel_master
     sent = Sent()
     places: dict[str, str] = {}
     with _progress() as progress:
