@@ -93,8 +93,9 @@ class Listener:
 
     def __init__(self, url: str) -> None:
         self.received: dict[str, float] = {}
-        client: Any = redis.Redis.from_url(url)
-        self._pubsub = client.pubsub(ignore_subscribe_messages=True)
+        # Kept: a client that is gone takes its connections with it.
+        self._client: Any = redis.Redis.from_url(url)
+        self._pubsub = self._client.pubsub(ignore_subscribe_messages=True)
         self._pubsub.subscribe(OUTCOMES)
         self._pubsub.get_message(ignore_subscribe_messages=False, timeout=5)
         self._over = threading.Event()
@@ -113,6 +114,7 @@ class Listener:
         self._over.set()
         self._thread.join()
         self._pubsub.close()
+        self._client.close()
 
 
 def lonely_latencies(rig: Rig, seconds: float = 20, per_second: float = 50) -> list[float]:
