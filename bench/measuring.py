@@ -95,7 +95,7 @@ class Listener:
         self.received: dict[str, float] = {}
         # Kept: a client that is gone takes its connections with it.
         self._client: Any = redis.Redis.from_url(url)
-        self._pubsub = self._client.pubsub(ignore_subscribe_messages=True)
+        self._pubsub: Any = self._client.pubsub(ignore_subscribe_messages=True)
         self._pubsub.subscribe(OUTCOMES)
         self._pubsub.get_message(ignore_subscribe_messages=False, timeout=5)
         self._over = threading.Event()

@@ -7,8 +7,7 @@ row's status, and no trace of SQLAlchemy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 Status = Literal["completed", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """One event to settle, if it is pending and of the given account.
 
     `account_id` of None means the event may be of any account.
@@ -35,8 +33,7 @@ class Settlement:
         return self.account_id in (None, row.account_id)
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(NamedTuple):
     """An event as committed, or as another transaction committed it before."""
 
     id: str

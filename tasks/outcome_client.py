@@ -45,7 +45,7 @@ class OutcomeClient:
             # Wait for the confirmation: from here on nothing is missed.
             pubsub.get_message(ignore_subscribe_messages=False, timeout=None)
             yield (
-                Outcome.model_validate_json(message["data"])
+                Outcome.from_json(message["data"])
                 for message in pubsub.listen()
                 if message["type"] == "message"
             )
@@ -69,7 +69,7 @@ class OutcomeClient:
             {OUTCOMES: since}, count=ENTRIES_PER_READ, block=max(int(wait_seconds * 1000), 1)
         )
         return [
-            (position, Outcome.model_validate_json(fields["outcome"]))
+            (position, Outcome.from_json(fields["outcome"]))
             for position, fields in _entries(answer)
         ]
 
@@ -181,7 +181,7 @@ class OutcomeClient:
             for entry_id, fields in entries:
                 # Trimmed away while it was pending: there is nothing left to tell.
                 if fields:
-                    yield Outcome.model_validate_json(fields["outcome"])
+                    yield Outcome.from_json(fields["outcome"])
                 handled.append(entry_id)
         finally:
             if handled:

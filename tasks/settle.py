@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import UNSET
+
 from db import BadDataError, EventRow, Settlement
 from tasks.errors import OutcomesMissingError
 from tasks.messages import InvalidUpdate, Message, StatusUpdate, Update
@@ -70,7 +72,7 @@ def dead_letters(
     return [
         DeadLetter(message.id, outcome.error.message, _raw(update), delivery)
         for update, outcome in zip(message.updates, outcomes, strict=True)
-        if outcome.error is not None
+        if outcome.error
     ]
 
 
@@ -148,29 +150,26 @@ def classify(
         row: The event, or None if there is none of that id.
         with_payload: Put the event's payload into the outcome.
     """
-    if row is not None and update.account_id not in (None, row.account_id):
-        row = None
-    updated = row is not None and (row.settled_by, row.status) == (message_id, update.status)
-    outcome = Outcome(
-        id=update.id,
-        updated=updated,
-        status=update.status,
-        reason=None if updated else _reason(row),
-        message_id=message_id,
-        account_id=row.account_id if row else None,
-        event_type=row.event_type if row else None,
-        created_at=row.created_at if row else None,
-        completed_at=row.completed_at if row else None,
-        failed_at=row.failed_at if row else None,
+    if row is None or update.account_id not in (None, row.account_id):
+        nothing = (None, None, None, None, None, None if with_payload else UNSET)
+        return Outcome(update.id, False, update.status, "not_found", message_id, *nothing)
+    updated = row.settled_by == message_id and row.status == update.status
+    return Outcome(
+        update.id,
+        updated,
+        update.status,
+        None if updated else _reason(row),
+        message_id,
+        row.account_id,
+        row.event_type,
+        row.created_at,
+        row.completed_at,
+        row.failed_at,
+        row.payload if with_payload else UNSET,
     )
-    if with_payload:
-        return outcome.model_copy(update={"payload": row.payload if row else None})
-    return outcome
 
 
-def _reason(row: EventRow | None) -> Reason:
-    if row is None:
-        return "not_found"
+def _reason(row: EventRow) -> Reason:
     return "already_completed" if row.status == "completed" else "already_failed"
 
 

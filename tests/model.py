@@ -7,7 +7,6 @@ does the same.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -40,8 +39,7 @@ class ReferenceEvents:
         for settlement in settlements:
             row = self.rows.get(settlement.event_id)
             if row is not None and settlement.applies_to(row):
-                self.rows[row.id] = replace(
-                    row,
+                self.rows[row.id] = row._replace(
                     completed_at=SETTLED if settlement.status == "completed" else None,
                     failed_at=SETTLED if settlement.status == "failed" else None,
                     settled_by=settlement.message_id,

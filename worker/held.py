@@ -7,8 +7,7 @@ acknowledged is the strategy's.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from celery.worker import state
 from celery.worker.request import Request
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from tasks.messages import Message
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A message on its way: what the broker delivered, and what it says.
 
     `request` is Celery's own view of it, made only for messages that use the

@@ -73,7 +73,11 @@ def work(job: Job) -> Done | NotDone:
         outcomes = _unpublished.pop(job.key, None) or service().apply(job.messages)
         _keep(job, outcomes)
         applied = time.monotonic()
-        service().publish(outcomes, _dead_letters(job, outcomes))
+        reasons: Counter[str] = Counter(
+            outcome.reason or "updated" for many in outcomes for outcome in many
+        )
+        letters = _dead_letters(job, outcomes) if reasons["invalid"] else []
+        service().publish(outcomes, letters)
         _store_results(job, outcomes)
     except (DatabaseError, OutcomesNotPublishedError) as error:
         expected = isinstance(error, TransientDatabaseError | OutcomesNotPublishedError)
@@ -82,10 +86,7 @@ def work(job: Job) -> Done | NotDone:
         logger.exception("A batch of %d messages was not settled", len(job.messages))
         return _not_done(error, expected=False)
     _unpublished.pop(job.key, None)
-    return Done(
-        Counter(outcome.reason or "updated" for many in outcomes for outcome in many),
-        {"applied": applied - started, "published": time.monotonic() - applied},
-    )
+    return Done(reasons, {"applied": applied - started, "published": time.monotonic() - applied})
 
 
 def _keep(job: Job, outcomes: list[list[Outcome]]) -> None:

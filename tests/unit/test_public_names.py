@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 
+import msgspec
+
 import db
 import worker.transport
 from tasks import names
@@ -27,8 +29,7 @@ def test_the_contracts_names() -> None:
 
 def test_the_attributes_of_an_outcome() -> None:
     """In the contract's order, `payload` and `error` last."""
-    aliases = [field.alias or name for name, field in Outcome.model_fields.items()]
-    assert aliases == [
+    assert [field.encode_name for field in msgspec.structs.fields(Outcome)] == [
         *("id", "updated", "status", "reason", "messageId"),
         *("accountId", "eventType", "createdAt", "completedAt", "failedAt", "payload", "error"),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from tasks.outcomes import Outcome
 
 PENDING = EventRow("ev_1", "acct_1", "order.created", CREATED, None, None, None)
-COMPLETED = replace(PENDING, completed_at=SETTLED, settled_by="winner")
-FAILED = replace(PENDING, failed_at=SETTLED, settled_by="winner")
+COMPLETED = PENDING._replace(completed_at=SETTLED, settled_by="winner")
+FAILED = PENDING._replace(failed_at=SETTLED, settled_by="winner")
 
 
 def update(status: str = "completed", account: str | None = None, id_: str = "ev_1") -> Any:
@@ -75,7 +74,7 @@ def test_an_outcome_of_another_accounts_event_tells_nothing_of_it() -> None:
 
 def test_the_payload_is_told_only_where_asked_for() -> None:
     """It is left out by default, and null where there is no event."""
-    row = replace(COMPLETED, payload={"a": 1})
+    row = COMPLETED._replace(payload={"a": 1})
     assert "payload" not in classify("m", update(), row).to_dict()
     assert classify("m", update(), row, with_payload=True).to_dict()["payload"] == {"a": 1}
     assert classify("m", update(), None, with_payload=True).to_dict()["payload"] is None
