@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class Countable(Protocol):
@@ -68,10 +68,11 @@ class Batcher(Generic[Item]):
     def __len__(self) -> int:
         return len(self._held)
 
-    def add(self, item: Item, now: float) -> None:
-        """Hold an item, behind those that are held already."""
-        self._held.append((item, now))
-        self.update_count += item.update_count
+    def add(self, items: Iterable[Item], now: float) -> None:
+        """Hold some items, behind those that are held already."""
+        for item in items:
+            self._held.append((item, now))
+            self.update_count += item.update_count
 
     def remove(self, unwanted: Callable[[Item], bool]) -> list[Item]:
         """Take out the items that are not to leave, and return them in order."""

@@ -8,6 +8,10 @@ what is done about them.
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LATEST = 1_000
 FEWEST = 100
@@ -21,15 +25,16 @@ class Breaker:
         self.max_share = max_share
         self._invalid: deque[float] = deque(maxlen=LATEST)
 
-    def note(self, invalid_share: float) -> bool:
-        """Take note of a message, and return whether it has become too much.
+    def note(self, invalid_shares: Sequence[float]) -> bool:
+        """Take note of messages, and return whether it has become too much.
 
         Args:
-            invalid_share: Which part of the message's updates is not valid.
+            invalid_shares: Which part of each message's updates is not valid.
         """
-        self._invalid.append(invalid_share)
-        # A valid message makes the share no larger: nothing is to be added up for it.
-        judged = invalid_share > 0 or len(self._invalid) == FEWEST
+        before = len(self._invalid)
+        self._invalid.extend(invalid_shares)
+        # Valid messages make the share no larger: nothing is to be added up for them.
+        judged = before < FEWEST or any(invalid_shares)
         return judged and len(self._invalid) >= FEWEST and self.share > self.max_share
 
     @property

@@ -17,20 +17,31 @@ from worker.receiving import delivery_details
 from worker.slot import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tasks.messages import Message
+    from worker.plain import Plain
+    from worker.transport.fetch import Fetched
 
 
 class Held(NamedTuple):
-    """A message on its way: what the broker delivered, and what it says.
+    """A message on its way.
 
-    `request` is Celery's own view of it, made only for messages that use the
-    options it implements.
+    Attributes:
+        tag: What the broker knows its delivery by.
+        message: What it says.
+        wants_result: Whether the producer asked for a Celery result.
+        delivery: How it came, for a dead letter.
+        delivered: What the broker delivered; `Fetched` where kombu made nothing of it.
+        request: Celery's own view of it, made only for messages that use the options
+            which that implements.
     """
 
-    delivered: Any
+    tag: Any
     message: Message
+    wants_result: bool
+    delivery: dict[str, Any]
+    delivered: Any
     request: Any = None
 
     @property
@@ -42,9 +53,20 @@ class Held(NamedTuple):
     def invalid_share(self) -> float:
         """Return which part of the updates is not valid."""
         updates = self.message.updates
-        if len(updates) == 1:
-            return float(isinstance(updates[0], InvalidUpdate))
         return sum(isinstance(update, InvalidUpdate) for update in updates) / len(updates)
+
+
+def hold(delivered: Any, message: Message, request: Any = None) -> Held:
+    """Hold what kombu delivered, or what stands in for it."""
+    headers = delivered.headers if isinstance(delivered.headers, dict) else {}
+    wants_result = not headers.get("ignore_result")
+    details = delivery_details(delivered)
+    return Held(delivered.delivery_tag, message, wants_result, details, delivered, request)
+
+
+def hold_plain(fetched: Fetched, plain: Plain) -> Held:
+    """Hold what was fetched and needs nothing of kombu."""
+    return Held(fetched.tag, *plain, fetched)
 
 
 def uses_options(delivered: Any) -> bool:
@@ -57,8 +79,14 @@ def uses_options(delivered: Any) -> bool:
         headers.get("eta")
         or headers.get("expires")
         or headers.get("stamped_headers")
-        or headers["id"] in state.revoked
+        or is_revoked(headers["id"])
     )
+
+
+def is_revoked(message_id: str | None) -> bool:
+    """Return whether somebody has revoked a message."""
+    # To see that the set is empty costs less than to look into it.
+    return len(state.revoked) > 0 and message_id in state.revoked
 
 
 def make_request(delivered: Any, *, task: Any, app: Any, consumer: Any) -> Any:
@@ -87,10 +115,8 @@ def job_of(items: Sequence[Held]) -> Job:
     return Job(
         key=uuid.uuid4().hex,
         messages=tuple(held.message for held in items),
-        deliveries=tuple(delivery_details(held.delivered) for held in items),
-        wants_result=tuple(
-            not (held.delivered.headers or {}).get("ignore_result") for held in items
-        ),
+        deliveries=tuple(held.delivery for held in items),
+        wants_result=tuple(held.wants_result for held in items),
     )
 
 
@@ -108,9 +134,10 @@ class Room:
         self.max_updates = max_updates
         self._mean = float(largest_message)
 
-    def learn(self, update_count: int) -> None:
-        """Take a message that came into the estimate."""
-        self._mean += (update_count - self._mean) * self.WEIGHT
+    def learn(self, update_counts: Iterable[int]) -> None:
+        """Take messages that came into the estimate."""
+        for count in update_counts:
+            self._mean += (count - self._mean) * self.WEIGHT
 
     def messages(self, held_updates: int) -> int:
         """Return how many messages there is room for, at least one while nothing is held."""

@@ -26,15 +26,17 @@ from celery.worker import state
 from worker.amqp import Deliveries, is_amqp
 from worker.batching import Batch, Batcher
 from worker.breaker import Breaker
-from worker.held import Held, Room, job_of, make_request, uses_options
+from worker.held import Held, Room, hold, hold_plain, is_revoked, job_of, make_request, uses_options
+from worker.plain import read_plain
 from worker.receiving import SetAside, receive, refuse
 from worker.settings import Settings, load_settings
 from worker.slot import Done, Job, NotDone, work
 from worker.transport import Channel
+from worker.transport.fetch import Fetched
 from worker.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 logger = get_logger(__name__)
 
@@ -85,6 +87,7 @@ class BatchStrategy:
         if isinstance(channel, Channel):
             self._channel = channel
             channel.room = self._messages_there_is_room_for
+            channel.take = self._take
             channel.on_set_aside = self._on_set_aside
         elif is_amqp(channel):
             self._amqp = Deliveries(self._consumer, self._room)
@@ -104,12 +107,24 @@ class BatchStrategy:
 
     def _forget(self, held: Held) -> None:
         if self._amqp is not None:
-            self._amqp.forget(held.delivered.delivery_tag)
+            self._amqp.forget(held.tag)
 
     def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
         self.refuse(SetAside(item, queue, tag), reason)
 
     # -- received ------------------------------------------------------------
+
+    def _take(self, came: Iterable[Fetched]) -> int:
+        """Take the plain messages that stand first, and return how many they are."""
+        plain: list[Held] = []
+        for fetched in came:
+            read = read_plain(fetched.item, max_updates=self._settings.message_max_updates)
+            if read is None or not fetched.tag or is_revoked(read.message.id):
+                break
+            plain.append(hold_plain(fetched, read))
+        if plain:
+            self._hold(plain)
+        return len(plain)
 
     def __call__(self, delivered: Any, payload: Any, ack: Any, reject: Any, callbacks: Any) -> None:
         """Take one message from the broker; Celery calls this."""
@@ -121,15 +136,15 @@ class BatchStrategy:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is answered
             self.refuse(delivered, str(error))
             return
-        held = Held(delivered, message, request)
+        held = hold(delivered, message, request)
         if request is None or not self._drop_or_delay(held):
-            self._hold(held)
+            self._hold([held])
 
     def refuse(self, delivered: Any, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
         if self._amqp is not None:
             self._amqp.took(delivered.delivery_tag)
-        self._hold(Held(delivered, refuse(delivered, error)))
+        self._hold([hold(delivered, refuse(delivered, error))])
 
     def _drop_or_delay(self, held: Held) -> bool:
         request = held.request
@@ -142,7 +157,7 @@ class BatchStrategy:
         self._consumer.qos.increment_eventually()
         pause = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())
         if self._broker is not None:
-            self._broker.park(held.delivered.delivery_tag)
+            self._broker.park(held.tag)
         entry = self._call_later(pause, self._on_due, request, held)
         request._eta_timer_entry = entry  # noqa: SLF001 - what Celery cancels when the connection is lost
         state.task_scheduled(request)
@@ -153,23 +168,25 @@ class BatchStrategy:
         if not self._abandoned:
             self._consumer.qos.decrement_eventually()
             if self._broker is not None:
-                self._broker.unpark(held.delivered.delivery_tag)
-            self._batcher.add(held, time.monotonic())
+                self._broker.unpark(held.tag)
+            self._batcher.add([held], time.monotonic())
             self._dispatch()
 
     # -- batched -------------------------------------------------------------
 
-    def _hold(self, held: Held) -> None:
+    def _hold(self, came: Sequence[Held]) -> None:
         if self._abandoned:
             return
-        self._batcher.add(held, time.monotonic())
-        self._room.learn(held.update_count)
+        self._batcher.add(came, time.monotonic())
+        self._room.learn(held.update_count for held in came)
         if self._amqp is not None:
             self._amqp.adapt()
             if self._messages_held_exceed_the_room():
-                self._give_back(self._batcher.remove(lambda other: other is held))
+                self._give_back(
+                    self._batcher.remove(lambda other: any(other is held for held in came))
+                )
                 return
-        if self._breaker.note(held.invalid_share):
+        if self._breaker.note([held.invalid_share for held in came]):
             self._stop_consuming()
         self._dispatch_soon()
 
@@ -211,7 +228,9 @@ class BatchStrategy:
         self._dispatch()
 
     def _start(self, batch: Batch[Held]) -> None:
-        kept = tuple(held for held in batch.items if not self._dropped_meanwhile(held))
+        kept = batch.items
+        if state.revoked or any(held.request is not None for held in kept):
+            kept = tuple(held for held in kept if not self._dropped_meanwhile(held))
         if kept:
             batch = replace(batch, items=kept, update_count=sum(h.update_count for h in kept))
             self._slots_taken += 1
@@ -226,14 +245,20 @@ class BatchStrategy:
         """Drop a message that was revoked, or has expired, while it was held."""
         request = held.request
         if request is None:
-            if held.message.id not in state.revoked:
+            if not is_revoked(held.message.id):
                 return False
             with suppress(Exception):
-                request = self._request_of(held.delivered)
+                request = self._request_of(self._delivered(held))
         dropped = bool(request is not None and request.revoked())
         if dropped:
             self._forget(held)
         return dropped
+
+    def _delivered(self, held: Held) -> Any:
+        """Return what kombu would have delivered."""
+        if self._channel is not None and isinstance(held.delivered, Fetched):
+            return self._channel.understand(held.delivered)
+        return held.delivered
 
     def _call_later(self, seconds: float, function: Any, *args: Any) -> Any:
         timer, hub = self._consumer.timer, self._consumer.hub
@@ -330,7 +355,7 @@ class BatchStrategy:
 
     def _give_back(self, items: Sequence[Held], *, died: bool = False) -> None:
         if self._broker is not None:
-            self._broker.give_back([held.delivered.delivery_tag for held in items], died=died)
+            self._broker.give_back([held.tag for held in items], died=died)
         else:
             for held in items:
                 errors = self._consumer.connection_errors
@@ -342,13 +367,13 @@ class BatchStrategy:
     def _for_each_tag(self, batch: Batch[Held], what: str) -> None:
         if self._channel is not None:
             for held in batch.items:
-                getattr(self._channel, what)(held.delivered.delivery_tag)
+                getattr(self._channel, what)(held.tag)
 
     # -- acknowledged --------------------------------------------------------
 
     def _acknowledge(self, batch: Batch[Held]) -> None:
         if self._broker is not None:
-            self._broker.ack_many([held.delivered.delivery_tag for held in batch.items])
+            self._broker.ack_many([held.tag for held in batch.items])
         else:
             for held in batch.items:
                 held.delivered.ack_log_error(logger, self._consumer.connection_errors)

@@ -34,7 +34,7 @@ def test_nothing_leaves_when_nothing_is_held(batcher: Batcher[Item]) -> None:
 
 def test_a_lonely_update_leaves_at_once(batcher: Batcher[Item]) -> None:
     """With a slot free and nothing more waiting there is nothing to wait for."""
-    batcher.add(Item(1), 7.0)
+    batcher.add([Item(1)], 7.0)
     batch = batcher.take(7.0)
     assert batch is not None
     assert (batch.why, batch.update_count, batch.waited_seconds) == (Why.SLOT, 1, 0.0)
@@ -42,8 +42,8 @@ def test_a_lonely_update_leaves_at_once(batcher: Batcher[Item]) -> None:
 
 def test_a_batch_waits_while_more_is_coming(batcher: Batcher[Item]) -> None:
     """With more at the broker, a batch that is not full stays until its oldest update is due."""
-    batcher.add(Item(1), 1.0)
-    batcher.add(Item(1), 1.4)
+    batcher.add([Item(1)], 1.0)
+    batcher.add([Item(1)], 1.4)
     assert batcher.take(1.4, more_waiting=True) is None
     assert batcher.due_in_seconds(1.4) == pytest.approx(0.1)
     batch = batcher.take(1.5, more_waiting=True)
@@ -54,18 +54,18 @@ def test_a_batch_waits_while_more_is_coming(batcher: Batcher[Item]) -> None:
 
 def test_the_window_starts_with_the_batch_itself(batcher: Batcher[Item]) -> None:
     """Age is that of the oldest update held, however long the batcher was idle before."""
-    batcher.add(Item(1), 0.0)
+    batcher.add([Item(1)], 0.0)
     assert batcher.take(0.0)
-    batcher.add(Item(1), 100.0)
+    batcher.add([Item(1)], 100.0)
     assert batcher.take(100.0, more_waiting=True) is None
     assert batcher.due_in_seconds(100.0) == pytest.approx(0.5)
 
 
 def test_a_full_batch_leaves_whatever_is_waiting(batcher: Batcher[Item]) -> None:
     """Size counts updates, not messages."""
-    batcher.add(Item(6), 0.0)
+    batcher.add([Item(6)], 0.0)
     assert batcher.take(0.0, more_waiting=True) is None
-    batcher.add(Item(4), 0.0)
+    batcher.add([Item(4)], 0.0)
     batch = batcher.take(0.0, more_waiting=True)
     assert batch is not None
     assert batch.why is Why.SIZE
@@ -74,8 +74,8 @@ def test_a_full_batch_leaves_whatever_is_waiting(batcher: Batcher[Item]) -> None
 
 def test_a_message_is_never_split(batcher: Batcher[Item]) -> None:
     """What does not fit begins the next batch."""
-    batcher.add(Item(6, "a"), 0.0)
-    batcher.add(Item(6, "b"), 0.0)
+    batcher.add([Item(6, "a")], 0.0)
+    batcher.add([Item(6, "b")], 0.0)
     first, second = batcher.take(0.0), batcher.take(0.0)
     assert first is not None
     assert second is not None
@@ -85,8 +85,8 @@ def test_a_message_is_never_split(batcher: Batcher[Item]) -> None:
 
 def test_a_message_larger_than_a_batch_travels_alone(batcher: Batcher[Item]) -> None:
     """It overfills the batch rather than never leaving."""
-    batcher.add(Item(25), 0.0)
-    batcher.add(Item(1), 0.0)
+    batcher.add([Item(25)], 0.0)
+    batcher.add([Item(1)], 0.0)
     batch = batcher.take(0.0)
     assert batch is not None
     assert batch.update_count == 25
@@ -95,7 +95,7 @@ def test_a_message_larger_than_a_batch_travels_alone(batcher: Batcher[Item]) -> 
 
 def test_everything_leaves_when_stopping(batcher: Batcher[Item]) -> None:
     """A stop does not wait for a batch to fill or to be due."""
-    batcher.add(Item(3), 0.0)
+    batcher.add([Item(3)], 0.0)
     batch = batcher.take(0.0, more_waiting=True, stopping=True)
     assert batch is not None
     assert batch.why is Why.STOP
@@ -110,7 +110,7 @@ def test_every_item_leaves_once_and_in_order(sizes: list[int], waiting: list[boo
     batcher: Batcher[Item] = Batcher(max_updates=10, max_wait_seconds=0.5)
     left: list[str] = []
     for number, size in enumerate(sizes):
-        batcher.add(Item(size, str(number)), float(number))
+        batcher.add([Item(size, str(number))], float(number))
         more = waiting[number % len(waiting)]
         while batch := batcher.take(float(number), more_waiting=more):
             assert batch.update_count == sum(item.update_count for item in batch.items)

@@ -9,7 +9,7 @@ from worker.breaker import FEWEST, LATEST, Breaker
 
 def tripped_at(breaker: Breaker, shares: list[float]) -> int | None:
     """Return at which message it was too much, None if at none."""
-    return next((n for n, share in enumerate(shares, 1) if breaker.note(share)), None)
+    return next((n for n, share in enumerate(shares, 1) if breaker.note([share])), None)
 
 
 def test_a_few_bad_messages_are_not_too_much() -> None:

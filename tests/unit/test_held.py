@@ -19,7 +19,7 @@ def test_room_grows_with_small_messages() -> None:
     """A few of them are enough to fetch many."""
     room = Room(max_updates=3_000, largest_message=1_000)
     for _ in range(100):
-        room.learn(1)
+        room.learn([1])
     assert room.messages(0) > 2_500
     assert room.messages(2_990) <= 10
     assert room.messages(3_000) == 0
@@ -29,7 +29,7 @@ def test_room_shrinks_with_large_messages() -> None:
     """Bulk messages after single ones are soon fetched a few at a time."""
     room = Room(max_updates=3_000, largest_message=1)
     for _ in range(50):
-        room.learn(1_000)
+        room.learn([1_000])
     assert room.messages(0) == 3
 
 

@@ -35,6 +35,7 @@ class Delivered:
     def __init__(self, message_id: str, args: Any = (), kwargs: Any = None, **headers: Any) -> None:
         self.headers = {"id": message_id, "task": "events.update_status", **headers}
         self.properties: dict[str, Any] = {}
+        self.delivery_tag = message_id
         self.delivery_info = {"routing_key": "event-status-updates"}
         self.body = json.dumps([list(args), kwargs or {}, {}]).encode()
         self.acknowledged = self.given_back = False

@@ -17,8 +17,8 @@ company, when nothing is proven, and often enough alone that no innocent message
 is there by chance.
 
 What a consumer may set and call is public on the channel
-(`worker.transport.channel`): `more_waiting`, `room`, `on_set_aside`, `ack_many`,
-`park`, `unpark`. What it holds is in `worker.transport.leases`, the steps that
+(`worker.transport.channel`): `more_waiting`, `room`, `take`, `on_set_aside`,
+`ack_many`, `park`, `unpark`. What it holds is in `worker.transport.leases`, the steps that
 Redis does at once in `worker.transport.scripts`.
 
 What it is not: it does not know batches or updates, and fanout (remote control,

@@ -25,7 +25,7 @@ from worker.transport.leases import QoS
 from worker.transport.scripts import FETCH, SUSPECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 logger = get_logger(__name__)
 
@@ -56,6 +56,9 @@ class Channel(Keys, stock.Channel):
 
     #: Returns how many more messages there is room for, besides the prefetch count.
     room: Callable[[], int] | None = None
+    #: Is offered what came, before it is delivered one by one, and returns how many of
+    #: the first it has taken. The others are offered again after the next delivery.
+    take: Callable[[Sequence[Fetched]], int] | None = None
     #: Takes what is not delivered: the item, its queue, why, and the tag to
     #: acknowledge when it is in safety. Set it before the first fetch.
     on_set_aside: Callable[[bytes, str, str, str], None] | None = None
@@ -212,11 +215,16 @@ class Channel(Keys, stock.Channel):
 
     def _deliver(self) -> None:
         while self._fetched and not self.closed:
+            if self.take is not None and self._fetched[0].source.queue in self._active_queues:
+                for _ in range(self.take(self._fetched)):
+                    self._fetched.popleft()
+                if not self._fetched:
+                    return
             fetched = self._fetched.popleft()
             if fetched.source.queue not in self._active_queues:
                 self._return_all(fetched)
                 return
-            message = self._understand(fetched)
+            message = self.understand(fetched)
             if message is not None:
                 self._receivers[fetched.source.queue](message)
 
@@ -230,7 +238,7 @@ class Channel(Keys, stock.Channel):
             if not fetched.tag:
                 self.direct.rpush(self.key(fetched.source.list), fetched.item)
 
-    def _understand(self, fetched: Fetched) -> Any:
+    def understand(self, fetched: Fetched) -> Any:
         """Return a fetched message, None if it is set aside."""
         try:
             payload = read_item(fetched.item)
@@ -277,7 +285,7 @@ class Channel(Keys, stock.Channel):
         while True:
             came = fetch.read(self.run(FETCH, keys, fetch.args(1, busy=False)))
             self.qos.hold(fetched.tag for fetched in came if fetched.tag)
-            message = self._understand(came[0]) if came else None
+            message = self.understand(came[0]) if came else None
             if message is not None or not came:
                 return message
 
