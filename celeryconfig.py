@@ -31,7 +31,7 @@ worker_consumer = "worker.consumer:Consumer"
 # Celery cannot tell `--pool prefork` from its own default and prefers this file.
 _asks_for_prefork = re.search(r"(?:-P|--pool)[ =]?prefork\b", " ".join(sys.argv))
 worker_pool = "prefork" if _asks_for_prefork else "threads"
-worker_concurrency = 2
+worker_concurrency = 3
 # A batch in every slot, and the next ones filling meanwhile.
 worker_prefetch_multiplier = 2 * _settings.batch_max_updates
 worker_enable_prefetch_count_reduction = False

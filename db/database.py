@@ -144,12 +144,12 @@ class Database:
 def _settle_once(
     connection: sqlalchemy.Connection, settlements: Sequence[Settlement], *, with_payload: bool
 ) -> dict[str, EventRow]:
-    event_ids = [settlement.event_id for settlement in settlements]
+    event_ids, statuses, account_ids, message_ids = zip(*settlements, strict=True)
     arrays = {
         "event_ids": event_ids,
-        "statuses": [settlement.status for settlement in settlements],
-        "account_ids": [settlement.account_id for settlement in settlements],
-        "message_ids": [settlement.message_id for settlement in settlements],
+        "statuses": statuses,
+        "account_ids": account_ids,
+        "message_ids": message_ids,
     }
     settled = connection.execute(settle_pending_events(with_payload=with_payload), arrays)
     rows = {row[0]: EventRow(*row) for row in settled.all()}

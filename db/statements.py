@@ -19,9 +19,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, Text, and_, any_, bindparam, case, func, or_, select, update
+from sqlalchemy import and_, any_, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from db.arrays import TextArray
 from db.models import Event
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def settle_pending_events(*, with_payload: bool) -> ReturningUpdate[Any]:
     batch = (
         func.unnest(
             *(
-                bindparam(name, type_=ARRAY(Text))
+                bindparam(name, type_=TextArray)
                 for name in ("event_ids", "statuses", "account_ids", "message_ids")
             )
         )
@@ -84,7 +85,7 @@ def settle_pending_events(*, with_payload: bool) -> ReturningUpdate[Any]:
 @cache
 def read_events(*, with_payload: bool) -> Select[Any]:
     """Build the SELECT of the events whose ids are in the array parameter `event_ids`."""
-    ids = bindparam("event_ids", type_=ARRAY(Text))
+    ids = bindparam("event_ids", type_=TextArray)
     return select(*_columns(with_payload=with_payload)).where(Event.id == any_(ids))
 
 

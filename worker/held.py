@@ -30,6 +30,8 @@ class Held(NamedTuple):
     Attributes:
         tag: What the broker knows its delivery by.
         message: What it says.
+        update_count: How many updates it carries.
+        invalid_share: Which part of them is not valid.
         wants_result: Whether the producer asked for a Celery result.
         delivery: How it came, for a dead letter.
         delivered: What the broker delivered; `Fetched` where kombu made nothing of it.
@@ -39,34 +41,34 @@ class Held(NamedTuple):
 
     tag: Any
     message: Message
+    update_count: int
+    invalid_share: float
     wants_result: bool
     delivery: dict[str, Any]
     delivered: Any
     request: Any = None
 
-    @property
-    def update_count(self) -> int:
-        """Return how many updates the message carries."""
-        return len(self.message.updates)
-
-    @property
-    def invalid_share(self) -> float:
-        """Return which part of the updates is not valid."""
-        updates = self.message.updates
-        return sum(isinstance(update, InvalidUpdate) for update in updates) / len(updates)
-
 
 def hold(delivered: Any, message: Message, request: Any = None) -> Held:
     """Hold what kombu delivered, or what stands in for it."""
     headers = delivered.headers if isinstance(delivered.headers, dict) else {}
-    wants_result = not headers.get("ignore_result")
-    details = delivery_details(delivered)
-    return Held(delivered.delivery_tag, message, wants_result, details, delivered, request)
+    invalid = sum(isinstance(update, InvalidUpdate) for update in message.updates)
+    return Held(
+        tag=delivered.delivery_tag,
+        message=message,
+        update_count=len(message.updates),
+        invalid_share=invalid / len(message.updates),
+        wants_result=not headers.get("ignore_result"),
+        delivery=delivery_details(delivered),
+        delivered=delivered,
+        request=request,
+    )
 
 
 def hold_plain(fetched: Fetched, plain: Plain) -> Held:
     """Hold what was fetched and needs nothing of kombu."""
-    return Held(fetched.tag, *plain, fetched)
+    message, wants_result, delivery = plain
+    return Held(fetched.tag, message, len(message.updates), 0.0, wants_result, delivery, fetched)
 
 
 def uses_options(delivered: Any) -> bool:
