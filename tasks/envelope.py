@@ -7,6 +7,7 @@ from message to message is left open. Rendering every message anew is what makes
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from base64 import b64encode
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tasks.messages import StatusUpdate
+
+_ITEMS = itertools.count(1)
 
 # What is left open in the form.
 ID, TAG, BODY, ARGS, KWARGS = (f"@{name}@" for name in ("id", "tag", "body", "args", "kwargs"))
@@ -50,7 +53,8 @@ class Envelope:
         """Write it as kombu's Redis transport lays it into a list."""
         return _form().item % {
             "id": self.message_id,
-            "tag": uuid.uuid4(),
+            # No two items may share one, not even two of the same message.
+            "tag": f"{self.message_id}-{next(_ITEMS)}",
             "body": b64encode(self.body.encode()).decode(),
             "args": encode_basestring_ascii(self.args)[1:-1],
             "kwargs": encode_basestring_ascii(self.kwargs)[1:-1],
