@@ -126,6 +126,11 @@ class Settings(BaseSettings):
         description="When more than this share of the latest thousand messages is not valid, the "
         "worker stops consuming instead of making dead letters of a whole queue; 1 never stops.",
     )
+    task_events: bool = Field(
+        default=True,
+        description="Tell Flower and other monitors what becomes of every message, when they "
+        "ask for it or the worker was started with `-E`.",
+    )
     stop_timeout_seconds: float = Field(
         default=20,
         gt=0,
@@ -241,7 +246,7 @@ _REFERENCE_HEAD = """\
 # Configuration
 
 Settings are environment variables. `settle config` shows the ones in force, with secrets hidden.
-How many batches a worker applies at once is Celery's own `--concurrency` (default 2); the pool is
+How many batches a worker applies at once is Celery's own `--concurrency` (default 3); the pool is
 Celery's `--pool` (default `threads`).
 
 <!-- Written by `settle config --reference`; a test fails when this page is stale. -->

@@ -8,7 +8,6 @@ it. The slot tries once; when to try again is the strategy's.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from db import DatabaseError, TransientDatabaseError
 from tasks.errors import OutcomesNotPublishedError
 from tasks.settle import dead_letters
 from worker.service import service
+from worker.summary import Summary, summarize
 
 if TYPE_CHECKING:
     from tasks.messages import Message
@@ -49,7 +49,7 @@ class Job:
 class Done:
     """The batch is committed and published: it may be acknowledged."""
 
-    reasons: Counter[str]
+    summary: Summary
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -73,10 +73,8 @@ def work(job: Job) -> Done | NotDone:
         outcomes = _unpublished.pop(job.key, None) or service().apply(job.messages)
         _keep(job, outcomes)
         applied = time.monotonic()
-        reasons: Counter[str] = Counter(
-            outcome.reason or "updated" for many in outcomes for outcome in many
-        )
-        letters = _dead_letters(job, outcomes) if reasons["invalid"] else []
+        summary = summarize(outcomes)
+        letters = _dead_letters(job, outcomes) if summary.reasons["invalid"] else []
         service().publish(outcomes, letters)
         _store_results(job, outcomes)
     except (DatabaseError, OutcomesNotPublishedError) as error:
@@ -86,7 +84,8 @@ def work(job: Job) -> Done | NotDone:
         logger.exception("A batch of %d messages was not settled", len(job.messages))
         return _not_done(error, expected=False)
     _unpublished.pop(job.key, None)
-    return Done(reasons, {"applied": applied - started, "published": time.monotonic() - applied})
+    seconds = {"applied": applied - started, "published": time.monotonic() - applied}
+    return Done(summary, seconds)
 
 
 def _keep(job: Job, outcomes: list[list[Outcome]]) -> None:

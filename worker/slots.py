@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from worker.answers import Answers
     from worker.batching import Batch
+    from worker.events import TaskEvents
 
 logger = get_logger(__name__)
 
@@ -32,6 +33,8 @@ FIRST_RETRY_SECONDS = 0.1
 
 class Owner(Protocol):
     """Who has given the batches."""
+
+    events: TaskEvents
 
     def on_settled(self, batch: Batch[Held], done: Done) -> None:
         """Take a batch that is committed and published."""
@@ -81,6 +84,7 @@ class Slots:
         """Let a free slot work on a batch."""
         self._batches[batch.number] = batch
         self.update_count += batch.update_count
+        self._owner.events.started(batch.items)
         self._send(batch, job_of(batch.items), tries=1)
 
     def stop(self) -> None:
@@ -178,4 +182,5 @@ class Slots:
     def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
         self._leave(batch)
         self._answers.give_back(batch.items, died=died)
+        self._owner.events.given_back(batch.items)
         self._owner.on_slot_free()

@@ -25,11 +25,13 @@ from celery.worker import state
 from worker.answers import Answers
 from worker.batching import Batch, Batcher
 from worker.breaker import Breaker
+from worker.events import TaskEvents
 from worker.held import Held, Room, hold, hold_plain, is_revoked, make_request, uses_options
 from worker.plain import read_plain
 from worker.receiving import SetAside, receive, refuse
 from worker.settings import Settings, load_settings
 from worker.slots import Slots
+from worker.summary import in_words
 from worker.transport import Channel
 from worker.transport.fetch import Fetched
 
@@ -65,6 +67,7 @@ class BatchStrategy:
             largest_message=settings.message_max_updates,
         )
         self._answers = Answers(consumer)
+        self.events = TaskEvents(consumer, enabled=settings.task_events, call_later=self.call_later)
         self._slots = Slots(
             self, self._answers, consumer, retry_max_wait_seconds=settings.retry_max_wait_seconds
         )
@@ -162,10 +165,9 @@ class BatchStrategy:
         self._room.learn(held.update_count for held in came)
         self._answers.adapt()
         if self._answers.counts_returns and self._messages_held_exceed_the_room():
-            self._answers.give_back(
-                self._batcher.remove(lambda other: any(other is held for held in came))
-            )
+            self._return(self._batcher.remove(lambda other: any(other is held for held in came)))
             return
+        self.events.received(came)
         if self._breaker.note([held.invalid_share for held in came]):
             self._stop_consuming()
         self._dispatch_soon()
@@ -176,7 +178,11 @@ class BatchStrategy:
             f"{self._breaker.share:.0%} of the latest messages are not valid"
         )
         self._breaker.reset()
-        self._answers.give_back(self._batcher.remove(lambda held: held.invalid_share > 0))
+        self._return(self._batcher.remove(lambda held: held.invalid_share > 0))
+
+    def _return(self, items: Sequence[Held]) -> None:
+        self._answers.give_back(items)
+        self.events.given_back(items)
 
     def _dispatch_soon(self) -> None:
         # Once a turn of the event loop: messages that came together leave together.
@@ -254,6 +260,7 @@ class BatchStrategy:
         self._answers.acknowledge(batch.items)
         state.total_count[self._task.name] += len(batch.items)
         state.all_total_count[0] += len(batch.items)
+        self.events.settled(batch, done)
         _log_batch(batch, done)
 
     # -- stopped -------------------------------------------------------------
@@ -273,6 +280,7 @@ class BatchStrategy:
         """Forget what is held; the broker delivers it again."""
         self._abandoned = True
         self._slots.abandon()
+        self.events.flush()
 
 
 def _log_batch(batch: Batch[Held], done: Done) -> None:
@@ -286,5 +294,5 @@ def _log_batch(batch: Batch[Held], done: Done) -> None:
         batch.waited_seconds * 1000,
         done.seconds["applied"] * 1000,
         done.seconds["published"] * 1000,
-        ", ".join(f"{count} {reason}" for reason, count in sorted(done.reasons.items())),
+        in_words(done.summary.reasons),
     )

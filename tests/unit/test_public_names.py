@@ -72,5 +72,6 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_LEASE_SECONDS",
         "SETTLE_RETRY_MAX_WAIT_SECONDS",
         "SETTLE_DEAD_LETTER_MAX_SHARE",
+        "SETTLE_TASK_EVENTS",
         "SETTLE_STOP_TIMEOUT_SECONDS",
     ]

@@ -55,7 +55,7 @@ def test_a_batch_is_applied_and_published(service: Service) -> None:
     """The report says how many updates were told what."""
     done = work(job())
     assert isinstance(done, Done)
-    assert done.reasons == {"not_found": 1}
+    assert done.summary.reasons == {"not_found": 1}
     assert service.published[0][0][0].message_id == "m"
     assert not slot._unpublished
 

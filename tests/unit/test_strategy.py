@@ -17,13 +17,14 @@ from worker.celery import app
 from worker.settings import Settings
 from worker.slot import Done, Job, NotDone
 from worker.strategy import BatchStrategy
+from worker.summary import Summary
 from worker.transport import Channel
 from worker.transport.fetch import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DONE = Done(Counter(updated=1), {"applied": 0.0, "published": 0.0})
+DONE = Done(Summary(Counter(updated=1), (), b""), {"applied": 0.0, "published": 0.0})
 
 
 class Delivered:

@@ -1,0 +1,151 @@
+"""What monitors are told of messages."""
+
+from __future__ import annotations
+
+import json
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tasks.envelope import single
+from tasks.messages import validate
+from tasks.outcomes import Outcome
+from tasks.settle import invalid
+from worker.batching import Batch, Why
+from worker.events import EVENTS_AT_ONCE, TaskEvents
+from worker.held import Held, hold_plain
+from worker.plain import read_plain
+from worker.slot import Done
+from worker.summary import summarize
+from worker.transport.fetch import Fetched, Source
+
+
+class Dispatcher:
+    """Celery's dispatcher, which remembers what is published."""
+
+    def __init__(self) -> None:
+        self.enabled, self.groups = True, set[str]()
+        self.hostname, self.delivery_mode = "w@test", 1
+        self.headers: dict[str, str] = {}
+        self.exchange = SimpleNamespace(name="celeryev")
+        self.mutex = threading.Lock()
+        self.clock = SimpleNamespace(forward=lambda: 7)
+        self.producer = SimpleNamespace(publish=self._publish)
+        self.published: list[list[dict[str, Any]]] = []
+        self.is_away = False
+        self._outbound_buffer: list[Any] = []
+
+    def _publish(self, body: bytes, *, routing_key: str, **_: Any) -> None:
+        if self.is_away:
+            raise ConnectionError
+        assert routing_key == "task.multi"
+        self.published.append(json.loads(body))
+
+
+@pytest.fixture
+def dispatcher() -> Dispatcher:
+    """Give a dispatcher that is asked for everything."""
+    return Dispatcher()
+
+
+@pytest.fixture
+def events(dispatcher: Dispatcher) -> TaskEvents:
+    """Give the events of a connection, sent when flushed."""
+    consumer = SimpleNamespace(event_dispatcher=dispatcher)
+    return TaskEvents(consumer, enabled=True, call_later=lambda *_: None)
+
+
+def held(id_: str = "ev_1") -> Held:
+    """Hold a plain message of one update."""
+    update = validate({"id": id_, "status": "completed"})
+    item = single(update).item().encode()  # type: ignore[arg-type]
+    plain = read_plain(item, max_updates=10)
+    assert plain is not None
+    return hold_plain(Fetched(Source("q", "q", "tail"), "tag", item), plain)
+
+
+def outcome(reason: Any) -> Outcome:
+    """Make an outcome."""
+    return Outcome("ev_1", reason is None, "completed", reason, "m", None, None, None, None, None)
+
+
+def batch(*items: Held) -> Batch[Held]:
+    """Make a batch of them."""
+    return Batch(1, items, len(items), Why.SLOT, 0.0)
+
+
+def test_a_message_is_received_started_and_succeeded(
+    events: TaskEvents, dispatcher: Dispatcher
+) -> None:
+    """Under its own id, with its name, arguments, runtime and result."""
+    one = held()
+    events.received([one])
+    events.started([one])
+    done = Done(summarize([[outcome("already_failed")]]), {"applied": 1.0, "published": 0.5})
+    events.settled(batch(one), done)
+    assert not dispatcher.published
+    events.flush()
+    ((received, started, succeeded),) = dispatcher.published
+    assert {event["uuid"] for event in dispatcher.published[0]} == {one.message.id}
+    assert {event["name"] for event in dispatcher.published[0]} == {"events.update_status"}
+    assert received["type"] == "task-received"
+    assert received["kwargs"] == "{'id': 'ev_1', 'status': 'completed'}"
+    assert received["root_id"] == one.message.id
+    assert started["type"] == "task-started"
+    assert succeeded["type"] == "task-succeeded"
+    assert succeeded["result"] == "1 already_failed"
+    assert succeeded["runtime"] == 1.5
+
+
+def test_only_what_is_not_valid_has_failed(events: TaskEvents, dispatcher: Dispatcher) -> None:
+    """With what is wrong as its exception; its neighbour has succeeded."""
+    good, bad = held(), held()
+    done = Done(summarize([[outcome(None)], [invalid("m", None, None, "status: must be")]]))
+    events.settled(batch(good, bad), done)
+    events.flush()
+    told = {event["uuid"]: event for event in dispatcher.published[0]}
+    assert told[good.message.id]["type"] == "task-succeeded"
+    assert told[bad.message.id]["type"] == "task-failed"
+    assert told[bad.message.id]["exception"] == "1 invalid: status: must be"
+
+
+def test_many_are_sent_in_bursts(events: TaskEvents, dispatcher: Dispatcher) -> None:
+    """A few publications, not one for each."""
+    events.received([held(str(number)) for number in range(EVENTS_AT_ONCE + 1)])
+    events.flush()
+    assert [len(some) for some in dispatcher.published] == [EVENTS_AT_ONCE, 1]
+
+
+@pytest.mark.parametrize("why", ["not enabled", "disabled", "other groups", "no dispatcher"])
+def test_nothing_is_told_that_nobody_asked_for(dispatcher: Dispatcher, why: str) -> None:
+    """Nothing is even made."""
+    consumer = SimpleNamespace(event_dispatcher=dispatcher)
+    if why == "disabled":
+        dispatcher.enabled = False
+    elif why == "other groups":
+        dispatcher.groups = {"worker"}
+    elif why == "no dispatcher":
+        consumer.event_dispatcher = None
+    events = TaskEvents(consumer, enabled=why != "not enabled", call_later=lambda *_: None)
+    events.received([held()])
+    events.started([held()])
+    events.given_back([held()])
+    events.settled(batch(), Done(summarize([])))
+    events.flush()
+    assert not events.wanted
+    assert not dispatcher.published
+
+
+def test_events_outlive_their_connection(events: TaskEvents, dispatcher: Dispatcher) -> None:
+    """Celery sends them when it has another one."""
+    dispatcher.is_away = True
+    events.given_back([held()])
+    events.flush()
+    ((some, routing_key),) = dispatcher._outbound_buffer
+    assert (some[0]["type"], some[0]["requeue"], routing_key) == (
+        "task-rejected",
+        True,
+        "task.multi",
+    )

@@ -1,0 +1,45 @@
+"""What the messages of a batch are told, in words."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from typing import Any
+
+from tasks.outcomes import Outcome
+from tasks.settle import invalid
+from worker.summary import Told, summarize
+
+
+def outcome(reason: Any = None) -> Outcome:
+    """Make an outcome."""
+    return Outcome("ev_1", reason is None, "completed", reason, "m", None, None, None, None, None)
+
+
+def test_each_message_is_told_what_became_of_its_updates() -> None:
+    """In order, the most frequent first; it has failed only if something is not valid."""
+    done, gone = outcome(), outcome("not_found")
+    bad = invalid("m", "ev_1", None, "status: is required")
+    summary = summarize([[done], [gone], [done, gone, done], [done, bad], [done]])
+    assert summary.told() == [
+        Told("1 updated", failed=False),
+        Told("1 not_found", failed=False),
+        Told("2 updated, 1 not_found", failed=False),
+        Told("1 updated, 1 invalid: status: is required", failed=True),
+        Told("1 updated", failed=False),
+    ]
+    assert summary.reasons == {"updated": 5, "not_found": 2, "invalid": 1}
+
+
+def test_it_stays_small_whatever_there_is_to_tell() -> None:
+    """The rest is told in general, and what failed has failed all the same."""
+    dice = random.Random(1)
+    rubbish = [[invalid("m", None, None, f"{n} " + "x" * 500)] for n in range(500)]
+    fine = [[outcome(dice.choice([None, "already_completed", "not_found"]))] for _ in range(500)]
+    mixed = rubbish + fine
+    dice.shuffle(mixed)
+    summary = summarize(mixed)
+    assert len(pickle.dumps(summary)) < 3_500
+    told = summary.told()
+    assert [one.failed for one in told] == [bool(many[0].error) for many in mixed]
+    assert Told("invalid: see `settle dead list`", failed=True) in told
