@@ -35,7 +35,6 @@ worker_concurrency = 3
 # A batch in every slot, and the next ones filling meanwhile.
 worker_prefetch_multiplier = 2 * _settings.batch_max_updates
 worker_enable_prefetch_count_reduction = False
-worker_disable_rate_limits = True
 
 # Acknowledged when committed and published, never before, never for having failed.
 task_acks_late = True

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class Countable(Protocol):
@@ -68,6 +68,9 @@ class Batcher(Generic[Item]):
     def __len__(self) -> int:
         return len(self._held)
 
+    def __iter__(self) -> Iterator[Item]:
+        return (item for item, _ in self._held)
+
     def add(self, items: Iterable[Item], now: float) -> None:
         """Hold some items, behind those that are held already."""
         for item in items:
@@ -82,7 +85,12 @@ class Batcher(Generic[Item]):
         return removed
 
     def take(
-        self, now: float, *, more_waiting: bool = False, stopping: bool = False
+        self,
+        now: float,
+        *,
+        more_waiting: bool = False,
+        stopping: bool = False,
+        max_items: int | None = None,
     ) -> Batch[Item] | None:
         """Take the next batch, given that a slot is free, or nothing if it is to wait.
 
@@ -90,6 +98,7 @@ class Batcher(Generic[Item]):
             now: In seconds, of any monotonic clock.
             more_waiting: Whether more messages are known to be at the broker.
             stopping: Whether whatever is held must leave.
+            max_items: How many items may leave together, if there is a limit.
         """
         if not self._held:
             return None
@@ -104,7 +113,7 @@ class Batcher(Generic[Item]):
             why = Why.AGE
         else:
             return None
-        return self._pop(why, waited)
+        return self._pop(why, waited, max_items or len(self._held))
 
     def due_in_seconds(self, now: float) -> float | None:
         """Return how long until the oldest item has waited the maximum, None if nothing is held."""
@@ -112,11 +121,11 @@ class Batcher(Generic[Item]):
             return None
         return max(0.0, self._held[0][1] + self.max_wait_seconds - now)
 
-    def _pop(self, why: Why, waited: float) -> Batch[Item]:
+    def _pop(self, why: Why, waited: float, max_items: int) -> Batch[Item]:
         items: list[Item] = []
         updates = 0
         # A message is never split: it may overfill a batch only by being alone in it.
-        while self._held:
+        while self._held and len(items) < max_items:
             size = self._held[0][0].update_count
             if items and updates + size > self.max_updates:
                 break

@@ -6,12 +6,16 @@ from typing import Any
 from celery import Celery
 from celery.signals import celeryd_init
 
+from worker import thread
 from worker.settings import SettingsError, load_settings
 
 try:
     load_settings()
 except SettingsError as error:
     sys.exit(f"settle: {error}")
+
+# Before the command line is read, which names a pool.
+thread.install()
 
 app = Celery("settle")
 app.config_from_object("celeryconfig")

@@ -16,6 +16,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from vine import promise as vine_promise
 
 from tasks.names import TASK
+from worker import inspecting
 from worker.settings import load_settings
 from worker.stopping import GRACE_SECONDS, end_after
 
@@ -39,16 +40,32 @@ def _unused(*_: Any, **__: Any) -> Any:
 class Consumer(CeleryConsumer):
     """The consumer of the update queue."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        inspecting.install(self)
+
     @property
     def strategy(self) -> BatchStrategy | None:
         """Return the strategy of the present connection, if there is one yet."""
-        return self.strategies.get(TASK)
+        return getattr(self, "strategies", {}).get(TASK)
 
     def create_task_handler(self, promise: Any = None) -> Any:
         """Introduce the new connection's strategy and channel to each other, before it consumes."""
         if self.strategy is not None:
             self.strategy.attach(self.task_consumer.channel)
         return super().create_task_handler(promise=_unused)
+
+    def _update_prefetch_count(self, index: int = 0) -> None:
+        """Take note that the pool grew or shrank; Celery calls this."""
+        super()._update_prefetch_count(index)
+        if self.strategy is not None:
+            self.strategy.on_pool_resized()
+
+    def reset_rate_limits(self) -> None:
+        """Take note of another rate limit; Celery calls this, first when it makes a consumer."""
+        super().reset_rate_limits()
+        if self.strategy is not None:
+            self.strategy.on_rate_limit()
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Answer a message without a task name."""

@@ -75,8 +75,7 @@ class Slots:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def held(self) -> Iterator[Held]:
-        """Yield the messages that are in slots."""
+    def __iter__(self) -> Iterator[Held]:
         for batch in self._batches.values():
             yield from batch.items
 

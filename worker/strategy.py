@@ -1,6 +1,6 @@
 """Celery's strategy seam: messages in, batches to the pool, acknowledgements out.
 
-An update's way through this module: received (`worker.receiving`), batched
+An update's way through this module: received (`worker.intake`), batched
 (`worker.batching`), sent to a pool slot (`worker.slots`), acknowledged when the
 slot says that the batch is committed and published. Everything here runs in the
 consumer's thread.
@@ -13,9 +13,7 @@ report of a slot is ignored, for its delivery tags are dead.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +24,16 @@ from worker.answers import Answers
 from worker.batching import Batch, Batcher
 from worker.breaker import Breaker
 from worker.events import TaskEvents
-from worker.held import Held, Room, hold, hold_plain, is_revoked, make_request, uses_options
-from worker.plain import read_plain
-from worker.receiving import SetAside, receive, refuse
+from worker.held import Held, Room, make_request
+from worker.intake import Intake
+from worker.pacing import Pacing
 from worker.settings import Settings, load_settings
 from worker.slots import Slots
 from worker.summary import in_words
 from worker.transport import Channel
-from worker.transport.fetch import Fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from worker.slot import Done
 
@@ -55,27 +52,32 @@ class BatchStrategy:
         """Start with nothing held; Celery makes one at every connection."""
         settings = settings or load_settings()
         self._task = task
-        self._consumer = consumer
-        self._request_of = partial(make_request, task=task, app=app, consumer=consumer)
+        self.consumer = consumer
         self._settings = settings
         self._batcher: Batcher[Held] = Batcher(
             max_updates=settings.batch_max_updates,
             max_wait_seconds=settings.batch_max_wait_seconds,
         )
         self._room = Room(
-            max_updates=(consumer.pool.num_processes + 1) * settings.batch_max_updates,
-            largest_message=settings.message_max_updates,
+            max_updates=self._most_updates, largest_message=settings.message_max_updates
         )
         self._answers = Answers(consumer)
+        self.intake = Intake(
+            self,
+            self._answers,
+            partial(make_request, task=task, app=app, consumer=consumer),
+            max_updates=settings.message_max_updates,
+        )
         self.events = TaskEvents(consumer, enabled=settings.task_events, call_later=self.call_later)
         self._slots = Slots(
             self, self._answers, consumer, retry_max_wait_seconds=settings.retry_max_wait_seconds
         )
         self._breaker = Breaker(settings.dead_letter_max_share)
-        self._age_timer_is_set = False
+        self._pacing = Pacing()
+        self._timer_is_set = False
         self._dispatch_is_due = False
         self._stopping = False
-        self._abandoned = False
+        self.abandoned = False
 
     def attach(self, channel: Any) -> None:
         """Use what our transport offers; with another one the strategy does without.
@@ -86,8 +88,24 @@ class BatchStrategy:
         self._answers.attach(channel, self._room)
         if isinstance(channel, Channel):
             channel.room = self._messages_there_is_room_for
-            channel.take = self._take
-            channel.on_set_aside = self._on_set_aside
+            channel.take = self.intake.take
+            channel.on_set_aside = self.intake.on_set_aside
+
+    def on_pool_resized(self) -> None:
+        """Hold as much as there are slots for now."""
+        self._room.max_updates = self._most_updates
+        self._answers.adapt()
+        self._dispatch()
+
+    def on_rate_limit(self) -> None:
+        """Begin anew with another rate limit, or with none."""
+        self._pacing = Pacing()
+        self._dispatch()
+
+    @property
+    def _most_updates(self) -> int:
+        """Return how many updates are held: a batch for each slot, and the next one."""
+        return (int(self.consumer.pool.num_processes) + 1) * self._settings.batch_max_updates
 
     def _messages_there_is_room_for(self) -> int:
         return self._room.messages(self._batcher.update_count + self._slots.update_count)
@@ -97,84 +115,47 @@ class BatchStrategy:
         held = self._batcher.update_count + self._slots.update_count
         return held > OVERFULL * self._room.max_updates
 
-    def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
-        self.refuse(SetAside(item, queue, tag), reason)
-
     # -- received ------------------------------------------------------------
-
-    def _take(self, came: Iterable[Fetched]) -> int:
-        """Take the plain messages that stand first, and return how many they are."""
-        plain: list[Held] = []
-        for fetched in came:
-            read = read_plain(fetched.item, max_updates=self._settings.message_max_updates)
-            if read is None or not fetched.tag or is_revoked(read.message.id):
-                break
-            plain.append(hold_plain(fetched, read))
-        if plain:
-            self._hold(plain)
-        return len(plain)
 
     def __call__(self, delivered: Any, payload: Any, ack: Any, reject: Any, callbacks: Any) -> None:
         """Take one message from the broker; Celery calls this."""
-        self._answers.took(delivered.delivery_tag)
-        try:
-            message = receive(delivered, payload, max_updates=self._settings.message_max_updates)
-            request = self._request_of(delivered) if uses_options(delivered) else None
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is answered
-            self.refuse(delivered, str(error))
-            return
-        held = hold(delivered, message, request)
-        if request is None or not self._drop_or_delay(held):
-            self._hold([held])
+        self.intake.accept(delivered, payload)
 
     def refuse(self, delivered: Any, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
-        self._answers.took(delivered.delivery_tag)
-        self._hold([hold(delivered, refuse(delivered, error))])
+        self.intake.refuse(delivered, error)
 
-    def _drop_or_delay(self, held: Held) -> bool:
-        request = held.request
-        if request.revoked():
-            self._answers.forget(held.tag)
-            return True
-        if not request.eta:
-            return False
-        # A delayed message must not take the place of one that could be applied.
-        self._consumer.qos.increment_eventually()
-        pause = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())
-        self._answers.park(held.tag)
-        entry = self.call_later(pause, self._on_due, request, held)
-        request._eta_timer_entry = entry  # noqa: SLF001 - what Celery cancels when the connection is lost
-        state.task_scheduled(request)
-        return True
+    def hold(self, came: Sequence[Held], *, is_new: bool = True) -> None:
+        """Hold messages until they leave in a batch.
 
-    def _on_due(self, request: Any, held: Held) -> None:
-        state.task_ready(request)
-        if not self._abandoned:
-            self._consumer.qos.decrement_eventually()
-            self._answers.unpark(held.tag)
-            self._batcher.add([held], time.monotonic())
-            self._dispatch()
-
-    # -- batched -------------------------------------------------------------
-
-    def _hold(self, came: Sequence[Held]) -> None:
-        if self._abandoned:
+        Args:
+            came: In order.
+            is_new: Whether they have just come, and were not put off before.
+        """
+        if self.abandoned:
             return
         self._batcher.add(came, time.monotonic())
+        if is_new:
+            self._learn(came)
+            self._dispatch_soon()
+        else:
+            # Called by a timer, whose thread nothing wakes.
+            self._dispatch()
+
+    def _learn(self, came: Sequence[Held]) -> None:
+        self.events.received(came)
         self._room.learn(held.update_count for held in came)
         self._answers.adapt()
         if self._answers.counts_returns and self._messages_held_exceed_the_room():
             self._return(self._batcher.remove(lambda other: any(other is held for held in came)))
-            return
-        self.events.received(came)
-        if self._breaker.note([held.invalid_share for held in came]):
+        elif self._breaker.note([held.invalid_share for held in came]):
             self._stop_consuming()
-        self._dispatch_soon()
+
+    # -- batched -------------------------------------------------------------
 
     def _stop_consuming(self) -> None:
         """Give back what is not valid; the rest of what is held is settled."""
-        self._consumer.stop_consuming(
+        self.consumer.stop_consuming(
             f"{self._breaker.share:.0%} of the latest messages are not valid"
         )
         self._breaker.reset()
@@ -188,66 +169,65 @@ class BatchStrategy:
         # Once a turn of the event loop: messages that came together leave together.
         if not self._dispatch_is_due:
             self._dispatch_is_due = True
-            self._consumer.call_soon(self._dispatch)
+            self.consumer.call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
         self._dispatch_is_due = False
-        while not self._abandoned and self._slots.are_free:
+        while not self.abandoned and self._slots.are_free:
+            now = time.monotonic()
+            limit = self._rate_limit
+            if limit and len(self._batcher) and (pause := self._pacing.wait_seconds(now)):
+                self._dispatch_in(pause)
+                return
             batch = self._batcher.take(
-                time.monotonic(),
+                now,
                 more_waiting=self._answers.more_waiting,
                 stopping=self._stopping,
+                max_items=self._pacing.most(limit) if limit else None,
             )
             if batch is None:
                 self._wait_for_age()
                 return
+            if limit:
+                self._pacing.spend(len(batch.items), limit, now)
             self._start(batch)
+
+    @property
+    def _rate_limit(self) -> float:
+        """Return how many messages a second may leave, 0 if there is no limit."""
+        bucket = self.consumer.task_buckets.get(self._task.name)
+        return bucket.fill_rate if bucket is not None else 0.0
 
     def _wait_for_age(self) -> None:
         due = self._batcher.due_in_seconds(time.monotonic())
-        if due is not None and not self._age_timer_is_set:
-            self._age_timer_is_set = True
-            self.call_later(due, self._on_age)
+        if due is not None:
+            self._dispatch_in(due)
 
-    def _on_age(self) -> None:
-        self._age_timer_is_set = False
+    def _dispatch_in(self, seconds: float) -> None:
+        if not self._timer_is_set:
+            self._timer_is_set = True
+            self.call_later(seconds, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer_is_set = False
         self._dispatch()
 
     def _start(self, batch: Batch[Held]) -> None:
         kept = batch.items
         if state.revoked or any(held.request is not None for held in kept):
-            kept = tuple(held for held in kept if not self._dropped_meanwhile(held))
+            kept = tuple(held for held in kept if not self.intake.drops_meanwhile(held))
         if kept:
             count = sum(held.update_count for held in kept)
             self._slots.begin(replace(batch, items=kept, update_count=count))
 
-    def _dropped_meanwhile(self, held: Held) -> bool:
-        """Drop a message that was revoked, or has expired, while it was held."""
-        request = held.request
-        if request is None:
-            if not is_revoked(held.message.id):
-                return False
-            with suppress(Exception):
-                request = self._request_of(self._delivered(held))
-        dropped = bool(request is not None and request.revoked())
-        if dropped:
-            self._answers.forget(held.tag)
-        return dropped
-
-    def _delivered(self, held: Held) -> Any:
-        """Return what kombu would have delivered."""
-        if self._answers.channel is not None and isinstance(held.delivered, Fetched):
-            return self._answers.channel.understand(held.delivered)
-        return held.delivered
-
     def call_later(self, seconds: float, function: Any, *args: Any) -> Any:
         """Call a function in the consumer's thread, and return what can be cancelled."""
-        timer, hub = self._consumer.timer, self._consumer.hub
+        timer, hub = self.consumer.timer, self.consumer.hub
         if hub is not None:
             # Called directly: the event loop's timers run in its own thread, and
             # what they schedule with call_soon waits for the next thing to happen.
             return timer.call_after(seconds, function, args)
-        return timer.call_after(seconds, self._consumer.call_soon, (function, *args))
+        return timer.call_after(seconds, self.consumer.call_soon, (function, *args))
 
     # -- answered ------------------------------------------------------------
 
@@ -263,22 +243,34 @@ class BatchStrategy:
         self.events.settled(batch, done)
         _log_batch(batch, done)
 
+    # -- looked at -----------------------------------------------------------
+
+    def in_slots(self) -> Iterator[Held]:
+        """Yield the messages that slots work on."""
+        return iter(self._slots)
+
+    def waiting(self) -> Iterator[Held]:
+        """Yield the messages that wait for a slot."""
+        return iter(self._batcher)
+
     # -- stopped -------------------------------------------------------------
 
     @property
     def busy(self) -> bool:
         """Return whether anything is held or in a slot that is still to be finished."""
-        return not self._abandoned and bool(len(self._slots) or len(self._batcher))
+        return not self.abandoned and bool(len(self._slots) or len(self._batcher))
 
     def stop(self) -> None:
         """Let whatever is held leave as soon as slots are free, and try nothing twice."""
         self._stopping = True
         self._slots.stop()
+        if self._rate_limit:
+            self._return(self._batcher.remove(lambda _: True))
         self._dispatch()
 
     def abandon(self) -> None:
         """Forget what is held; the broker delivers it again."""
-        self._abandoned = True
+        self.abandoned = True
         self._slots.abandon()
         self.events.flush()
 

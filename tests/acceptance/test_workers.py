@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.service import Service
 
 POOLS = ["threads", "prefork", "solo"]
@@ -167,3 +169,71 @@ def test_a_lost_connection_is_survived(service: Service) -> None:
     told = service.wait(messages)
     assert all(outcome.updated for many in told.values() for outcome in many)
     assert worker.process.poll() is None
+
+
+def test_an_operator_sees_and_steers_what_is_in_batches(service: Service) -> None:
+    """Active, reserved, looked up, revoked; more slots; stopped and begun again; shut down."""
+    ids = [f"ev_{number}" for number in range(6)]
+    service.load(*ids)
+    with service.database.engine.begin() as blocker:
+        blocker.exec_driver_sql("SELECT FROM events WHERE id = 'ev_0' FOR UPDATE")
+        worker = service.start_worker("--concurrency", "1")
+        first = service.send(kwargs={"id": "ev_0", "status": "completed"})
+        inspect = service.operator.control.inspect(timeout=10, limit=1)
+        eventually(lambda: ids_of(inspect.active()) == [first.id])
+        waiting = [service.send(kwargs={"id": id_, "status": "completed"}) for id_ in ids[1:]]
+        eventually(lambda: ids_of(inspect.reserved()) == [sent.id for sent in waiting])
+        (found,) = inspect.query_task(first.id, waiting[0].id).values()
+        assert {id_: what for id_, (what, _) in found.items()} == {
+            first.id: "active",
+            waiting[0].id: "reserved",
+        }
+        service.operator.control.revoke(waiting[0].id)
+        eventually(lambda: waiting[0].id in next(iter(inspect.revoked().values())))
+        service.operator.control.pool_grow(1)
+        told = service.wait(
+            {sent.id: [id_] for sent, id_ in zip(waiting[1:], ids[2:], strict=True)}
+        )
+        assert all(outcome.updated for many in told.values() for outcome in many)
+    service.wait({first.id: ["ev_0"]})
+    assert service.database.read_events(["ev_1"])["ev_1"].status is None
+
+    service.operator.control.cancel_consumer("event-status-updates")
+    eventually(lambda: inspect.active_queues() == {} or not any(inspect.active_queues().values()))
+    last = service.send(kwargs={"id": "ev_1", "status": "failed"})
+    assert service.redis.llen("event-status-updates") == 1
+    service.operator.control.add_consumer("event-status-updates")
+    service.wait({last.id: ["ev_1"]})
+    service.operator.control.shutdown()
+    assert worker.process.wait(timeout=30) == 0
+
+
+def test_a_rate_limit_is_kept(service: Service) -> None:
+    """No faster than an operator allows, and at full speed again when it is lifted."""
+    ids = [f"ev_{number}" for number in range(50)]
+    service.load(*ids)
+    worker = service.start_worker()
+    worker.wait_for_log("ready.")
+    answer = service.operator.control.rate_limit(
+        "events.update_status", "1/m", reply=True, timeout=10, limit=1
+    )
+    assert "ok" in next(iter(answer[0].values()))
+    messages = send_singles(service, ids)
+    eventually(lambda: service.redis.xlen("event-outcomes") == 1)
+    inspect = service.operator.control.inspect(timeout=10, limit=1)
+    eventually(lambda: len(ids_of(inspect.reserved())) == 49)
+    assert service.redis.xlen("event-outcomes") == 1
+    service.operator.control.rate_limit("events.update_status", 0)
+    service.wait(messages)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+
+
+def ids_of(answer: dict[str, list[dict[str, str]]] | None) -> list[str]:
+    """Return the ids in the answer of one worker."""
+    return [info["id"] for infos in (answer or {}).values() for info in infos]

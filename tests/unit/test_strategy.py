@@ -12,6 +12,7 @@ import pytest
 from celery.worker import state
 
 from tasks.status_updates import update_status
+from worker import inspecting
 from worker.breaker import FEWEST
 from worker.celery import app
 from worker.settings import Settings
@@ -72,6 +73,7 @@ class Consumer:
         self.pool = SimpleNamespace(num_processes=slots, apply_async=self._apply)
         self.timer = SimpleNamespace(call_after=self._call_after)
         self.qos = SimpleNamespace(increment_eventually=int, decrement_eventually=int)
+        self.task_buckets: dict[str, Any] = {}
         self.stopped: list[str] = []
         self.stop_consuming = self.stopped.append
 
@@ -413,3 +415,64 @@ def test_a_queue_of_rubbish_is_not_made_into_dead_letters(
     assert consumer.jobs[0][0].messages[0].id == "good"
     consumer.report(DONE)
     assert good.acknowledged
+
+
+def test_a_rate_limit_lets_some_leave_together_and_the_rest_wait(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """And when it is lifted nothing waits any longer."""
+    consumer.task_buckets["events.update_status"] = SimpleNamespace(fill_rate=2.0)
+    receive(strategy, *map(one, "abcde"))
+    consumer.turn()
+    assert [message.id for message in consumer.jobs[0][0].messages] == ["a", "b"]
+    consumer.report(DONE)
+    assert not consumer.jobs
+    assert consumer.wait() == pytest.approx(1.0, abs=0.1)
+    consumer.task_buckets.clear()
+    strategy.on_rate_limit()
+    assert [message.id for message in consumer.jobs[0][0].messages] == ["c", "d", "e"]
+
+
+def test_a_stop_under_a_rate_limit_gives_back_what_may_not_leave(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """It would take too long."""
+    consumer.task_buckets["events.update_status"] = SimpleNamespace(fill_rate=1.0)
+    messages = [one("a"), one("b")]
+    receive(strategy, *messages)
+    consumer.turn()
+    strategy.stop()
+    assert messages[1].given_back
+    consumer.report(DONE)
+    assert messages[0].acknowledged
+    assert not strategy.busy
+
+
+def test_a_pool_that_grows_is_used(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """What waits begins at once."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    receive(strategy, one("b"))
+    consumer.turn()
+    assert len(consumer.jobs) == 1
+    consumer.pool.num_processes = 2
+    strategy.on_pool_resized()
+    assert len(consumer.jobs) == 2
+
+
+def test_messages_in_batches_can_be_looked_at(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Those in slots are active, those that wait for one are reserved."""
+    panel = SimpleNamespace(
+        consumer=SimpleNamespace(strategy=strategy), tset=set, app=app, hostname="test"
+    )
+    receive(strategy, one("a"), Delivered("x", args=["nonsense"]))
+    consumer.turn()
+    receive(strategy, one("b"))
+    assert [info["id"] for info in inspecting.active(panel)] == ["a", "x"]
+    (info,) = inspecting.reserved(panel)
+    assert (info["id"], info["name"]) == ("b", "events.update_status")
+    found = inspecting.query_task(panel, ["a", "b", "unknown"])
+    assert {id_: what for id_, (what, _) in found.items()} == {"a": "active", "b": "reserved"}
+    consumer.report(DONE)
+    consumer.report(DONE)
+    assert not inspecting.active(panel)
