@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 from celery import Celery
+from kombu import pools
 
 from db import Database
 from db.loading import NewEvent, load_events
@@ -185,6 +186,8 @@ class Service:
                 worker.kill()
         self.producer.close()
         self.operator.close()
+        # Shared by all of a process, also if somebody killed their connections.
+        pools.reset()
         self.outcomes.close()
         self.database.close()
         self.redis.close()
