@@ -1,16 +1,28 @@
 FROM python:3.13-slim AS build
-RUN pip install --no-cache-dir uv
+RUN pip install --no-cache-dir "uv>=0.9"
+ENV UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 WORKDIR /app
-COPY pyproject.toml uv.lock README.md LICENSE celeryconfig.py ./
+# What changes seldom first: a change of the code installs no dependency again.
+COPY pyproject.toml uv.lock ./
+RUN uv sync --locked --no-dev --no-install-project
+COPY README.md LICENSE celeryconfig.py ./
 COPY db db
 COPY tasks tasks
 COPY worker worker
 RUN uv sync --locked --no-dev --no-editable
 
 FROM python:3.13-slim
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="Settle" \
+      org.opencontainers.image.description="Mark events completed or failed, once only, in batches, through Celery and PostgreSQL." \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 RUN useradd --system --uid 10001 --no-create-home settle
 WORKDIR /app
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1
-USER settle
+# By number: `runAsNonRoot` cannot tell who a name is.
+USER 10001
 CMD ["celery", "-A", "worker", "worker", "--loglevel", "INFO"]

@@ -11,9 +11,10 @@ from pathlib import Path
 import alembic.command
 import alembic.config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import classify
+from db.errors import DatabaseError, classify
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -27,7 +28,7 @@ def migrate(database_url: str, revision: str = "head") -> None:
 
     Raises:
         TransientDatabaseError: The database is away, or another session holds a lock.
-        DatabaseError: The database refuses the change.
+        DatabaseError: The database refuses the change, or a newer version has migrated it.
     """
     config = _config()
     config.attributes["database_url"] = database_url
@@ -35,6 +36,8 @@ def migrate(database_url: str, revision: str = "head") -> None:
         alembic.command.upgrade(config, revision)
     except SQLAlchemyError as error:
         raise classify(error) from error
+    except CommandError as error:
+        raise DatabaseError(f"{error}: a newer version of Settle has migrated it") from error
 
 
 def newest_revision() -> str:

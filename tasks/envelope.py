@@ -117,7 +117,11 @@ def _written_by_celery() -> dict[str, Any]:
     queue = f"{QUEUE}-{uuid.uuid4()}"
     app = Celery(broker="memory://", set_as_current=False)
     options = {"task_id": ID, "argsrepr": ARGS, "kwargsrepr": KWARGS, "ignore_result": True}
-    with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+    # Named once more: CELERY_BROKER_URL in the environment would win over the application's.
+    with (
+        app.connection_for_write("memory://") as connection,
+        app.amqp.Producer(connection) as producer,
+    ):
         app.send_task(TASK, queue=queue, producer=producer, **options)
         channel = connection.default_channel
         written: dict[str, Any] = json.loads(

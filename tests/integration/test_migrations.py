@@ -13,6 +13,7 @@ import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from db import DatabaseError
 from db.database import engine_url
 from db.migrate import migrate, newest_revision
 from db.models import Base
@@ -50,6 +51,14 @@ def test_migrating_twice_and_by_several_at_once_is_safe(empty_url: str) -> None:
     with psycopg.connect(empty_url) as connection:
         versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     assert versions == [(newest_revision(),)]
+
+
+def test_a_newer_schema_is_left_alone(database_url: str) -> None:
+    """An older version, rolled back to, says so."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseError, match="'9999': a newer version of Settle has migrated it"):
+        migrate(database_url)
 
 
 def test_an_event_is_never_completed_and_failed(database_url: str) -> None:

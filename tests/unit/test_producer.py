@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tasks import producer as module
+from tasks.envelope import _written_by_celery
 from tasks.errors import InvalidUpdateError, NotSentError
 from tasks.producer import MAX_MESSAGES, Producer
 
@@ -156,3 +157,10 @@ def test_a_closed_producer_takes_nothing(broker: BrokerInMemory) -> None:
     with pytest.raises(NotSentError, match="closed"):
         producer.send(UPDATE)
     assert broker.ids == []
+
+
+@pytest.mark.parametrize("url", ["amqp://127.0.0.1:1//", "redis://127.0.0.1:1/0"])
+def test_the_form_of_a_message_needs_no_broker(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the one either that the environment names."""
+    monkeypatch.setenv("CELERY_BROKER_URL", url)
+    assert _written_by_celery()["headers"]["task"] == "events.update_status"
