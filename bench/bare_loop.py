@@ -7,17 +7,15 @@ nothing and nothing overlapped.
 
 from __future__ import annotations
 
-from base64 import b64decode
-
 import redis
 
-from tasks.messages import Message, decode_body, understand
 from tasks.names import QUEUE
 from worker.garbage import collect_seldom
+from worker.plain import read_plain
 from worker.service import make_service
 from worker.settings import load_settings
 from worker.transport.fetch import Fetch, Source
-from worker.transport.items import entry_tail, read_item
+from worker.transport.items import entry_tail
 from worker.transport.scripts import FETCH
 
 UNACKED, INDEX = "unacked", "unacked_index"
@@ -43,19 +41,14 @@ def main() -> None:
         if not came:
             client.blmove(QUEUE, QUEUE, 1, "RIGHT", "RIGHT")
             continue
-        messages = [_understood(fetched.item, settings.message_max_updates) for fetched in came]
+        plain = [read_plain(fetched.item, max_updates=BATCH) for fetched in came]
+        messages = [one.message for one in plain if one is not None]
         service.publish(service.apply(messages), [])
         tags = [fetched.tag for fetched in came]
         with client.pipeline(transaction=False) as pipe:
             pipe.hdel(UNACKED, *tags)
             pipe.zrem(INDEX, *tags)
             pipe.execute()
-
-
-def _understood(item: bytes, max_updates: int) -> Message:
-    message = read_item(item)
-    args, kwargs = decode_body(b64decode(message["body"]))
-    return understand(message["headers"]["id"], args, kwargs, max_updates=max_updates)
 
 
 if __name__ == "__main__":

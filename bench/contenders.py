@@ -29,6 +29,7 @@ class Contender:
         late_seconds: Added between the workers and the broker, each way.
         rows: How many events the table holds at least.
         on_rabbitmq: Whether the broker is RabbitMQ.
+        watched: Whether a Flower is watching.
         settings: Environment variables of its own.
     """
 
@@ -42,6 +43,7 @@ class Contender:
     late_seconds: float = 0
     rows: int = 0
     on_rabbitmq: bool = False
+    watched: bool = False
     settings: dict[str, str] = field(default_factory=dict)
 
     def command(self) -> list[str]:
@@ -62,6 +64,7 @@ CONTENDERS = (
     Contender("celery-batches", 8_000, app=BATCHES, python=python_with_celery_batches),
     Contender("bare loop, no Celery", 100_000, app="-"),
     Contender("Settle, Celery events on", 100_000, options=(*QUIET, "-E")),
+    Contender("Settle, Flower watching", 100_000, options=(*QUIET, "-E"), watched=True),
     Contender("Settle, two workers", 100_000, workers=2),
     Contender("Settle, bulk of 1,000", 200, 1_000),
     Contender("Settle, RabbitMQ", 20_000, on_rabbitmq=True),

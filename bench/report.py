@@ -19,6 +19,7 @@ TARGETS = (
     ("Settle, bulk of 1,000", "PostgreSQL alone, one connection", 0.7),
     ("Settle, two workers", "Settle", 1),
     ("Settle, Celery events on", "Settle", 0.7),
+    ("Settle, Flower watching", "Settle", 0.7),
     ("sending: Settle's producer", "sending: send_task", 15),
 )
 

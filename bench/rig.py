@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -84,6 +85,8 @@ class Rig:
                 "C_FORCE_ROOT": "1",
                 **contender.settings,
             }
+            if contender.watched:
+                stack.enter_context(flower(environment))
             yield [
                 stack.enter_context(process(command, environment))
                 for command in commands(contender)
@@ -144,6 +147,24 @@ def process(command: list[str], environment: dict[str, str]) -> Iterator[subproc
     finally:
         running.kill()
         running.wait()
+
+
+@contextmanager
+def flower(environment: dict[str, str]) -> Iterator[None]:
+    """Run a Flower while the `with` block lasts, from when it listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    command = [sys.executable, "-m", "celery", "-A", "worker", "flower"]
+    options = ["--address=127.0.0.1", f"--port={port}", "--logging=error"]
+    with process([*command, *options], environment) as running:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            if running.poll() is not None or time.monotonic() > deadline:
+                raise BenchError("Flower did not start")
+            time.sleep(POLL_SECONDS)
+        yield
 
 
 @contextmanager

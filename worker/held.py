@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tasks.messages import Message
-    from worker.plain import Plain
+    from worker.plain import Plain, Shown
     from worker.transport.fetch import Fetched
 
 
@@ -37,6 +37,7 @@ class Held(NamedTuple):
         delivered: What the broker delivered; `Fetched` where kombu made nothing of it.
         request: Celery's own view of it, made only for messages that use the options
             which that implements.
+        shown: What monitors show of it, if it is plain and they want to.
     """
 
     tag: Any
@@ -47,6 +48,7 @@ class Held(NamedTuple):
     delivery: dict[str, Any]
     delivered: Any
     request: Any = None
+    shown: Shown | None = None
 
 
 def hold(delivered: Any, message: Message, request: Any = None) -> Held:
@@ -67,8 +69,9 @@ def hold(delivered: Any, message: Message, request: Any = None) -> Held:
 
 def hold_plain(fetched: Fetched, plain: Plain) -> Held:
     """Hold what was fetched and needs nothing of kombu."""
-    message, wants_result, delivery = plain
-    return Held(fetched.tag, message, len(message.updates), 0.0, wants_result, delivery, fetched)
+    message, wants_result, delivery, shown = plain
+    count = len(message.updates)
+    return Held(fetched.tag, message, count, 0.0, wants_result, delivery, fetched, None, shown)
 
 
 def uses_options(delivered: Any) -> bool:

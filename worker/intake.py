@@ -69,8 +69,9 @@ class Intake:
     def take(self, came: Iterable[Fetched]) -> int:
         """Take the plain messages that stand first, and return how many they are."""
         plain: list[Held] = []
+        shown = self._owner.events.wanted
         for fetched in came:
-            read = read_plain(fetched.item, max_updates=self._max_updates)
+            read = read_plain(fetched.item, max_updates=self._max_updates, shown=shown)
             if read is None or not fetched.tag or is_revoked(read.message.id):
                 break
             plain.append(hold_plain(fetched, read))

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from msgspec import field
+from msgspec import Raw, field
 
 from tasks.errors import NotUnderstoodError
 from tasks.messages import InvalidUpdate, Message, decode_body, understand
@@ -28,11 +28,13 @@ class Plain(NamedTuple):
         message: Its updates, all of them valid.
         wants_result: Whether the producer asked for a Celery result.
         delivery: How it came; shared by all that came in the same way.
+        shown: What monitors show of it, where that was asked for.
     """
 
     message: Message
     wants_result: bool
     delivery: dict[str, Any]
+    shown: Shown | None = None
 
 
 class _Headers(msgspec.Struct):
@@ -81,15 +83,31 @@ class _Item(
     content_encoding: Literal["utf-8"]
 
 
+class Shown(_Headers):
+    """What monitors show of a message: JSON as it came, for nobody here reads it."""
+
+    argsrepr: Raw = Raw(b'""')
+    kwargsrepr: Raw = Raw(b'""')
+    root_id: Raw = Raw(b"null")
+    parent_id: Raw = Raw(b"null")
+    retries: Raw = Raw(b"0")
+
+
+class _ShownItem(_Item):
+    headers: Shown
+
+
 _decode = msgspec.json.Decoder(_Item).decode
+_decode_shown = msgspec.json.Decoder(_ShownItem).decode
 
 
-def read_plain(item: bytes, *, max_updates: int) -> Plain | None:
+def read_plain(item: bytes, *, max_updates: int, shown: bool = False) -> Plain | None:
     """Read a message, if it is plain.
 
     Args:
         item: As it lies in the list.
         max_updates: How many updates a message may carry.
+        shown: Whether a monitor wants to show it.
 
     Returns:
         None if it is not plain, whatever else it may be.
@@ -97,7 +115,7 @@ def read_plain(item: bytes, *, max_updates: int) -> Plain | None:
     if len(item) > MAX_ITEM_BYTES:
         return None
     try:
-        read = _decode(item)
+        read = _decode_shown(item) if shown else _decode(item)
         headers = read.headers
         if not (headers.ask_for_nothing and read.properties.delivery_tag):
             return None
@@ -108,7 +126,13 @@ def read_plain(item: bytes, *, max_updates: int) -> Plain | None:
     if any(type(update) is InvalidUpdate for update in message.updates):
         return None
     info = read.properties.delivery_info
-    return Plain(message, not headers.ignore_result, _delivery(info.routing_key, info.exchange))
+    delivery = _delivery(info.routing_key, info.exchange)
+    return Plain(
+        message,
+        not headers.ignore_result,
+        delivery,
+        headers if isinstance(headers, Shown) else None,
+    )
 
 
 @lru_cache(maxsize=64)

@@ -18,14 +18,16 @@ from celery.utils.log import get_logger
 from kombu.transport import redis as stock
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
+from worker.transport.fanout import Fanout
 from worker.transport.fetch import Fetch, Fetched, Pace, Source, empty_reply, script_command
+from worker.transport.holding import Holding
 from worker.transport.items import NotAMessageError, delivery_count, entry_tail, read_item
 from worker.transport.keys import Keys
 from worker.transport.leases import QoS
 from worker.transport.scripts import FETCH, SUSPECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 logger = get_logger(__name__)
 
@@ -33,7 +35,7 @@ logger = get_logger(__name__)
 GRACE_SECONDS = 1.0
 
 
-class Channel(Keys, stock.Channel):
+class Channel(Holding, Fanout, Keys, stock.Channel):
     """A channel that fetches many messages at once."""
 
     QoS = QoS
@@ -82,27 +84,6 @@ class Channel(Keys, stock.Channel):
     def more_waiting(self) -> bool:
         """Return whether the last fetch was full: more messages are waiting at the broker."""
         return self._pace.more_waiting
-
-    def ack_many(self, tags: Iterable[str]) -> None:
-        """Acknowledge messages, by their delivery tags, in one round trip."""
-        self.qos.ack_many(tags)
-
-    def give_back(self, tags: Iterable[str], *, died: bool = False) -> None:
-        """Put messages back into their queues, at the end that is fetched first.
-
-        Args:
-            tags: Their delivery tags.
-            died: Whether who worked on them died of it, perhaps; that is counted.
-        """
-        self.qos.give_back(tags, died=died)
-
-    def park(self, tag: str) -> None:
-        """Hold a message for as long as it takes: it waits for its time, nobody works on it."""
-        self.qos.parked.add(tag)
-
-    def unpark(self, tag: str) -> None:
-        """Take up the work on a parked message."""
-        self.qos.parked.discard(tag)
 
     # -- fetched: what kombu's two loops call ----------------------------------
 
