@@ -1,0 +1,139 @@
+"""Which messages are plain, and that nothing else is taken for one."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.envelope import bulk, single
+from tasks.messages import StatusUpdate, validate
+from worker.plain import Plain, read_plain
+from worker.receiving import receive
+from worker.transport.items import DELIVERY_COUNT, NotAMessageError, read_item
+
+UPDATE = {"id": "ev_1", "status": "completed"}
+
+
+def item(*, body: Any = None, **parts: Any) -> bytes:
+    """Write an item as a stock client does, with some parts of it changed; None removes one."""
+    update = validate(UPDATE)
+    assert isinstance(update, StatusUpdate)
+    message = json.loads(single(update).item())
+    if body is not None:
+        text = body if isinstance(body, bytes) else json.dumps(body).encode()
+        message["body"] = b64encode(text).decode()
+    for name, changes in parts.items():
+        if isinstance(changes, dict):
+            message[name].update(changes)
+        else:
+            message[name] = changes
+    return json.dumps(message).encode()
+
+
+def read(raw: bytes) -> Plain | None:
+    """Read it."""
+    return read_plain(raw, max_updates=10)
+
+
+def test_what_stock_clients_send_is_plain() -> None:
+    """One update, or several together."""
+    update = validate({**UPDATE, "accountId": "acct_9"})
+    assert isinstance(update, StatusUpdate)
+    for envelope in (single(update), bulk([update] * 3)):
+        plain = read(envelope.item().encode())
+        assert plain is not None
+        assert plain.message == (envelope.message_id, (update,) * envelope.update_count)
+        assert not plain.wants_result
+        assert plain.delivery == {
+            "queue": "event-status-updates",
+            "exchange": "",
+            "redelivered": False,
+            "deliveriesToDeadWorkers": 0,
+        }
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(item(headers={"eta": "2030-01-01T00:00:00+00:00"}), id="delayed"),
+        pytest.param(item(headers={"expires": "2030-01-01T00:00:00+00:00"}), id="expires"),
+        pytest.param(item(headers={"stamped_headers": ["a"]}), id="stamped"),
+        pytest.param(item(headers={"compression": "application/x-gzip"}), id="compressed"),
+        pytest.param(item(headers={"redelivered": True}), id="redelivered"),
+        pytest.param(item(headers={DELIVERY_COUNT: 1}), id="was with a dead worker"),
+        pytest.param(item(headers={"task": "other.task"}), id="another task"),
+        pytest.param(item(headers={"task": None}), id="no task"),
+        pytest.param(item(headers={"id": 7}), id="an id that is no text"),
+        pytest.param(item(headers={"id": ""}), id="no id"),
+        pytest.param(item(headers={"id": "a\0b"}), id="an id that cannot be stored"),
+        pytest.param(item(headers=None), id="no headers"),
+        pytest.param(item(**{"content-type": "application/x-python-serialize"}), id="a pickle"),
+        pytest.param(item(**{"content-encoding": "latin-1"}), id="another encoding"),
+        pytest.param(item(properties={"body_encoding": None}), id="not in base 64"),
+        pytest.param(item(properties={"delivery_tag": ""}), id="no delivery tag"),
+        pytest.param(item(properties={"delivery_info": None}), id="no delivery details"),
+        pytest.param(item(body=b"not JSON"), id="a body that is not JSON"),
+        pytest.param(item(body=[[], {}]), id="a body of two"),
+        pytest.param(item(body=[[], {"id": "ev_1", "status": "done"}, {}]), id="not valid"),
+        pytest.param(item(body=[[[UPDATE] * 11], {}, {}]), id="too many updates"),
+        pytest.param(item(body=[[[UPDATE, {"id": ""}]], {}, {}]), id="one of two not valid"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"42", id="a number"),
+        pytest.param(b"[" * 100_000, id="too deep"),
+        pytest.param(item() + b" " * 12 * 2**20, id="too large"),
+    ],
+)
+def test_whatever_asks_for_more_is_not_plain(raw: bytes) -> None:
+    """It goes the long way, which answers it."""
+    assert read(raw) is None
+
+
+class Delivered:
+    """What kombu makes of an item."""
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        self.headers, self.properties = message["headers"], message["properties"]
+        self.content_type, self.content_encoding = message["content-type"], "utf-8"
+        self.body = message["body"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children),
+    max_leaves=5,
+)
+FIELDS = st.fixed_dictionaries(
+    {"id": st.text(min_size=1, max_size=5), "status": st.sampled_from(["completed", "failed"])},
+    optional={"accountId": st.none() | st.text(max_size=3), "payload": JSON},
+)
+BODIES = st.one_of(
+    FIELDS.map(lambda fields: [[], fields, {}]),
+    st.lists(FIELDS, max_size=4).map(lambda many: [[many], {}, {}]),
+    JSON,
+)
+
+
+@given(body=BODIES, headers=st.dictionaries(st.sampled_from(["eta", "id", "shadow"]), JSON))
+def test_what_is_plain_is_understood_as_the_long_way_does(body: Any, headers: Any) -> None:
+    """The same message, whatever it may be."""
+    text = json.dumps(body).encode()
+    raw = item(body=text, headers=headers)
+    plain = read(raw)
+    if plain is None:
+        return
+    message = read_item(raw)
+    message["body"] = text
+    assert receive(Delivered(message), None, max_updates=10) == plain.message
+
+
+@given(raw=st.binary(max_size=50) | st.text(max_size=50).map(str.encode))
+def test_rubbish_is_never_plain(raw: bytes) -> None:
+    """And raises nothing."""
+    assert read(raw) is None
+    with pytest.raises(NotAMessageError):
+        read_item(raw)
