@@ -13,7 +13,7 @@ import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from db.database import engine_url
+from db.engine import engine_url
 from db.migrate import migrate, newest_revision
 from db.models import Base
 
