@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.engine import make_engine
 from db.errors import classify
 from db.rows import EventRow, Settlement
 from db.statements import read_events, settle_pending_events
@@ -19,30 +19,10 @@ from db.statements import read_events, settle_pending_events
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import sqlalchemy
+
 # Connections of one process at most: a slot uses one while it applies a batch.
 POOL_SIZE = 20
-CONNECT_TIMEOUT_SECONDS = 5
-# A dead link is noticed by the kernel, not by waiting for a statement timeout.
-TCP_USER_TIMEOUT_MILLISECONDS = 15_000
-
-
-def engine_url(url: str) -> sqlalchemy.URL:
-    """Return a PostgreSQL URL, in any of its usual spellings, for psycopg 3.
-
-    Args:
-        url: `postgresql://user:password@host:port/name`, also with the scheme
-            `postgres`, or with a driver of its own.
-
-    Raises:
-        ValueError: If the URL is not one of a PostgreSQL database.
-    """
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except sqlalchemy.exc.ArgumentError as error:
-        raise ValueError("it is not a database URL") from error
-    if parsed.drivername.partition("+")[0] not in ("postgresql", "postgres"):
-        raise ValueError(f"{parsed.drivername!r} is not postgresql://")
-    return parsed.set(drivername="postgresql+psycopg")
 
 
 class Database:
@@ -59,31 +39,18 @@ class Database:
         """Prepare a pool; nothing is connected yet.
 
         Args:
-            url: See `engine_url`.
+            url: See `db.engine.engine_url`.
             pool_size: Connections at most.
             statement_timeout_seconds: After which PostgreSQL gives a statement up.
             lock_timeout_seconds: How long to wait for a row that another session holds.
         """
-        timeouts = {
-            "statement_timeout": statement_timeout_seconds,
-            "lock_timeout": lock_timeout_seconds,
-        }
-        self.engine = sqlalchemy.create_engine(
-            engine_url(url),
-            # READ COMMITTED is what makes the second statement see the winners.
-            isolation_level="READ COMMITTED",
+        self.engine = make_engine(
+            url,
+            application_name="settle",
+            statement_timeout_seconds=statement_timeout_seconds,
+            lock_timeout_seconds=lock_timeout_seconds,
             pool_size=pool_size,
             max_overflow=0,
-            # A statement's parameters are upstream's data: never in an error.
-            hide_parameters=True,
-            connect_args={
-                "application_name": "settle",
-                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-                "tcp_user_timeout": TCP_USER_TIMEOUT_MILLISECONDS,
-                "options": " ".join(
-                    f"-c {name}={seconds * 1000:.0f}" for name, seconds in timeouts.items()
-                ),
-            },
         )
 
     def settle_pending_events(

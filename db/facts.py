@@ -10,7 +10,7 @@ class ServerFacts:
     """The server and the session.
 
     `sessions_free` is how many sessions the worker's role could have altogether,
-    those that it has included.
+    those that it has included. `pooled`: they are reached through a pooler.
     """
 
     version: str
@@ -20,6 +20,7 @@ class ServerFacts:
     fsync: bool
     synchronous_commit: str
     sessions_free: int
+    pooled: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import catalog
-from db.database import engine_url
+from db.engine import is_pooled, make_engine
 from db.errors import classify
 from db.facts import PrivilegeFacts, SchemaFacts, ServerFacts, TableFacts
 from db.models import FILLFACTOR_PERCENT, Event
@@ -26,8 +26,7 @@ from db.models import FILLFACTOR_PERCENT, Event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONNECT_TIMEOUT_SECONDS = 3
-STATEMENT_TIMEOUT_MILLISECONDS = 5_000
+STATEMENT_TIMEOUT_SECONDS = 5
 
 TABLE = Event.__tablename__
 COLUMNS = tuple(column.name for column in Event.__table__.columns)
@@ -43,18 +42,12 @@ def inspect_database(url: str) -> Iterator[Inspection]:
     Raises:
         DatabaseError: It cannot be reached, or, inside the block, refuses to tell.
     """
-    engine = sqlalchemy.create_engine(
-        engine_url(url),
+    engine = make_engine(
+        url,
+        application_name="settle doctor",
+        statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
+        lock_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
         poolclass=sqlalchemy.NullPool,
-        # Each question by itself: one that is refused is not to spoil the next.
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-        connect_args={
-            "application_name": "settle doctor",
-            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            # As the workers connect, so that a pooler that refuses it is found out.
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MILLISECONDS}",
-        },
     )
     try:
         with engine.connect() as connection:
@@ -71,7 +64,9 @@ class Inspection:
 
     def _rows(self, question: str, **parameters: Any) -> list[Any]:
         try:
-            return list(self._connection.execute(text(question), parameters))
+            # Each question by itself: one that is refused is not to spoil the next.
+            with self._connection.begin():
+                return list(self._connection.execute(text(question), parameters))
         except SQLAlchemyError as error:
             raise classify(error) from error
 
@@ -88,6 +83,7 @@ class Inspection:
             fsync=fsync == "on",
             synchronous_commit=synchronous_commit,
             sessions_free=free,
+            pooled=is_pooled(self._connection),
         )
 
     def clock_ahead_seconds(self) -> float:

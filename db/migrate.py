@@ -23,7 +23,7 @@ def migrate(database_url: str, revision: str = "head") -> None:
     """Upgrade the schema to a revision; do nothing if it is there already.
 
     Args:
-        database_url: See `db.database.engine_url`.
+        database_url: See `db.engine.engine_url`.
         revision: An Alembic revision, `head` for the newest.
 
     Raises:

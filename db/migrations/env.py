@@ -1,7 +1,8 @@
 """How Alembic reaches the database.
 
 One migration runs at a time, under an advisory lock, and gives up rather than
-queue behind a long transaction and block every writer meanwhile.
+queue behind a long transaction and block every writer meanwhile. The lock is the
+transaction's, not the session's, which a pooler might lend to others.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import os
 import sqlalchemy
 from alembic import context
 
-from db.database import engine_url
+from db.engine import make_engine
 from db.models import Base
 
 MIGRATION_LOCK_ID = 7_215_500_391
-LOCK_TIMEOUT_MILLISECONDS = 5_000
-STATEMENT_TIMEOUT_MILLISECONDS = 60_000
+LOCK_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_SECONDS = 60
 
 
 def run(connection: sqlalchemy.Connection) -> None:
@@ -28,11 +29,6 @@ def run(connection: sqlalchemy.Connection) -> None:
         compare_server_default=True,
     )
     with context.begin_transaction():
-        # Parameters cannot be bound in SET; these are constants of this file.
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}")
-        connection.exec_driver_sql(
-            f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MILLISECONDS}"
-        )
         connection.execute(
             sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(MIGRATION_LOCK_ID))
         )
@@ -40,6 +36,12 @@ def run(connection: sqlalchemy.Connection) -> None:
 
 
 url = context.config.attributes.get("database_url") or os.environ["DATABASE_URL"]
-engine = sqlalchemy.create_engine(engine_url(url), poolclass=sqlalchemy.NullPool)
+engine = make_engine(
+    url,
+    application_name="settle migrate",
+    statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
+    lock_timeout_seconds=LOCK_TIMEOUT_SECONDS,
+    poolclass=sqlalchemy.NullPool,
+)
 with engine.connect() as connection:
     run(connection)

@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from db import DatabaseError
-from db.database import engine_url
+from db.engine import engine_url
 from db.migrate import migrate, newest_revision
 from db.models import Base
 

@@ -48,7 +48,7 @@ def server(database: Database) -> Finding:
             f"{found}: transactions are read-only by default",
             "default_transaction_read_only = off, for the server, the database and the role",
         )
-    return ok(found)
+    return ok(f"{found}, through a pooler" if facts.pooled else found)
 
 
 def durability(database: Database) -> Finding:
@@ -128,7 +128,13 @@ def privileges(database: Database) -> Finding:
 
 def sessions(database: Database) -> Finding:
     """Check that every slot of every worker can have a session."""
-    free, wanted = database.inspection.server().sessions_free, database.sessions_wanted
+    facts, wanted = database.inspection.server(), database.sessions_wanted
+    if facts.pooled:
+        return unknown(
+            f"workers want up to {wanted} connections of the pooler, which does not tell its limit",
+            f"max_client_conn of {wanted} or more, if it is PgBouncer",
+        )
+    free = facts.sessions_free
     found = f"workers want up to {wanted}, the server has {free} for them"
     if free < wanted:
         return failure(found, "raise max_connections or the role's limit, or lower --concurrency")

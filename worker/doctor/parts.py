@@ -73,7 +73,7 @@ def database_part(settings: Settings, sessions: int) -> Part:
     return Part(
         "database",
         hide_password(url),
-        "start it, or correct DATABASE_URL; behind PgBouncer: ignore_startup_parameters = options",
+        "start it, or correct DATABASE_URL",
         partial(database.reach_database, url, sessions_wanted=sessions),
         database.CHECKS,
     )
