@@ -64,9 +64,13 @@ class Database:
             statement_timeout_seconds: After which PostgreSQL gives a statement up.
             lock_timeout_seconds: How long to wait for a row that another session holds.
         """
-        timeouts = {
-            "statement_timeout": statement_timeout_seconds,
-            "lock_timeout": lock_timeout_seconds,
+        options = {
+            "statement_timeout": f"{statement_timeout_seconds * 1000:.0f}",
+            "lock_timeout": f"{lock_timeout_seconds * 1000:.0f}",
+            # One plan for any batch: each row by its id. Planned for the very batch, all
+            # of a partitioned table is scanned, for the planner does not count on looking
+            # into one partition only.
+            "plan_cache_mode": "force_generic_plan",
         }
         self.engine = sqlalchemy.create_engine(
             engine_url(url),
@@ -80,9 +84,7 @@ class Database:
                 "application_name": "settle",
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
                 "tcp_user_timeout": TCP_USER_TIMEOUT_MILLISECONDS,
-                "options": " ".join(
-                    f"-c {name}={seconds * 1000:.0f}" for name, seconds in timeouts.items()
-                ),
+                "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
             },
         )
 
