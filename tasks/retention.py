@@ -73,7 +73,8 @@ class AgedStream:
         """Return the id below which entries are older than an age, by the server's clock."""
         seconds, microseconds = self._client.time()
         now = seconds * 1_000 + microseconds // 1_000
-        return f"{max(0, now - age_milliseconds)}-0"
+        # Redis takes no range that ends before the very first id.
+        return f"{max(1, now - age_milliseconds)}-0"
 
     def remove(self, cutoff: str, *, force: bool = False, dry_run: bool = False) -> Removal:
         """Remove entries below an id, apart from those that a consumer group still needs.

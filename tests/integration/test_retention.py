@@ -82,7 +82,10 @@ def test_the_cutoff_is_an_age_before_the_servers_now(client: Any, stream: AgedSt
     now = client.xadd(OUTCOMES, {"outcome": "{}"})
     assert stream.remove(stream.cutoff(3_600_000)).removed == 300
     assert oldest(client) == now
-    assert stream.cutoff(10**15) == "0-0"
+    ages_ago = stream.cutoff(10**15)
+    client.xgroup_create(OUTCOMES, "behind", id="0")
+    assert stream.remove(ages_ago) == stream.remove(ages_ago, dry_run=True)
+    assert (len(stream), oldest(client)) == (1, now)
 
 
 @pytest.mark.parametrize("dry_run", [False, True], ids=["removed", "counted"])
