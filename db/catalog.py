@@ -17,11 +17,20 @@ SELECT current_setting('server_version'), current_setting('server_version_num'):
     (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database()),
     (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user))
 """
-TABLE = """
-SELECT relpersistence::text,
-  substring(array_to_string(reloptions, ',') FROM 'fillfactor=(\\d+)')::int
-FROM pg_class WHERE oid = to_regclass(:table)
+# The table, and the partitions that it may have. Settings of storage, and indexes, are
+# each partition's own.
+_PARTS = """
+WITH part AS (
+  SELECT to_regclass(:table)::oid AS oid
+  UNION SELECT relid FROM pg_partition_tree(to_regclass(:table)))
 """
+# The fill factor of the fullest.
+TABLE = f"""{_PARTS}
+SELECT bool_or(relpersistence = 'u'),
+  max(coalesce(substring(array_to_string(reloptions, ',') FROM 'fillfactor=(\\d+)')::int, 100))
+    FILTER (WHERE relkind = 'r')
+FROM pg_class JOIN part USING (oid) HAVING count(*) > 0
+"""  # noqa: S608 - of constants
 COLUMNS = """
 SELECT attname, format_type(atttypid, atttypmod), attnotnull
 FROM pg_attribute WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped
@@ -31,13 +40,14 @@ SELECT conname, convalidated FROM pg_constraint
 WHERE conrelid = to_regclass(:table) AND contype IN ('c', 'p')
 """
 # Also those that mention a column in an expression or a predicate only.
-INDEXES_ON = """
+INDEXES_ON = f"""{_PARTS}
 SELECT DISTINCT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN part ON part.oid = i.indrelid
 JOIN pg_depend d ON d.objid = i.indexrelid AND d.classid = 'pg_class'::regclass
   AND d.refobjid = i.indrelid AND d.refclassid = 'pg_class'::regclass
 JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-WHERE i.indrelid = to_regclass(:table) AND a.attname = ANY(:columns) ORDER BY 1
-"""
+WHERE a.attname = ANY(:columns) AND NOT c.relispartition ORDER BY 1
+"""  # noqa: S608 - of constants
 ROLE = """
 SELECT current_user::text, rolsuper, pg_has_role(relowner, 'MEMBER'), row_security_active(c.oid)
 FROM pg_roles, pg_class c WHERE rolname = current_user AND c.oid = to_regclass(:table)

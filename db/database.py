@@ -49,6 +49,10 @@ class Database:
             application_name="settle",
             statement_timeout_seconds=statement_timeout_seconds,
             lock_timeout_seconds=lock_timeout_seconds,
+            # One plan for any batch: each row by its id. Planned for the very batch, all
+            # of a partitioned table is scanned, for the planner does not count on looking
+            # into one partition only.
+            plan_cache_mode="force_generic_plan",
             pool_size=pool_size,
             max_overflow=0,
         )

@@ -2,8 +2,8 @@
 
 A pooler such as PgBouncer, in transaction mode, lends a session for the length of a
 transaction. What is set or prepared in it stays there for somebody else. So every new
-connection finds out whether the session is its own, in the round trip that also sets
-its timeouts if it is. If not, they are set in every transaction, and nothing is prepared.
+connection finds out whether the session is its own, in the round trip that also sets its
+timeouts if it is. If not, they are set in every transaction, and nothing is prepared.
 
 Nothing has to be configured for that, at the pooler or here. A pooler that lends a
 session for the length of a connection is treated the same.
@@ -38,10 +38,11 @@ SEVERAL_HOSTS = re.compile(
 # A connection is told a process id, to send cancel requests with. A pooler must find the
 # right session for those itself, and tells each client an id that it made up. There
 # the settings are local: those of this statement's own transaction, and gone with it.
-SET_TIMEOUTS_IF_OWN = """
+SET_IF_OWN = """
 SELECT pg_backend_pid() = %(pid)s,
   set_config('statement_timeout', %(statement_timeout)s, pg_backend_pid() <> %(pid)s),
-  set_config('lock_timeout', %(lock_timeout)s, pg_backend_pid() <> %(pid)s)
+  set_config('lock_timeout', %(lock_timeout)s, pg_backend_pid() <> %(pid)s),
+  set_config('plan_cache_mode', %(plan_cache_mode)s, pg_backend_pid() <> %(pid)s)
 """
 POOLED = "settle_pooled"
 
@@ -79,6 +80,7 @@ def make_engine(
     application_name: str,
     statement_timeout_seconds: float,
     lock_timeout_seconds: float,
+    plan_cache_mode: str = "auto",
     **options: Any,
 ) -> sqlalchemy.Engine:
     """Make an engine whose transactions are READ COMMITTED and have timeouts.
@@ -88,6 +90,7 @@ def make_engine(
         application_name: What sessions are called.
         statement_timeout_seconds: After which PostgreSQL gives a statement up.
         lock_timeout_seconds: How long to wait for a row that another session holds.
+        plan_cache_mode: PostgreSQL's own: whether a statement is planned anew for its values.
         options: Those of the pool.
     """
     target = engine_url(url)
@@ -105,12 +108,13 @@ def make_engine(
         connect_args={name: it for name, it in defaults.items() if name not in target.query},
         **options,
     )
-    timeouts = {
+    settings = {
         "statement_timeout": f"{statement_timeout_seconds * 1000:.0f}",
         "lock_timeout": f"{lock_timeout_seconds * 1000:.0f}",
+        "plan_cache_mode": plan_cache_mode,
     }
-    event.listen(engine, "connect", partial(_set_up, timeouts))
-    event.listen(engine, "begin", partial(_set_timeouts_if_pooled, timeouts))
+    event.listen(engine, "connect", partial(_set_up, settings))
+    event.listen(engine, "begin", partial(_set_if_pooled, settings))
     return engine
 
 
@@ -120,14 +124,14 @@ def is_pooled(connection: sqlalchemy.Connection) -> bool:
 
 
 def _set_up(
-    timeouts: Mapping[str, str],
+    settings: Mapping[str, str],
     connection: psycopg.Connection[tuple[bool, str, str]],
     entry: ConnectionPoolEntry,
 ) -> None:
-    parameters = {**timeouts, "pid": connection.info.backend_pid}
+    parameters = {**settings, "pid": connection.info.backend_pid}
     try:
         connection.autocommit = True
-        row = connection.execute(SET_TIMEOUTS_IF_OWN, parameters).fetchone()
+        row = connection.execute(SET_IF_OWN, parameters).fetchone()
         connection.autocommit = False
     except BaseException:
         connection.close()
@@ -137,9 +141,9 @@ def _set_up(
         connection.prepare_threshold = None
 
 
-def _set_timeouts_if_pooled(timeouts: Mapping[str, str], connection: sqlalchemy.Connection) -> None:
+def _set_if_pooled(settings: Mapping[str, str], connection: sqlalchemy.Connection) -> None:
     if is_pooled(connection):
-        # Parameters cannot be bound in SET; these are numbers.
+        # Parameters cannot be bound in SET; these are numbers, and a word of ours.
         connection.exec_driver_sql(
-            "; ".join(f"SET LOCAL {name} = {value}" for name, value in timeouts.items())
+            "; ".join(f"SET LOCAL {name} = {value}" for name, value in settings.items())
         )

@@ -36,7 +36,9 @@ class TableFacts:
     """The events table.
 
     `differences` are from the model, in words. `unlogged` tables are emptied by
-    a crash. An index in `hindering_indexes` has a column that settling writes.
+    a crash. An index in `hindering_indexes` has a column that settling writes. Of a
+    partitioned table, `unlogged` is whether any partition is, `fillfactor` that of the
+    fullest.
     """
 
     exists: bool

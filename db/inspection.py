@@ -103,12 +103,12 @@ class Inspection:
         found = self._rows(catalog.TABLE, table=TABLE)
         if not found:
             return TableFacts(exists=False)
-        ((persistence, fillfactor),) = found
+        ((unlogged, fillfactor),) = found
         indexes = self._rows(catalog.INDEXES_ON, table=TABLE, columns=list(SETTLED_COLUMNS))
         return TableFacts(
             exists=True,
             differences=tuple(self._differences()),
-            unlogged=persistence == "u",
+            unlogged=unlogged,
             hindering_indexes=tuple(name for (name,) in indexes),
             fillfactor=fillfactor,
         )

@@ -34,6 +34,7 @@ class RedisUrls(NamedTuple):
     producer: str
     consumer: str
     operator: str
+    housekeeper: str
 
 
 class CannotCreateUsersError(Exception):

@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
-COMMANDS = ("demo", "migrate", "doctor", "publish", "outcomes", "dead", "config", "bench")
+COMMANDS = (
+    *("demo", "migrate", "doctor", "publish", "outcomes", "dead", "retention", "config", "bench"),
+)
 
 
 class Settle(click.Group):

@@ -20,11 +20,17 @@ LOCK_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 60
 
 
+def is_modelled(name: str | None, kind: str, _parents: object) -> bool:
+    """Leave out of comparisons what is not the model's: partitions, and tables of others."""
+    return kind != "table" or name in Base.metadata.tables
+
+
 def run(connection: sqlalchemy.Connection) -> None:
     """Bring the schema to the requested revision in one transaction."""
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
+        include_name=is_modelled,
         compare_type=True,
         compare_server_default=True,
     )

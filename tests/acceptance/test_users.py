@@ -103,6 +103,10 @@ def test_the_consumer_follows_as_a_group(service: Service) -> None:
         ("operator", "XADD event-outcomes * outcome {}"),
         ("operator", "FLUSHALL"),
         ("operator", "ACL LIST"),
+        ("housekeeper", "DEL event-outcomes"),
+        ("housekeeper", "XADD event-status-updates.dead * raw {}"),
+        ("housekeeper", "XTRIM event-status-updates MAXLEN 0"),
+        ("housekeeper", "XREAD COUNT 1 STREAMS event-outcomes 0"),
     ],
 )
 def test_users_cannot_do_what_is_not_their_part(

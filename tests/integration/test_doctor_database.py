@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from bench.partitions import move_into_partitions
 from tests.accounts import CannotCreateUsersError, postgres_role
 from worker.doctor.examination import examine
 from worker.doctor.parts import database_part
@@ -138,6 +139,44 @@ def test_what_is_wrong_is_found_and_has_a_fix(
     assert words in told[check].found
     assert told[check].verdict is verdict
     assert told.pop(check).fix
+    assert {finding.verdict for finding in told.values()} == {Verdict.OK}
+
+
+@pytest.fixture
+def partitioned_url(database_url: str) -> Iterator[str]:
+    """Give the documented worker's way to a database whose events table is partitioned."""
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        move_into_partitions(owner)
+    try:
+        with postgres_role("settle_worker", database_url) as url:
+            yield url
+    except CannotCreateUsersError as error:
+        pytest.skip(str(error))
+
+
+def test_a_partitioned_table_is_found_good(partitioned_url: str) -> None:
+    """In every check, as a plain one is."""
+    assert {finding.verdict for finding in look(partitioned_url).values()} == {Verdict.OK}
+
+
+@pytest.mark.parametrize(
+    ("check", "statement", "words"),
+    [
+        ("table", "ALTER TABLE events_p3 SET UNLOGGED", "a crash empties it"),
+        ("hot updates", "ALTER TABLE events_p3 RESET (fillfactor)", "fillfactor 100"),
+        ("hot updates", "CREATE INDEX pending ON events (failed_at)", "too: pending"),
+        ("hot updates", "CREATE INDEX pending ON events_p3 (failed_at)", "too: pending"),
+    ],
+    ids=["unlogged", "fillfactor", "index", "index-of-one"],
+)
+def test_what_is_wrong_with_one_partition_is_found(
+    database_url: str, partitioned_url: str, check: str, statement: str, words: str
+) -> None:
+    """What the table itself cannot tell; and nothing else is held against the database."""
+    change(database_url, statement)
+    told = look(partitioned_url)
+    assert words in told[check].found
+    assert told.pop(check).fix.endswith(("each of its partitions", "(docs/adr/0003)"))
     assert {finding.verdict for finding in told.values()} == {Verdict.OK}
 
 

@@ -1,4 +1,4 @@
-"""The guarded update on a real PostgreSQL."""
+"""The guarded update on a real PostgreSQL, on a plain table and on a hash-partitioned one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ import psycopg
 import pytest
 import sqlalchemy
 
+from bench.partitions import move_into_partitions
 from db import BadDataError, Database, DatabaseError, Settlement, TransientDatabaseError
 from db.loading import NewEvent, load_events
 from db.statements import settle_pending_events
 from tasks.messages import Message, StatusUpdate
 from tasks.settle import settle_batch
+
+
+@pytest.fixture(params=["plain", "partitioned"])
+def database_url(database_url: str, request: pytest.FixtureRequest) -> str:
+    """Give a migrated database with either kind of table."""
+    if request.param == "partitioned":
+        with psycopg.connect(database_url, autocommit=True) as owner:
+            move_into_partitions(owner)
+    return database_url
 
 
 def load(url: str, count: int, account: str = "acct_1") -> list[str]:
@@ -108,16 +118,34 @@ def test_updates_stay_hot(database: Database, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT pg_stat_force_next_flush()")
         row = connection.execute(
-            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'events'"
+            "SELECT sum(n_tup_upd)::int, sum(n_tup_hot_upd)::int FROM pg_stat_user_tables"
         ).fetchone()
         indexes = connection.execute(
-            "SELECT indexdef FROM pg_indexes WHERE tablename = 'events'"
+            "SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'events%'"
         ).fetchall()
     assert row is not None
     updated, hot = row
     assert updated == 5_000
     assert hot >= 0.95 * updated
     assert not [index for (index,) in indexes if "completed_at" in index or "failed_at" in index]
+
+
+def test_rows_are_found_by_their_ids(database: Database, database_url: str) -> None:
+    """Never by a scan of the whole table, from a session's first batch on."""
+    ids = load(database_url, 50_000)
+    chosen = random.Random(1).sample(ids, 3_000)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_stat_reset()")
+        for start in range(0, len(chosen), 1_000):
+            batch = [settlement(id_) for id_ in chosen[start : start + 1_000]]
+            database.settle_pending_events(batch)
+            database.settle_pending_events(batch)
+        database.close()
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        (scans,) = connection.execute(
+            "SELECT sum(seq_scan)::int FROM pg_stat_user_tables"
+        ).fetchone() or (None,)
+    assert scans == 0
 
 
 def test_overlapping_batches_of_four_writers(database: Database, database_url: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -14,6 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from bench.partitions import move_into_partitions
 from db.loading import NewEvent, load_events
 from tasks.messages import Message, StatusUpdate
 from tasks.settle import settle_batch
@@ -90,8 +93,14 @@ def machine_for(database: Database, database_url: str) -> type[RuleBasedStateMac
     return Histories
 
 
-def test_any_history_is_that_of_the_model(database: Database, database_url: str) -> None:
+@pytest.mark.parametrize("partitioned", [False, True], ids=["plain", "partitioned"])
+def test_any_history_is_that_of_the_model(
+    database: Database, database_url: str, partitioned: bool
+) -> None:
     """Batches and redeliveries in any order leave the same rows and the same answers."""
+    if partitioned:
+        with psycopg.connect(database_url, autocommit=True) as owner:
+            move_into_partitions(owner)
     run_state_machine_as_test(
         machine_for(database, database_url),
         settings=settings(

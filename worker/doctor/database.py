@@ -84,7 +84,10 @@ def table(database: Database) -> Finding:
     if facts.differences:
         return failure("; ".join(facts.differences), f"restore what is missing, or {MIGRATE}")
     if facts.unlogged:
-        return failure("the table is UNLOGGED: a crash empties it", "ALTER TABLE events SET LOGGED")
+        return failure(
+            "the table is UNLOGGED: a crash empties it",
+            "ALTER TABLE events SET LOGGED, or each of its partitions",
+        )
     return ok("columns and constraints are as they should be")
 
 
@@ -101,7 +104,8 @@ def hot_updates(database: Database) -> Finding:
     if facts.fillfactor is None or facts.fillfactor > EXPECTED_FILLFACTOR_PERCENT:
         return warning(
             f"fillfactor {facts.fillfactor or 100}: pages have no room for a settled row",
-            f"ALTER TABLE events SET (fillfactor = {EXPECTED_FILLFACTOR_PERCENT})",
+            f"ALTER TABLE events SET (fillfactor = {EXPECTED_FILLFACTOR_PERCENT}), "
+            "or each of its partitions",
         )
     return ok(f"no index in the way, fillfactor {facts.fillfactor}")
 
