@@ -83,7 +83,7 @@ def work(job: Job) -> Done | NotDone:
         expected = isinstance(error, TransientDatabaseError | OutcomesNotPublishedError)
         return _not_done(error, expected=expected)
     except Exception as error:
-        logger.exception("A batch of %d messages was not settled", len(job.messages))
+        logger.exception("batch not settled", extra={"messages": len(job.messages)})
         return _not_done(error, expected=False)
     _unpublished.pop(job.key, None)
     return Done(reasons, {"applied": applied - started, "published": time.monotonic() - applied})

@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from celery.utils.log import get_logger
 from celery.worker import state
 
 from worker.answers import Answers
@@ -28,17 +27,18 @@ from worker.breaker import Breaker
 from worker.held import Held, Room, hold, hold_plain, is_revoked, make_request, uses_options
 from worker.plain import read_plain
 from worker.receiving import SetAside, receive, refuse
+from worker.reporting import log_refused, log_settled
 from worker.settings import Settings, load_settings
 from worker.slots import Slots
+from worker.tracing import Traces
 from worker.transport import Channel
 from worker.transport.fetch import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tasks.messages import Message
     from worker.slot import Done
-
-logger = get_logger(__name__)
 
 # Times the room: more than an estimate is wrong by.
 OVERFULL = 2
@@ -66,7 +66,8 @@ class BatchStrategy:
         )
         self._answers = Answers(consumer)
         self._slots = Slots(
-            self, self._answers, consumer, retry_max_wait_seconds=settings.retry_max_wait_seconds
+            *(self, self._answers, consumer, Traces(settings.broker_url)),
+            retry_max_wait_seconds=settings.retry_max_wait_seconds,
         )
         self._breaker = Breaker(settings.dead_letter_max_share)
         self._age_timer_is_set = False
@@ -95,7 +96,7 @@ class BatchStrategy:
         return held > OVERFULL * self._room.max_updates
 
     def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
-        self.refuse(SetAside(item, queue, tag), reason)
+        self._refuse(SetAside(item, queue, tag), reason)
 
     # -- received ------------------------------------------------------------
 
@@ -121,13 +122,20 @@ class BatchStrategy:
             self.refuse(delivered, str(error))
             return
         held = hold(delivered, message, request)
+        if held.invalid_share:
+            log_refused(message)
         if request is None or not self._drop_or_delay(held):
             self._hold([held])
 
     def refuse(self, delivered: Any, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
+        log_refused(self._refuse(delivered, error))
+
+    def _refuse(self, delivered: Any, error: str) -> Message:
         self._answers.took(delivered.delivery_tag)
-        self._hold([hold(delivered, refuse(delivered, error))])
+        held = hold(delivered, refuse(delivered, error))
+        self._hold([held])
+        return held.message
 
     def _drop_or_delay(self, held: Held) -> bool:
         request = held.request
@@ -254,7 +262,7 @@ class BatchStrategy:
         self._answers.acknowledge(batch.items)
         state.total_count[self._task.name] += len(batch.items)
         state.all_total_count[0] += len(batch.items)
-        _log_batch(batch, done)
+        log_settled(batch, done)
 
     # -- stopped -------------------------------------------------------------
 
@@ -273,18 +281,3 @@ class BatchStrategy:
         """Forget what is held; the broker delivers it again."""
         self._abandoned = True
         self._slots.abandon()
-
-
-def _log_batch(batch: Batch[Held], done: Done) -> None:
-    logger.info(
-        "Batch %d: %d updates in %d messages, left because of %s after %.0f ms, "
-        "applied in %.0f ms, published in %.0f ms: %s",
-        batch.number,
-        batch.update_count,
-        len(batch.items),
-        batch.why,
-        batch.waited_seconds * 1000,
-        done.seconds["applied"] * 1000,
-        done.seconds["published"] * 1000,
-        ", ".join(f"{count} {reason}" for reason, count in sorted(done.reasons.items())),
-    )

@@ -73,4 +73,5 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_RETRY_MAX_WAIT_SECONDS",
         "SETTLE_DEAD_LETTER_MAX_SHARE",
         "SETTLE_STOP_TIMEOUT_SECONDS",
+        "SETTLE_LOG_FORMAT",
     ]

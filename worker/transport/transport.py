@@ -29,7 +29,7 @@ class Poller(stock.MultiChannelPoller):
                 channel.qos.housekeep()
             except (*channel.connection_errors, RedisError) as error:
                 # The loop itself finds out about a connection that is lost.
-                logger.warning("Leases could not be renewed or ended, next try soon: %s", error)
+                logger.warning("leases could not be renewed", extra={"error": str(error)})
 
     def get(self, callback: Any, timeout: float | None = None) -> Any:
         """Do one turn of `drain_events`, which turns until its own timeout."""
