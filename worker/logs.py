@@ -30,6 +30,8 @@ logger = get_logger(__name__)
 
 DISCARDED = "Discarding revoked task: %s[%s]"
 
+# Some of what is written was sent by somebody, as long as it pleased them.
+MAX_FIELD_CHARACTERS = 1_000
 # What every record has; the rest are fields.
 _NOT_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 _COLORS = {"WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[1;31m"}
@@ -37,8 +39,12 @@ _PLAIN = "\033[0m"
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what a call site gave as `extra`."""
-    return {name: value for name, value in vars(record).items() if name not in _NOT_FIELDS}
+    """Return what a call site gave as `extra`, long texts cut."""
+    return {
+        name: value[:MAX_FIELD_CHARACTERS] if isinstance(value, str) else value
+        for name, value in vars(record).items()
+        if name not in _NOT_FIELDS
+    }
 
 
 class JsonFormatter(logging.Formatter):

@@ -61,7 +61,8 @@ class Outage(logging.Filter):
 
 
 def _argument(record: logging.LogRecord, number: int) -> Any:
-    return record.args[number] if isinstance(record.args, tuple) else None
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return arguments[number] if number < len(arguments) else None
 
 
 def _what_failed(record: logging.LogRecord) -> Any:

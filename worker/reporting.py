@@ -1,6 +1,7 @@
 """What the log says of batches and messages: one line each, with the same fields everywhere.
 
-A message is named by its id. Nothing of what it carries is written.
+A message is named by its id. Nothing of what it carries is written, and so not the
+error of an update either, which quotes it.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def log_settled(batch: Batch[Held], done: Done) -> None:
 
 
 def log_refused(message: Message) -> None:
-    """Say that a message, or a part of it, is not valid."""
-    errors = [one.error for one in message.updates if isinstance(one, InvalidUpdate)]
-    fields = {"message_id": message.id, "invalid": len(errors), "error": errors[0]}
+    """Say that a message, or a part of it, is not valid; why is in its dead letters."""
+    invalid = sum(isinstance(update, InvalidUpdate) for update in message.updates)
+    fields = {"message_id": message.id, "updates": len(message.updates), "invalid": invalid}
     logger.warning("message refused", extra=fields)
 
 

@@ -59,6 +59,7 @@ def test_a_stop_while_the_broker_is_away(rig: Rig, pool: str) -> None:
     worker.wait_for_log("broker is away")
     rig.broker.start()
     assert worker.stop() == 0
+    assert "Traceback" not in worker.log.read_text()
     check(rig, Storm("the next one", lambda _: None, 1, 1), 1)
 
 

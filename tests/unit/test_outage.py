@@ -84,8 +84,12 @@ def test_what_cannot_be_tidied_up_is_for_debugging(
 def test_the_first_connection_is_nothing_special(
     outage: Outage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Celery's line stands as it is."""
+    """Celery's lines stand as they are."""
     caplog.set_level("INFO")
+    logging.getLogger("celery.bootsteps").info("Preparing bootsteps.")
     logging.getLogger("celery.worker.consumer.connection").info("Connected to %s", "redis://")
     outage.over()
-    assert [record.getMessage() for record in caplog.records] == ["Connected to redis://"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Preparing bootsteps.",
+        "Connected to redis://",
+    ]
