@@ -61,7 +61,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = _safe(self.formatException(record.exc_info))
-        return json.dumps(line, default=lambda value: _safe(str(value)))
+        return _encode(line)
 
 
 class HumanFormatter(logging.Formatter):
@@ -90,6 +90,10 @@ def _time(record: logging.LogRecord) -> str:
 
 def _safe(value: Any) -> Any:
     return hide_password(value) if isinstance(value, str) and "//" in value else value
+
+
+# Made once: a dumps with options makes an encoder for every line.
+_encode = json.JSONEncoder(default=lambda value: _safe(str(value))).encode
 
 
 def _shown(value: Any) -> str:
