@@ -19,9 +19,15 @@ from worker.trouble import Trouble
 
 logger = get_logger(__name__)
 
-TALKATIVE = ("celery.bootsteps", "celery.worker.consumer.connection", celery_consumer.__name__)
+TALKATIVE = (
+    *("celery.bootsteps", "celery.worker.loops"),
+    *("celery.worker.consumer.connection", celery_consumer.__name__),
+)
 FREQUENT_RESTARTS = "Frequent restarts detected: %r"
 STEP_FAILED = "Error on %s %s: %r"
+LOOP_FAILED = tuple(
+    f"Error cleaning up after {loop}: %r" for loop in ("event loop", "sync event loop")
+)
 
 
 class Outage(logging.Filter):
@@ -38,7 +44,7 @@ class Outage(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Decide whether a line of Celery's is written, and put it into our words."""
-        if record.msg == STEP_FAILED and _argument(record, 0) == "restarting":
+        if _is_about_remains(record):
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
             return bool(logger.isEnabledFor(logging.DEBUG))
         error = _what_failed(record)
@@ -58,6 +64,12 @@ class Outage(logging.Filter):
         if lasted is not None:
             tries = self._trouble.tries
             logger.info("broker is back", extra={"seconds": round(lasted, 1), "tries": tries})
+
+
+def _is_about_remains(record: logging.LogRecord) -> bool:
+    """Return whether a line is about what cannot be tidied up over a dead connection."""
+    is_of_step = record.msg == STEP_FAILED and _argument(record, 0) == "restarting"
+    return is_of_step or record.msg in LOOP_FAILED
 
 
 def _argument(record: logging.LogRecord, number: int) -> Any:

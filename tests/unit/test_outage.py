@@ -10,7 +10,7 @@ from celery.worker.consumer.consumer import CONNECTION_ERROR, CONNECTION_RETRY
 
 from worker import outage as module
 from worker.logs import fields_of
-from worker.outage import STEP_FAILED, Outage
+from worker.outage import LOOP_FAILED, STEP_FAILED, Outage
 from worker.trouble import SAY_AGAIN_AFTER_SECONDS
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def test_what_cannot_be_tidied_up_is_for_debugging(
     caplog.set_level("INFO")
     error = AttributeError("connection_errors")
     logger.error(STEP_FAILED, "restarting", "Gossip", error)
+    logging.getLogger("celery.worker.loops").error(LOOP_FAILED[0], error)
     assert not caplog.records
     caplog.set_level("DEBUG")
     for doing in ("restarting", "stopping"):
