@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 
 from tasks.names import QUEUE, TASK
+from tasks.trace_context import trace_headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ _ITEMS = itertools.count(1)
 
 # What is left open in the form.
 ID, TAG, BODY, ARGS, KWARGS = (f"@{name}@" for name in ("id", "tag", "body", "args", "kwargs"))
+TRACE = "@trace@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Envelope:
         body: JSON text, `[args, kwargs, embed]`.
         args: What Flower and logs show of its arguments.
         kwargs: The same of its keyword arguments.
+        trace: Headers that say which trace it belongs to, if it does to one.
     """
 
     message_id: str
@@ -48,6 +51,7 @@ class Envelope:
     body: str
     args: str
     kwargs: str
+    trace: dict[str, str] | None = None
 
     def item(self) -> str:
         """Write it as kombu's Redis transport lays it into a list."""
@@ -58,6 +62,7 @@ class Envelope:
             "body": b64encode(self.body.encode()).decode(),
             "args": encode_basestring_ascii(self.args)[1:-1],
             "kwargs": encode_basestring_ascii(self.kwargs)[1:-1],
+            "trace": json.dumps(self.trace)[1:-1] + ", " if self.trace else "",
         }
 
     def headers(self) -> dict[str, Any]:
@@ -68,6 +73,7 @@ class Envelope:
             "root_id": self.message_id,
             "argsrepr": self.args,
             "kwargsrepr": self.kwargs,
+            **(self.trace or {}),
         }
 
 
@@ -77,7 +83,7 @@ def single(update: StatusUpdate) -> Envelope:
     if update.account_id is not None:
         fields["accountId"] = update.account_id
     body = f"[[], {json.dumps(fields)}, {_form().embed}]"
-    return Envelope(str(uuid.uuid4()), 1, body, "()", repr(fields))
+    return Envelope(str(uuid.uuid4()), 1, body, "()", repr(fields), trace_headers())
 
 
 def bulk(updates: Sequence[StatusUpdate]) -> Envelope:
@@ -87,7 +93,8 @@ def bulk(updates: Sequence[StatusUpdate]) -> Envelope:
     )
     body = f"[[[{texts}]], {{}}, {_form().embed}]"
     count = len(updates)
-    return Envelope(str(uuid.uuid4()), count, body, f"(<{count} updates>,)", "{}")
+    args = f"(<{count} updates>,)"
+    return Envelope(str(uuid.uuid4()), count, body, args, "{}", trace_headers())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,9 @@ def _form() -> _Form:
     _, _, embed = json.loads(written["body"])
     written["body"] = BODY
     written["properties"]["delivery_tag"] = TAG
-    item = json.dumps(written).replace("%", "%%")
+    headers = {TRACE: None, **written["headers"]}
+    item = json.dumps({**written, "headers": headers}).replace("%", "%%")
+    item = item.replace(f'"{TRACE}": null, ', "%(trace)s")
     for place in (ID, TAG, BODY, ARGS, KWARGS):
         item = item.replace(place, f"%({place.strip('@')})s")
     return _Form(item, written["headers"], json.dumps(embed))

@@ -97,4 +97,4 @@ class Deliveries:
         self._prefetch, self._parked = wanted, 0
         self._set_prefetch()
         consumer.consume()
-        logger.debug("Up to %d messages are fetched ahead", wanted)
+        logger.debug("prefetch changed", extra={"messages": wanted})

@@ -22,10 +22,11 @@ app.config_from_object("celeryconfig")
 
 
 @celeryd_init.connect
-def prepare_worker(**_: Any) -> None:
+def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
-    from worker import decompression, garbage, transport  # noqa: PLC0415 - not for clients
+    from worker import decompression, garbage, logs, transport  # noqa: PLC0415 - not for clients
 
+    logs.install(app, instance, options)
     transport.install()
     decompression.install()
     garbage.collect_seldom()

@@ -17,6 +17,7 @@ from vine import promise as vine_promise
 
 from tasks.names import TASK
 from worker import inspecting
+from worker.outage import outage
 from worker.settings import load_settings
 from worker.stopping import GRACE_SECONDS, end_after
 
@@ -53,6 +54,7 @@ class Consumer(CeleryConsumer):
         """Introduce the new connection's strategy and channel to each other, before it consumes."""
         if self.strategy is not None:
             self.strategy.attach(self.task_consumer.channel)
+        outage.over()
         return super().create_task_handler(promise=_unused)
 
     def _update_prefetch_count(self, index: int = 0) -> None:
@@ -97,12 +99,11 @@ class Consumer(CeleryConsumer):
     def _shout(self, why: str, names: list[str]) -> None:
         if self.task_consumer and any(map(self.task_consumer.consuming_from, names)):
             return
-        logger.critical(
-            "Nothing is consumed any more: %s. See `settle dead list`, mend what sends them, then "
-            "restart the worker or run `celery -A worker control add_consumer %s`",
-            why,
-            names[0],
+        advice = (
+            "see `settle dead list`, mend what sends them, then restart the worker "
+            f"or run `celery -A worker control add_consumer {names[0]}`"
         )
+        logger.critical("nothing is consumed any more", extra={"why": why, "advice": advice})
         self.timer.call_after(SHOUT_AGAIN_AFTER_SECONDS, self._shout, (why, names))
 
     def on_close(self) -> None:
@@ -141,9 +142,9 @@ class Consumer(CeleryConsumer):
             while strategy.busy and time.monotonic() < deadline and not state.should_terminate:
                 self._turn()
         except (*self.connection_errors, *self.channel_errors) as error:
-            logger.warning("The broker went away while stopping: %s", error)
+            logger.warning("broker went away while stopping", extra={"error": str(error)})
         if strategy.busy:
-            logger.warning("Not everything held could be finished; the rest goes back to the queue")
+            logger.warning("not everything held could be finished; the rest goes back")
         strategy.abandon()
 
     def _turn(self) -> None:

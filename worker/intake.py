@@ -17,11 +17,13 @@ from celery.worker import state
 from worker.held import Held, hold, hold_plain, is_revoked, uses_options
 from worker.plain import read_plain
 from worker.receiving import SetAside, receive, refuse
+from worker.reporting import log_refused
 from worker.transport.fetch import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from tasks.messages import Message
     from worker.answers import Answers
     from worker.events import TaskEvents
 
@@ -94,17 +96,24 @@ class Intake:
             self.refuse(delivered, str(error))
             return
         held = hold(delivered, message, request)
+        if held.invalid_share:
+            log_refused(message)
         if request is None or not self._drops_or_delays(held):
             self._owner.hold([held])
 
     def refuse(self, delivered: Any, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
+        log_refused(self._refuse(delivered, error))
+
+    def _refuse(self, delivered: Any, error: str) -> Message:
         self._answers.took(delivered.delivery_tag)
-        self._owner.hold([hold(delivered, refuse(delivered, error))])
+        held = hold(delivered, refuse(delivered, error))
+        self._owner.hold([held])
+        return held.message
 
     def on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
-        """Answer what the transport did not deliver."""
-        self.refuse(SetAside(item, queue, tag), reason)
+        """Answer what the transport did not deliver, and has logged."""
+        self._refuse(SetAside(item, queue, tag), reason)
 
     def _drops_or_delays(self, held: Held) -> bool:
         request = held.request

@@ -8,7 +8,7 @@ below imports this module.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -137,6 +137,12 @@ class Settings(BaseSettings):
         le=3_600,
         description="How many seconds a worker that is told to stop takes to finish what it "
         "holds; the rest goes back to the queue. Keep it under the supervisor's grace period.",
+    )
+
+    log_format: Literal["auto", "human", "json"] = Field(
+        default="auto",
+        description="How a worker writes its log: `human`, one JSON object a line (`json`), or "
+        "for humans on a terminal and as JSON elsewhere (`auto`).",
     )
 
     @model_validator(mode="after")

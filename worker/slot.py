@@ -37,12 +37,15 @@ MAX_ERROR_CHARACTERS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A batch on its way through a slot, under the same key however often it is tried."""
+    """A batch on its way through a slot, under the same key however often it is tried.
+
+    Celery writes jobs down when it debugs; what messages carry is not for a log.
+    """
 
     key: str
-    messages: tuple[Message, ...]
-    deliveries: tuple[dict[str, Any], ...]
-    wants_result: tuple[bool, ...]
+    messages: tuple[Message, ...] = field(repr=False)
+    deliveries: tuple[dict[str, Any], ...] = field(repr=False)
+    wants_result: tuple[bool, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def work(job: Job) -> Done | NotDone:
         expected = isinstance(error, TransientDatabaseError | OutcomesNotPublishedError)
         return _not_done(error, expected=expected)
     except Exception as error:
-        logger.exception("A batch of %d messages was not settled", len(job.messages))
+        logger.exception("batch not settled", extra={"messages": len(job.messages)})
         return _not_done(error, expected=False)
     _unpublished.pop(job.key, None)
     seconds = {"applied": applied - started, "published": time.monotonic() - applied}

@@ -9,6 +9,7 @@ and how messages are acknowledged, is the strategy's.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from celery.utils.log import get_logger
 
 from worker.held import Held, job_of
+from worker.reporting import failure_of
 from worker.slot import Done, Job, NotDone, work
 from worker.trouble import Trouble
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from worker.answers import Answers
     from worker.batching import Batch
     from worker.events import TaskEvents
+    from worker.tracing import Traces
 
 logger = get_logger(__name__)
 
@@ -53,11 +56,18 @@ class Slots:
     """The slots of one connection's strategy."""
 
     def __init__(
-        self, owner: Owner, answers: Answers, consumer: Any, *, retry_max_wait_seconds: float
+        self,
+        owner: Owner,
+        answers: Answers,
+        consumer: Any,
+        traces: Traces,
+        *,
+        retry_max_wait_seconds: float,
     ) -> None:
         self._owner = owner
         self._answers = answers
         self._consumer = consumer
+        self._traces = traces
         self._retry_max_wait_seconds = retry_max_wait_seconds
         self._batches: dict[int, Batch[Held]] = {}
         self._pausing: dict[int, tuple[Any, Batch[Held]]] = {}
@@ -84,6 +94,7 @@ class Slots:
         self._batches[batch.number] = batch
         self.update_count += batch.update_count
         self._owner.events.started(batch.items)
+        self._traces.begin(batch)
         self._send(batch, job_of(batch.items), tries=1)
 
     def stop(self) -> None:
@@ -97,6 +108,7 @@ class Slots:
     def abandon(self) -> None:
         """Forget everything; a late report is ignored, for its delivery tags are dead."""
         self._abandoned = True
+        self._traces.abandon()
 
     # -- one batch ---------------------------------------------------------------
 
@@ -118,6 +130,7 @@ class Slots:
     def _on_report(self, batch: Batch[Held], job: Job, tries: int, result: Any) -> None:
         if self._abandoned:
             return
+        self._traces.note(batch, result)
         if isinstance(result, Done):
             self._leave(batch)
             self._owner.on_settled(batch, result)
@@ -125,12 +138,10 @@ class Slots:
             self._owner.on_slot_free()
         elif not isinstance(result, NotDone):
             # The slot's process died: of the batch, for all that is known.
-            logger.error(
-                "Batch %d goes back to the queue: its slot was lost: %s", batch.number, result
-            )
+            logger.error("batch lost its slot", extra=failure_of(batch, str(result)))
             self._go_back(batch, died=True)
         elif self._stopping:
-            logger.warning("Batch %d goes back to the queue: %s", batch.number, result.error)
+            logger.warning("batch goes back", extra=failure_of(batch, result.error))
             self._go_back(batch)
         elif result.expected or self._answers.counts_returns:
             self._hold_and_try_again(batch, job, tries, result)
@@ -145,22 +156,23 @@ class Slots:
         self._unexpected_in_a_row = 0
         lasted = self._trouble.over(time.monotonic())
         if lasted is not None:
-            tries = self._trouble.tries
-            logger.info("Batches are settled again, after %.1f s and %d tries", lasted, tries)
+            fields = {"seconds": round(lasted, 1), "tries": self._trouble.tries}
+            logger.info("batches are settled again", extra=fields)
 
     def _hold_and_try_again(
         self, batch: Batch[Held], job: Job, tries: int, result: NotDone
     ) -> None:
         """Keep the slot and try the same batch later: meanwhile fetching comes to a stop."""
         if self._trouble.note(result.kind, time.monotonic()):
-            logger.warning("Batches are held and tried again until it is over: %s", result.error)
+            logger.warning("batches are held", extra=failure_of(batch, result.error))
         self._pause(batch, tries, self._send, batch, job, tries + 1)
 
     def _go_back_later(self, batch: Batch[Held], result: NotDone) -> None:
         """Keep the slot for a while, so that a worker that can do nothing does it slowly."""
         self._unexpected_in_a_row += 1
-        self._trouble.note(result.kind, time.monotonic())
-        logger.error("Batch %d goes back to the queue: %s", batch.number, result.error)
+        is_news = self._trouble.note(result.kind, time.monotonic())
+        level = logging.ERROR if is_news else logging.DEBUG
+        logger.log(level, "batch goes back", extra=failure_of(batch, result.error))
         self._pause(batch, self._unexpected_in_a_row, self._go_back, batch)
 
     def _pause(self, batch: Batch[Held], tries: int, then: Any, *args: Any) -> None:
@@ -180,6 +192,7 @@ class Slots:
 
     def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
         self._leave(batch)
+        self._traces.fail(batch.number)
         self._answers.give_back(batch.items, died=died)
         self._owner.events.given_back(batch.items)
         self._owner.on_slot_free()

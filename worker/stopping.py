@@ -31,7 +31,7 @@ def end_after(seconds: float) -> None:
     """End this process after some seconds, should it still be there."""
 
     def end() -> None:
-        logger.error("A slot did not finish in time: the worker ends without it")
+        logger.error("a slot did not finish in time: the worker ends without it")
         os._exit(EX_FAILURE)
 
     timer = threading.Timer(seconds, end)

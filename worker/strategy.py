@@ -17,7 +17,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from celery.utils.log import get_logger
 from celery.worker import state
 
 from worker.answers import Answers
@@ -27,17 +26,16 @@ from worker.events import TaskEvents
 from worker.held import Held, Room, make_request
 from worker.intake import Intake
 from worker.pacing import Pacing
+from worker.reporting import log_settled
 from worker.settings import Settings, load_settings
 from worker.slots import Slots
-from worker.summary import in_words
+from worker.tracing import Traces
 from worker.transport import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from worker.slot import Done
-
-logger = get_logger(__name__)
 
 # Times the room: more than an estimate is wrong by.
 OVERFULL = 2
@@ -70,7 +68,8 @@ class BatchStrategy:
         )
         self.events = TaskEvents(consumer, enabled=settings.task_events, call_later=self.call_later)
         self._slots = Slots(
-            self, self._answers, consumer, retry_max_wait_seconds=settings.retry_max_wait_seconds
+            *(self, self._answers, consumer, Traces(settings.broker_url)),
+            retry_max_wait_seconds=settings.retry_max_wait_seconds,
         )
         self._breaker = Breaker(settings.dead_letter_max_share)
         self._pacing = Pacing()
@@ -241,7 +240,7 @@ class BatchStrategy:
         state.total_count[self._task.name] += len(batch.items)
         state.all_total_count[0] += len(batch.items)
         self.events.settled(batch, done)
-        _log_batch(batch, done)
+        log_settled(batch, done)
 
     # -- looked at -----------------------------------------------------------
 
@@ -273,18 +272,3 @@ class BatchStrategy:
         self.abandoned = True
         self._slots.abandon()
         self.events.flush()
-
-
-def _log_batch(batch: Batch[Held], done: Done) -> None:
-    logger.info(
-        "Batch %d: %d updates in %d messages, left because of %s after %.0f ms, "
-        "applied in %.0f ms, published in %.0f ms: %s",
-        batch.number,
-        batch.update_count,
-        len(batch.items),
-        batch.why,
-        batch.waited_seconds * 1000,
-        done.seconds["applied"] * 1000,
-        done.seconds["published"] * 1000,
-        in_words(done.summary.reasons),
-    )

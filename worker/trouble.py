@@ -1,6 +1,6 @@
-"""Whether batches are held up, and when to say so.
+"""Whether something is in trouble, and when to say so.
 
-A server that is away fails every try of every batch; the log is to have one line
+A server that is away fails every try of whatever needs it; the log is to have one line
 when it begins, one now and then while it lasts, and one when it is over. Pure:
 the time is passed in, and the lines are written elsewhere.
 """
@@ -11,7 +11,7 @@ SAY_AGAIN_AFTER_SECONDS = 60.0
 
 
 class Trouble:
-    """What holds batches up at present, if anything does."""
+    """What is wrong at present, if anything is."""
 
     def __init__(self) -> None:
         self.kind = ""

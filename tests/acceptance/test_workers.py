@@ -36,7 +36,7 @@ def test_every_pool_settles(service: Service, pool: str) -> None:
     ids = [f"ev_{number}" for number in range(300)]
     service.load(*ids)
     worker = service.start_worker("--pool", pool, CELERY_RESULT_BACKEND=service.users.worker)
-    worker.wait_for_log(f"({pool.removesuffix('s')})")
+    worker.wait_for_log(f'"pool": "{pool.removesuffix("s")}"')
     messages = send_singles(service, ids[:200])
     bulk = service.send(args=[[{"id": id_, "status": "failed"} for id_ in ids[150:]]])
     told = bulk.get(timeout=60)
@@ -92,7 +92,7 @@ def test_two_workers_share_the_queue(service: Service) -> None:
                 assert row.settled_by == message_id
             else:
                 assert outcome.reason == f"already_{row.status}"
-    assert all("Batch " in worker.log.read_text() for worker in workers)
+    assert all("batch settled" in worker.log.read_text() for worker in workers)
 
 
 def test_a_lonely_update_does_not_wait_for_company(service: Service) -> None:
@@ -100,7 +100,7 @@ def test_a_lonely_update_does_not_wait_for_company(service: Service) -> None:
     service.load("ev_1")
     worker = service.start_worker(SETTLE_BATCH_MAX_WAIT_SECONDS="60")
     service.wait(send_singles(service, ["ev_1"]))
-    worker.wait_for_log("left because of slot")
+    worker.wait_for_log('"why": "slot"')
 
 
 def test_the_payload_is_told_where_configured(service: Service) -> None:
@@ -133,7 +133,7 @@ def test_a_worker_waits_for_its_database(service: Service) -> None:
         connection.exec_driver_sql("ALTER TABLE events RENAME TO elsewhere")
     worker = service.start_worker()
     messages = send_singles(service, ["ev_1"])
-    worker.wait_for_log("goes back to the queue")
+    worker.wait_for_log("batch goes back")
     with service.database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO events")
     ((outcome,),) = service.wait(messages).values()

@@ -54,11 +54,12 @@ def test_a_stop_while_the_broker_is_away(rig: Rig, pool: str) -> None:
     """The worker stops by itself, and what it held is settled by the next."""
     rig.options = ("--pool", pool)
     worker = rig.start_worker()
-    worker.wait_for_log("Batch 20:")
+    worker.wait_for_log('"batch settled", "batch": 20')
     rig.broker.stop(immediate=True)
-    worker.wait_for_log("Cannot connect")
+    worker.wait_for_log("broker is away")
     rig.broker.start()
     assert worker.stop() == 0
+    assert "Traceback" not in worker.log.read_text()
     check(rig, Storm("the next one", lambda _: None, 1, 1), 1)
 
 

@@ -76,4 +76,5 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_DEAD_LETTER_MAX_SHARE",
         "SETTLE_TASK_EVENTS",
         "SETTLE_STOP_TIMEOUT_SECONDS",
+        "SETTLE_LOG_FORMAT",
     ]

@@ -15,6 +15,7 @@ from tasks.status_updates import update_status
 from worker import inspecting
 from worker.breaker import FEWEST
 from worker.celery import app
+from worker.logs import fields_of
 from worker.settings import Settings
 from worker.slot import Done, Job, NotDone
 from worker.strategy import BatchStrategy
@@ -211,10 +212,9 @@ def test_trouble_is_logged_once_and_its_end_too(
         consumer.report(AWAY)
         consumer.wait()
     consumer.report(DONE)
-    lines = [record.getMessage() for record in caplog.records if "Batches" in record.getMessage()]
-    assert len(lines) == 2
-    assert "PostgreSQL is away" in lines[0]
-    assert "5 tries" in lines[1]
+    began, over = (record for record in caplog.records if "batches" in record.getMessage())
+    assert "PostgreSQL is away" in fields_of(began)["error"]
+    assert fields_of(over)["tries"] == 5
 
 
 def test_a_batch_that_nobody_expected_to_fail_goes_back(

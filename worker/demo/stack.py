@@ -28,6 +28,8 @@ class Stack:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", "C_FORCE_ROOT": "1"}
+        # The demo counts the batches by the log.
+        self.environment["SETTLE_LOG_FORMAT"] = "json"
         self._closers: list[Callable[[], None]] = []
         self._postgres: Postgres | None = None
 

@@ -5,7 +5,7 @@ Threads add to it, the display and the reconciliation read it.
 
 from __future__ import annotations
 
-import re
+import json
 import statistics
 import threading
 import time
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from tasks.outcomes import Outcome
     from worker.demo.plan import Told
-
-# The line that the worker writes for each batch.
-BATCH_LINE = re.compile(r"Batch \d+: (\d+) updates in \d+ messages, left because of (\w+)")
 
 
 class Tally:
@@ -69,10 +66,12 @@ class Tally:
 
     def add_log_line(self, line: str) -> None:
         """Count a batch, if the worker's log line is about one."""
-        if found := BATCH_LINE.search(line):
-            with self.lock:
-                self.batch_sizes.append(int(found[1]))
-                self.batches_left[found[2]] += 1
+        if '"batch settled"' not in line:
+            return
+        batch = json.loads(line)
+        with self.lock:
+            self.batch_sizes.append(batch["updates"])
+            self.batches_left[batch["why"]] += 1
 
     @property
     def received(self) -> int:

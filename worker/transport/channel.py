@@ -21,7 +21,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 from worker.transport.fanout import Fanout
 from worker.transport.fetch import Fetch, Fetched, Pace, Source, empty_reply, script_command
 from worker.transport.holding import Holding
-from worker.transport.items import NotAMessageError, delivery_count, entry_tail, read_item
+from worker.transport.items import NotAMessageError, delivery_count, entry_tail, id_of, read_item
 from worker.transport.keys import Keys
 from worker.transport.leases import QoS
 from worker.transport.scripts import FETCH, SUSPECTS
@@ -241,7 +241,8 @@ class Channel(Holding, Fanout, Keys, stock.Channel):
 
     def _set_aside(self, fetched: Fetched, reason: str) -> None:
         source, tag, item = fetched
-        logger.error("A message of %s is set aside: %s", source.queue, reason)
+        fields = {"queue": source.queue, "reason": reason, "message_id": id_of(item)}
+        logger.error("message set aside", extra=fields)
         if not tag:
             return
         self.qos.append(None, tag)
@@ -251,10 +252,10 @@ class Channel(Holding, Fanout, Keys, stock.Channel):
             elif self.qos.move([tag], lambda _: ([self.dead_list(source.queue)], item)):
                 self.qos.let_go([tag])
             else:
-                logger.error("%s does not take it", self.dead_list(source.queue))
+                logger.error("message not taken", extra=fields)
         except Exception:
             # It is held, and comes again when its lease ends.
-            logger.exception("A message of %s could not be set aside", source.queue)
+            logger.exception("message could not be set aside", extra=fields)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """Return one message, None if there is none."""
@@ -281,7 +282,7 @@ class Channel(Holding, Fanout, Keys, stock.Channel):
                 with suppress(Empty):
                     self._brpop_read()
         except Exception as error:  # noqa: BLE001 - of a connection in any state of decay
-            logger.debug("The last fetch is lost until its lease ends: %s", error)
+            logger.debug("last fetch is lost until its lease ends", extra={"error": str(error)})
         self._in_poll = None
         if self._qos is not None:
             self._qos.restore_unacked_once()

@@ -119,7 +119,7 @@ class QoS(redis.QoS):
         # What a closed channel held was given back, or its lease ends.
         closed = self.channel.closed or self.channel.connection is None
         if closed:
-            logger.debug("Too late for %d messages, which are delivered again", len(tags))
+            logger.debug("too late to answer", extra={"messages": len(tags)})
         return bool(closed)
 
     def let_go(self, tags: list[str]) -> None:
@@ -167,7 +167,7 @@ class QoS(redis.QoS):
             if len(found) < most:
                 break
         if restored:
-            logger.warning("Restored %d messages whose worker went away", restored)
+            logger.warning("messages of a dead worker restored", extra={"messages": restored})
 
     def give_back(self, tags: Iterable[str], *, died: bool = False) -> None:
         """Put back what is held; the next worker is to have it."""
@@ -185,7 +185,8 @@ class QoS(redis.QoS):
         try:
             self.give_back(self._delivered)
         except Exception as error:  # noqa: BLE001 - of a connection in any state of decay
-            logger.warning("%d messages come back later: %s", len(self._delivered), error)
+            fields = {"messages": len(self._delivered), "error": str(error)}
+            logger.warning("messages come back later", extra=fields)
         self._delivered.clear()
         self._dirty.clear()
 

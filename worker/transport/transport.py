@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import kombu.transport
@@ -10,6 +11,7 @@ from kombu.transport import redis as stock
 from redis.exceptions import RedisError
 
 from worker.transport.channel import Channel
+from worker.trouble import Trouble
 
 logger = get_logger(__name__)
 
@@ -20,6 +22,10 @@ HOUSEKEEPING_SECONDS = 0.25
 class Poller(stock.MultiChannelPoller):
     """kombu's poller, which also keeps the house of its channels."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._trouble = Trouble()
+
     def housekeep(self) -> None:
         """Renew leases and restore messages where it is time to."""
         for channel in list(self._channels):
@@ -29,7 +35,10 @@ class Poller(stock.MultiChannelPoller):
                 channel.qos.housekeep()
             except (*channel.connection_errors, RedisError) as error:
                 # The loop itself finds out about a connection that is lost.
-                logger.warning("Leases could not be renewed or ended, next try soon: %s", error)
+                if self._trouble.note(type(error).__name__, time.monotonic()):
+                    logger.warning("leases could not be renewed", extra={"error": str(error)})
+            else:
+                self._trouble.over(time.monotonic())
 
     def get(self, callback: Any, timeout: float | None = None) -> Any:
         """Do one turn of `drain_events`, which turns until its own timeout."""
