@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 import uuid
 from base64 import b64encode
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _ITEMS = itertools.count(1)
 
 # What is left open in the form.
 ID, TAG, BODY, ARGS, KWARGS = (f"@{name}@" for name in ("id", "tag", "body", "args", "kwargs"))
+# Celery says nothing of when it sent a message; with this header workers can tell its age.
+SENT_AT = "sent_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Envelope:
             "body": b64encode(self.body.encode()).decode(),
             "args": encode_basestring_ascii(self.args)[1:-1],
             "kwargs": encode_basestring_ascii(self.kwargs)[1:-1],
+            "sent_at": time.time(),
         }
 
     def headers(self) -> dict[str, Any]:
@@ -68,6 +72,7 @@ class Envelope:
             "root_id": self.message_id,
             "argsrepr": self.args,
             "kwargsrepr": self.kwargs,
+            SENT_AT: time.time(),
         }
 
 
@@ -105,10 +110,14 @@ def _form() -> _Form:
     _, _, embed = json.loads(written["body"])
     written["body"] = BODY
     written["properties"]["delivery_tag"] = TAG
+    headers = dict(written["headers"])
+    written["headers"][SENT_AT] = f"@{SENT_AT}@"
     item = json.dumps(written).replace("%", "%%")
     for place in (ID, TAG, BODY, ARGS, KWARGS):
         item = item.replace(place, f"%({place.strip('@')})s")
-    return _Form(item, written["headers"], json.dumps(embed))
+    # A number, not a text.
+    item = item.replace(f'"@{SENT_AT}@"', f"%({SENT_AT}).6f")
+    return _Form(item, headers, json.dumps(embed))
 
 
 def _written_by_celery() -> dict[str, Any]:
