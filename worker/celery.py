@@ -21,7 +21,9 @@ app.config_from_object("celeryconfig")
 def prepare_worker(**_: Any) -> None:
     """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
     from worker import decompression, garbage, transport  # noqa: PLC0415 - not for clients
+    from worker.monitoring import Monitoring  # noqa: PLC0415 - the same
 
     transport.install()
     decompression.install()
     garbage.collect_seldom()
+    app.steps["worker"].add(Monitoring)

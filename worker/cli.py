@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-COMMANDS = ("demo", "migrate", "doctor", "publish", "outcomes", "dead", "config", "bench")
+COMMANDS = ("demo", "migrate", "doctor", "health", "publish", "outcomes", "dead", "config", "bench")
 
 
 class Settle(click.Group):

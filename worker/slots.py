@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from celery.utils.log import get_logger
 
+from worker import measuring
 from worker.held import Held, job_of
 from worker.slot import Done, Job, NotDone, work
 from worker.trouble import Trouble
@@ -77,6 +78,11 @@ class Slots:
         for batch in self._batches.values():
             yield from batch.items
 
+    @property
+    def message_count(self) -> int:
+        """Return how many messages are in slots, as any thread may ask."""
+        return sum(len(batch.items) for batch in list(self._batches.values()))
+
     def begin(self, batch: Batch[Held]) -> None:
         """Let a free slot work on a batch."""
         self._batches[batch.number] = batch
@@ -94,11 +100,15 @@ class Slots:
     def abandon(self) -> None:
         """Forget everything; a late report is ignored, for its delivery tags are dead."""
         self._abandoned = True
+        measuring.tries_are_forgotten()
 
     # -- one batch ---------------------------------------------------------------
 
     def _send(self, batch: Batch[Held], job: Job, tries: int) -> None:
+        measuring.try_begins(job)
+
         def report(result: Any) -> None:
+            measuring.try_ends(job, result)
             self._consumer.call_soon(self._on_report, batch, job, tries, result)
 
         try:
@@ -151,6 +161,7 @@ class Slots:
         """Keep the slot and try the same batch later: meanwhile fetching comes to a stop."""
         if self._trouble.note(result.kind, time.monotonic()):
             logger.warning("Batches are held and tried again until it is over: %s", result.error)
+        measuring.retried()
         self._pause(batch, tries, self._send, batch, job, tries + 1)
 
     def _go_back_later(self, batch: Batch[Held], result: NotDone) -> None:
@@ -177,5 +188,6 @@ class Slots:
 
     def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
         self._leave(batch)
+        measuring.given_back()
         self._answers.give_back(batch.items, died=died)
         self._owner.on_slot_free()

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 from celery.worker import state
 
+from worker import measuring
 from worker.answers import Answers
 from worker.batching import Batch, Batcher
 from worker.breaker import Breaker
-from worker.held import Held, Room, hold, hold_plain, is_revoked, make_request, uses_options
+from worker.held import Held, Load, Room, hold, hold_plain, is_revoked, make_request, uses_options
 from worker.plain import read_plain
 from worker.receiving import SetAside, receive, refuse
 from worker.settings import Settings, load_settings
@@ -108,6 +109,7 @@ class BatchStrategy:
                 break
             plain.append(hold_plain(fetched, read))
         if plain:
+            measuring.fetched("plain", len(plain))
             self._hold(plain)
         return len(plain)
 
@@ -120,12 +122,14 @@ class BatchStrategy:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is answered
             self.refuse(delivered, str(error))
             return
+        measuring.fetched("other")
         held = hold(delivered, message, request)
         if request is None or not self._drop_or_delay(held):
             self._hold([held])
 
     def refuse(self, delivered: Any, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
+        measuring.fetched("other")
         self._answers.took(delivered.delivery_tag)
         self._hold([hold(delivered, refuse(delivered, error))])
 
@@ -172,6 +176,7 @@ class BatchStrategy:
 
     def _stop_consuming(self) -> None:
         """Give back what is not valid; the rest of what is held is settled."""
+        measuring.tripped()
         self._consumer.stop_consuming(
             f"{self._breaker.share:.0%} of the latest messages are not valid"
         )
@@ -251,12 +256,22 @@ class BatchStrategy:
 
     def on_settled(self, batch: Batch[Held], done: Done) -> None:
         """Acknowledge a batch that is committed and published."""
+        measuring.published(batch, done)
+        started = time.monotonic()
         self._answers.acknowledge(batch.items)
+        measuring.acknowledged(time.monotonic() - started)
         state.total_count[self._task.name] += len(batch.items)
         state.all_total_count[0] += len(batch.items)
         _log_batch(batch, done)
 
     # -- stopped -------------------------------------------------------------
+
+    @property
+    def load(self) -> Load:
+        """Return how much is held, as any thread may ask."""
+        slots, waiting = self._slots, self._batcher
+        in_slots = (slots.message_count, slots.update_count, len(slots))
+        return Load(len(waiting), waiting.update_count, *in_slots)
 
     @property
     def busy(self) -> bool:

@@ -54,7 +54,10 @@ def test_the_packages_own_names() -> None:
 
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
-    names = ("demo", "migrate", "doctor", "publish", "outcomes", "dead", "config", "bench")
+    names = (
+        *("demo", "migrate", "doctor", "health", "publish", "outcomes", "dead", "config"),
+        "bench",
+    )
     assert names == COMMANDS
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",
@@ -73,4 +76,7 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_RETRY_MAX_WAIT_SECONDS",
         "SETTLE_DEAD_LETTER_MAX_SHARE",
         "SETTLE_STOP_TIMEOUT_SECONDS",
+        "SETTLE_METRICS_PORT",
+        "SETTLE_METRICS_HOST",
+        "SETTLE_HEALTH_FILE",
     ]
