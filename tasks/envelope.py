@@ -124,9 +124,11 @@ def _written_by_celery() -> dict[str, Any]:
     """Let Celery send a message to itself, and return what it would lay into a list of Redis."""
     # Whoever else sends in memory in this process has other queues.
     queue = f"{QUEUE}-{uuid.uuid4()}"
-    app = Celery(broker="memory://", set_as_current=False)
+    app = Celery(set_as_current=False)
     options = {"task_id": ID, "argsrepr": ARGS, "kwargsrepr": KWARGS, "ignore_result": True}
-    with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+    # Named here: in the environment CELERY_BROKER_URL goes before what an app is told.
+    in_memory = app.connection_for_write("memory://")
+    with in_memory as connection, app.amqp.Producer(connection) as producer:
         app.send_task(TASK, queue=queue, producer=producer, **options)
         channel = connection.default_channel
         written: dict[str, Any] = json.loads(
