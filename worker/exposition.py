@@ -1,8 +1,8 @@
 """The little HTTP server of a worker: `/metrics`, `/livez`, `/readyz`.
 
 For a Prometheus and for probes, in plain text, on loopback unless told
-otherwise. Nobody is asked who they are: nothing is said here that a stranger on
-that network may not know.
+otherwise. Nobody is asked who they are. No secret is told, and no content of a
+message; but why a server does not answer may name it, and the user.
 """
 
 from __future__ import annotations
@@ -59,16 +59,20 @@ class Exposition:
         self._probes, self._metrics = probes, make_wsgi_app(REGISTRY)
         server = _ServerOfSix if ":" in host else _Server
         self._server = make_server(host, port, self._answer, server, _Handler)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="metrics", daemon=True
+        )
         # A pool's child that outlives this process must not keep the port.
         os.register_at_fork(after_in_child=self._server.socket.close)
 
     def start(self) -> None:
         """Answer, in a thread."""
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Answer no more, and do not listen."""
-        self._server.shutdown()
+        if self._thread.is_alive():
+            self._server.shutdown()
         self._server.server_close()
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

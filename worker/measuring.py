@@ -20,16 +20,10 @@ if TYPE_CHECKING:
     from worker.slot import Job
 
 # Looked up once: a lookup by label costs more than an increment.
-_MESSAGES = {path: metrics.MESSAGES.labels(path) for path in ("plain", "other")}
-_UPDATES = {
-    outcome: metrics.UPDATES.labels(outcome)
-    for outcome in ("updated", "already_completed", "already_failed", "not_found", "invalid")
-}
-_BATCHES = {why: metrics.BATCHES.labels(why) for why in ("size", "slot", "age", "stop")}
-_STEPS = {
-    step: metrics.STEP_SECONDS.labels(step)
-    for step in ("waiting", "applying", "publishing", "acknowledging")
-}
+_MESSAGES = {path: metrics.MESSAGES.labels(path) for path in metrics.PATHS}
+_UPDATES = {outcome: metrics.UPDATES.labels(outcome) for outcome in metrics.OUTCOMES}
+_BATCHES = {why: metrics.BATCHES.labels(why) for why in metrics.WHYS}
+_STEPS = {step: metrics.STEP_SECONDS.labels(step) for step in metrics.STEPS}
 
 
 def fetched(path: str, count: int = 1) -> None:
@@ -63,8 +57,14 @@ def tries_are_forgotten() -> None:
     vitals.tries.clear()
 
 
-def published(batch: Batch[Held], done: Done) -> None:
-    """Measure a batch that is committed and published."""
+def settled(batch: Batch[Held], done: Done, acknowledging_seconds: float) -> None:
+    """Measure a batch that is committed, published and acknowledged.
+
+    Args:
+        batch: As it left.
+        done: What the slot said.
+        acknowledging_seconds: How long the broker took.
+    """
     for reason, count in done.reasons.items():
         _UPDATES[reason].inc(count)
     metrics.DEAD_LETTERS.inc(done.reasons["invalid"])
@@ -73,16 +73,13 @@ def published(batch: Batch[Held], done: Done) -> None:
     _STEPS["waiting"].observe(batch.waited_seconds)
     _STEPS["applying"].observe(done.seconds["applied"])
     _STEPS["publishing"].observe(done.seconds["published"])
+    _STEPS["acknowledging"].observe(acknowledging_seconds)
     first = batch.items[0]
     # What its sender delayed is late on purpose.
     sent_at = None if first.request is not None else sent_at_of(first)
     if sent_at is not None:
-        metrics.LATENCY_SECONDS.observe(max(0.0, time.time() - sent_at))
-
-
-def acknowledged(seconds: float) -> None:
-    """Measure how long it took to acknowledge a batch."""
-    _STEPS["acknowledging"].observe(seconds)
+        published_at = time.time() - acknowledging_seconds
+        metrics.LATENCY_SECONDS.observe(max(0.0, published_at - sent_at))
 
 
 def retried() -> None:

@@ -17,6 +17,11 @@ from prometheus_client.metrics import MetricWrapperBase
 REGISTRY: Final = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
+PATHS: Final = ("plain", "other")
+OUTCOMES: Final = ("updated", "already_completed", "already_failed", "not_found", "invalid")
+WHYS: Final = ("size", "slot", "age", "stop")
+STEPS: Final = ("waiting", "applying", "publishing", "acknowledging")
+
 _UPDATES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
 _STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600)
@@ -76,12 +81,12 @@ MESSAGES = _counter(
     "settle_messages_fetched_total",
     "Messages fetched: `plain` ones are read straight from the queue of Redis, "
     "`other` ones by way of kombu and Celery, which costs several times as much.",
-    path=("plain", "other"),
+    path=PATHS,
 )
 UPDATES = _counter(
     "settle_updates_total",
-    "Updates whose outcomes are published, by outcome.",
-    outcome=("updated", "already_completed", "already_failed", "not_found", "invalid"),
+    "Updates settled, by outcome: it is published, and the message acknowledged.",
+    outcome=OUTCOMES,
 )
 DEAD_LETTERS = _counter(
     "settle_dead_letters_total",
@@ -90,7 +95,7 @@ DEAD_LETTERS = _counter(
 BATCHES = _counter(
     "settle_batches_total",
     "Batches settled, by why they left: full, a slot was free, of age, or the worker stopped.",
-    why=("size", "slot", "age", "stop"),
+    why=WHYS,
 )
 BATCH_UPDATES = _metric(
     Histogram, "settle_batch_updates", "Updates in a settled batch.", labels={}, buckets=_UPDATES
@@ -99,7 +104,7 @@ STEP_SECONDS = _metric(
     Histogram,
     "settle_batch_step_seconds",
     "Seconds of a settled batch, by step; of the try that succeeded.",
-    labels={"step": ("waiting", "applying", "publishing", "acknowledging")},
+    labels={"step": STEPS},
     buckets=_STEP_SECONDS,
 )
 LATENCY_SECONDS = _metric(

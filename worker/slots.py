@@ -79,9 +79,11 @@ class Slots:
             yield from batch.items
 
     @property
-    def message_count(self) -> int:
-        """Return how many messages are in slots, as any thread may ask."""
-        return sum(len(batch.items) for batch in list(self._batches.values()))
+    def load(self) -> tuple[int, int, int]:
+        """Return how many messages, updates and batches are in slots, as any thread may ask."""
+        batches = list(self._batches.values())
+        messages = sum(len(batch.items) for batch in batches)
+        return messages, self.update_count, len(batches)
 
     def begin(self, batch: Batch[Held]) -> None:
         """Let a free slot work on a batch."""

@@ -256,10 +256,7 @@ class BatchStrategy:
 
     def on_settled(self, batch: Batch[Held], done: Done) -> None:
         """Acknowledge a batch that is committed and published."""
-        measuring.published(batch, done)
-        started = time.monotonic()
-        self._answers.acknowledge(batch.items)
-        measuring.acknowledged(time.monotonic() - started)
+        measuring.settled(batch, done, self._answers.acknowledge(batch.items))
         state.total_count[self._task.name] += len(batch.items)
         state.all_total_count[0] += len(batch.items)
         _log_batch(batch, done)
@@ -269,9 +266,7 @@ class BatchStrategy:
     @property
     def load(self) -> Load:
         """Return how much is held, as any thread may ask."""
-        slots, waiting = self._slots, self._batcher
-        in_slots = (slots.message_count, slots.update_count, len(slots))
-        return Load(len(waiting), waiting.update_count, *in_slots)
+        return Load(len(self._batcher), self._batcher.update_count, *self._slots.load)
 
     @property
     def busy(self) -> bool:

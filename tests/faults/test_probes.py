@@ -55,13 +55,15 @@ def test_without_its_database(unloaded_rig: Rig, watched: Watched, at_work: bool
 def test_without_its_broker(unloaded_rig: Rig, watched: Watched) -> None:
     """It is live, although its event loop stands still, and not ready."""
     away = unloaded_rig.service.rabbitmq or unloaded_rig.broker
+    eventually(lambda: watched.metrics()["settle_queue_messages"] == 0, watched.metrics)
     away.stop()
     wait_to_be_told(watched, "the broker does not answer")
     assert watched.get("/livez") == (200, "waiting: the broker does not answer\n")
     assert watched.metrics()["settle_server_up[broker]"] == 0
     away.start()
     become_ready(watched)
-    eventually(lambda: watched.metrics()["settle_server_up[broker]"] == 1, watched.metrics)
+    eventually(lambda: watched.metrics()["settle_queue_messages"] == 0, watched.metrics)
+    assert watched.metrics()["settle_server_up[broker]"] == 1
 
 
 def test_without_its_result_channel(unloaded_rig: Rig, watched: Watched) -> None:

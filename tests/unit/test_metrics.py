@@ -85,8 +85,8 @@ def held(sent_at: Any = None, request: Any = None) -> Any:
 def settle(*items: Any, **reasons: int) -> None:
     """Report a batch."""
     batch = Batch(1, items, sum(reasons.values()), Why.SLOT, 0.25)
-    measuring.published(batch, Done(Counter(reasons), {"applied": 0.5, "published": 1.5}))
-    measuring.acknowledged(2.5)
+    done = Done(Counter(reasons), {"applied": 0.5, "published": 1.5})
+    measuring.settled(batch, done, 2.5)
 
 
 def test_a_batch_is_counted_and_its_steps_are_timed() -> None:
