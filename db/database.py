@@ -107,6 +107,18 @@ class Database:
         except SQLAlchemyError as error:
             raise classify(error) from error
 
+    def check(self) -> None:
+        """See that the database answers, and that the table is there to be read.
+
+        Raises:
+            DatabaseError: See `db.errors`.
+        """
+        try:
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("SELECT FROM events LIMIT 0")
+        except SQLAlchemyError as error:
+            raise classify(error) from error
+
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()

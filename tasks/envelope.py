@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 import uuid
 from base64 import b64encode
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _ITEMS = itertools.count(1)
 # What is left open in the form.
 ID, TAG, BODY, ARGS, KWARGS = (f"@{name}@" for name in ("id", "tag", "body", "args", "kwargs"))
 TRACE = "@trace@"
+# Celery says nothing of when it sent a message; with this header workers can tell its age.
+SENT_AT = "sent_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Envelope:
             "args": encode_basestring_ascii(self.args)[1:-1],
             "kwargs": encode_basestring_ascii(self.kwargs)[1:-1],
             "trace": json.dumps(self.trace)[1:-1] + ", " if self.trace else "",
+            "sent_at": time.time(),
         }
 
     def headers(self) -> dict[str, Any]:
@@ -74,6 +78,7 @@ class Envelope:
             "argsrepr": self.args,
             "kwargsrepr": self.kwargs,
             **(self.trace or {}),
+            SENT_AT: time.time(),
         }
 
 
@@ -112,19 +117,21 @@ def _form() -> _Form:
     _, _, embed = json.loads(written["body"])
     written["body"] = BODY
     written["properties"]["delivery_tag"] = TAG
-    headers = {TRACE: None, **written["headers"]}
-    item = json.dumps({**written, "headers": headers}).replace("%", "%%")
-    item = item.replace(f'"{TRACE}": null, ', "%(trace)s")
+    headers = written["headers"]
+    item = json.dumps({**written, "headers": {TRACE: None, **headers, SENT_AT: f"@{SENT_AT}@"}})
+    item = item.replace("%", "%%").replace(f'"{TRACE}": null, ', "%(trace)s")
     for place in (ID, TAG, BODY, ARGS, KWARGS):
         item = item.replace(place, f"%({place.strip('@')})s")
-    return _Form(item, written["headers"], json.dumps(embed))
+    # A number, not a text.
+    item = item.replace(f'"@{SENT_AT}@"', f"%({SENT_AT}).6f")
+    return _Form(item, headers, json.dumps(embed))
 
 
 def _written_by_celery() -> dict[str, Any]:
     """Let Celery send a message to itself, and return what it would lay into a list of Redis."""
     # Whoever else sends in memory in this process has other queues.
     queue = f"{QUEUE}-{uuid.uuid4()}"
-    app = Celery(broker="memory://", set_as_current=False)
+    app = Celery(set_as_current=False)
     options = {"task_id": ID, "argsrepr": ARGS, "kwargsrepr": KWARGS, "ignore_result": True}
     # Named once more: CELERY_BROKER_URL in the environment would win over the application's.
     with (

@@ -7,6 +7,7 @@ the strategy's. Everything here runs in the consumer's thread.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
@@ -74,8 +75,9 @@ class Answers:
         if self._amqp is not None:
             self._amqp.adapt()
 
-    def acknowledge(self, items: Sequence[Held]) -> None:
-        """Tell that messages are done."""
+    def acknowledge(self, items: Sequence[Held]) -> float:
+        """Tell that messages are done, and return how many seconds that took."""
+        started = time.monotonic()
         if self._many is not None:
             self._many.ack_many([held.tag for held in items])
         else:
@@ -84,6 +86,7 @@ class Answers:
         for held in items:
             if held.request is not None:
                 state.task_ready(held.request, successful=True)
+        return time.monotonic() - started
 
     def give_back(self, items: Sequence[Held], *, died: bool = False) -> None:
         """Put messages back into their queue.

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 COMMANDS = (
-    *("demo", "migrate", "doctor", "publish", "outcomes", "dead", "retention", "config", "bench"),
+    *("demo", "migrate", "doctor", "health", "publish", "outcomes"),
+    *("dead", "retention", "config", "bench"),
 )
 
 

@@ -17,6 +17,7 @@ from vine import promise as vine_promise
 
 from tasks.names import TASK
 from worker import inspecting
+from worker.health import vitals
 from worker.outage import outage
 from worker.settings import load_settings
 from worker.stopping import GRACE_SECONDS, end_after
@@ -49,6 +50,13 @@ class Consumer(CeleryConsumer):
     def strategy(self) -> BatchStrategy | None:
         """Return the strategy of the present connection, if there is one yet."""
         return getattr(self, "strategies", {}).get(TASK)
+
+    def connect(self) -> Any:
+        """Connect to the broker, however long that takes."""
+        vitals.connecting = True
+        connection = super().connect()
+        vitals.connected(time.monotonic())
+        return connection
 
     def create_task_handler(self, promise: Any = None) -> Any:
         """Introduce the new connection's strategy and channel to each other, before it consumes."""
@@ -91,6 +99,7 @@ class Consumer(CeleryConsumer):
 
     def stop_consuming(self, why: str) -> None:
         """Leave the rest at the broker until somebody has seen to it, and go on saying so."""
+        vitals.stopped_because = why
         names = [queue.name for queue in list(self.task_consumer.queues)]
         for name in names:
             self.cancel_task_queue(name)

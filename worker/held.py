@@ -51,6 +51,16 @@ class Held(NamedTuple):
     shown: Shown | None = None
 
 
+class Load(NamedTuple):
+    """How much is held, and where."""
+
+    waiting_messages: int = 0
+    waiting_updates: int = 0
+    slot_messages: int = 0
+    slot_updates: int = 0
+    slots_taken: int = 0
+
+
 def hold(delivered: Any, message: Message, request: Any = None) -> Held:
     """Hold what kombu delivered, or what stands in for it."""
     headers = delivered.headers if isinstance(delivered.headers, dict) else {}

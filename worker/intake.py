@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from celery.worker import state
 
+from worker import measuring
 from worker.held import Held, hold, hold_plain, is_revoked, uses_options
 from worker.plain import read_plain
 from worker.receiving import SetAside, receive, refuse
@@ -78,6 +79,7 @@ class Intake:
                 break
             plain.append(hold_plain(fetched, read))
         if plain:
+            measuring.fetched("plain", len(plain))
             self._owner.hold(plain)
         return len(plain)
 
@@ -95,6 +97,7 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is answered
             self.refuse(delivered, str(error))
             return
+        measuring.fetched("other")
         held = hold(delivered, message, request)
         if held.invalid_share:
             log_refused(message)
@@ -106,6 +109,7 @@ class Intake:
         log_refused(self._refuse(delivered, error))
 
     def _refuse(self, delivered: Any, error: str) -> Message:
+        measuring.fetched("other")
         self._answers.took(delivered.delivery_tag)
         held = hold(delivered, refuse(delivered, error))
         self._owner.hold([held])

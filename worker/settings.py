@@ -144,6 +144,22 @@ class Settings(BaseSettings):
         description="How a worker writes its log: `human`, one JSON object a line (`json`), or "
         "for humans on a terminal and as JSON elsewhere (`auto`).",
     )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_535,
+        description="The port on which a worker serves `/metrics`, `/livez` and `/readyz`; 0 for "
+        "none. Each worker on a machine needs its own, and does not start if it is taken.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="The address on which it does; `0.0.0.0` for all of IPv4.",
+    )
+    health_file: str | None = Field(
+        default=None,
+        description="The file in which a worker says how it is, for `settle health`. By default "
+        "one named after its node name, in the temporary directory.",
+    )
 
     @model_validator(mode="after")
     def _need_somewhere_for_outcomes(self) -> Settings:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from celery.utils.log import get_logger
 
+from worker import measuring
 from worker.held import Held, job_of
 from worker.reporting import failure_of
 from worker.slot import Done, Job, NotDone, work
@@ -89,6 +90,13 @@ class Slots:
         for batch in self._batches.values():
             yield from batch.items
 
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """Return how many messages, updates and batches are in slots, as any thread may ask."""
+        batches = list(self._batches.values())
+        messages = sum(len(batch.items) for batch in batches)
+        return messages, self.update_count, len(batches)
+
     def begin(self, batch: Batch[Held]) -> None:
         """Let a free slot work on a batch."""
         self._batches[batch.number] = batch
@@ -109,11 +117,15 @@ class Slots:
         """Forget everything; a late report is ignored, for its delivery tags are dead."""
         self._abandoned = True
         self._traces.abandon()
+        measuring.tries_are_forgotten()
 
     # -- one batch ---------------------------------------------------------------
 
     def _send(self, batch: Batch[Held], job: Job, tries: int) -> None:
+        measuring.try_begins(job)
+
         def report(result: Any) -> None:
+            measuring.try_ends(job, result)
             self._consumer.call_soon(self._on_report, batch, job, tries, result)
 
         try:
@@ -165,6 +177,7 @@ class Slots:
         """Keep the slot and try the same batch later: meanwhile fetching comes to a stop."""
         if self._trouble.note(result.kind, time.monotonic()):
             logger.warning("batches are held", extra=failure_of(batch, result.error))
+        measuring.retried()
         self._pause(batch, tries, self._send, batch, job, tries + 1)
 
     def _go_back_later(self, batch: Batch[Held], result: NotDone) -> None:
@@ -193,6 +206,7 @@ class Slots:
     def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
         self._leave(batch)
         self._traces.fail(batch.number)
+        measuring.given_back()
         self._answers.give_back(batch.items, died=died)
         self._owner.events.given_back(batch.items)
         self._owner.on_slot_free()

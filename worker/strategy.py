@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
 
+from worker import measuring
 from worker.answers import Answers
 from worker.batching import Batch, Batcher
 from worker.breaker import Breaker
 from worker.events import TaskEvents
-from worker.held import Held, Room, make_request
+from worker.held import Held, Load, Room, make_request
 from worker.intake import Intake
 from worker.pacing import Pacing
 from worker.reporting import log_settled
@@ -154,6 +155,7 @@ class BatchStrategy:
 
     def _stop_consuming(self) -> None:
         """Give back what is not valid; the rest of what is held is settled."""
+        measuring.tripped()
         self.consumer.stop_consuming(
             f"{self._breaker.share:.0%} of the latest messages are not valid"
         )
@@ -236,7 +238,7 @@ class BatchStrategy:
 
     def on_settled(self, batch: Batch[Held], done: Done) -> None:
         """Acknowledge a batch that is committed and published."""
-        self._answers.acknowledge(batch.items)
+        measuring.settled(batch, done, self._answers.acknowledge(batch.items))
         state.total_count[self._task.name] += len(batch.items)
         state.all_total_count[0] += len(batch.items)
         self.events.settled(batch, done)
@@ -253,6 +255,11 @@ class BatchStrategy:
         return iter(self._batcher)
 
     # -- stopped -------------------------------------------------------------
+
+    @property
+    def load(self) -> Load:
+        """Return how much is held, as any thread may ask."""
+        return Load(len(self._batcher), self._batcher.update_count, *self._slots.load)
 
     @property
     def busy(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from tests.service import Service
 
 # Made anew for every message.
-DIFFERENT = ("id", "root_id", "correlation_id", "delivery_tag", "reply_to")
+DIFFERENT = ("id", "root_id", "correlation_id", "delivery_tag", "reply_to", "sent_at")
 UPDATE = {"id": "ev_1", "status": "completed", "accountId": "acct_1"}
 
 
@@ -32,6 +33,15 @@ def test_one_update_is_written_as_celery_writes_it(service: Service) -> None:
     with Producer(service.users.producer) as producer:
         producer.send({**UPDATE, "payload": {"ignored": True}})
     assert taken(service) == taken(service)
+
+
+def test_it_says_when_it_was_sent(service: Service) -> None:
+    """Which Celery does not: a header, in seconds since the epoch."""
+    before = time.time()
+    with Producer(service.users.producer) as producer:
+        producer.send(UPDATE)
+    headers = json.loads(service.redis.rpop(QUEUE))["headers"]
+    assert before - 0.001 <= headers["sent_at"] <= time.time()
 
 
 def test_several_updates_are_written_as_celery_writes_them(service: Service) -> None:

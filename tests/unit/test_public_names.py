@@ -55,7 +55,7 @@ def test_the_packages_own_names() -> None:
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
     assert list(COMMANDS) == [
-        *("demo", "migrate", "doctor", "publish", "outcomes"),
+        *("demo", "migrate", "doctor", "health", "publish", "outcomes"),
         *("dead", "retention", "config", "bench"),
     ]
     assert [variable(name) for name in Settings.model_fields] == [
@@ -77,4 +77,7 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_TASK_EVENTS",
         "SETTLE_STOP_TIMEOUT_SECONDS",
         "SETTLE_LOG_FORMAT",
+        "SETTLE_METRICS_PORT",
+        "SETTLE_METRICS_HOST",
+        "SETTLE_HEALTH_FILE",
     ]

@@ -6,16 +6,21 @@ import json
 
 import click
 
+from worker import metrics
 from worker.settings import effective, load_settings, reference
 
 
 @click.command("config")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--reference", "as_reference", is_flag=True, help="Print docs/configuration.md.")
-def command(*, as_json: bool, as_reference: bool) -> None:
+@click.option("--metrics-reference", is_flag=True, help="Print docs/metrics.md.")
+def command(*, as_json: bool, as_reference: bool, metrics_reference: bool) -> None:
     """Show the effective settings, secrets hidden."""
     if as_reference:
         click.echo(reference(), nl=False)
+        return
+    if metrics_reference:
+        click.echo(metrics.reference(), nl=False)
         return
     values = effective(load_settings())
     if as_json:

@@ -24,6 +24,7 @@ COMMANDS = (
     ("RPUSH", f"{QUEUE}.retry", ""),
     ("EXISTS", f"{QUEUE}.retry"),
     ("LLEN", QUEUE),
+    ("LINDEX", QUEUE, -1),
     ("HSET", "unacked", "", ""),
     ("HGET", "unacked", ""),
     ("HDEL", "unacked", ""),

@@ -20,7 +20,8 @@ NOT_FOUND = 404
 @contextmanager
 def reach_broker(url: str) -> Iterator[Any]:
     """Connect to a broker, and see that it answers."""
-    with Connection(url, connect_timeout=TIMEOUT_SECONDS) as connection:
+    patience = {"read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}
+    with Connection(url, connect_timeout=TIMEOUT_SECONDS, transport_options=patience) as connection:
         connection.connect()
         yield connection
 

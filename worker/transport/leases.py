@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 from kombu.transport import redis, virtual
 
+from worker import metrics
 from worker.transport.items import delivery_count, read_entry, redelivered
 from worker.transport.scripts import EXPIRED, LOOK_UP, MOVE, RENEW
 
@@ -149,6 +150,7 @@ class QoS(redis.QoS):
         tags = [tag for tag, since in self._held_since.items() if since > oldest]
         for some in _steps(tags):
             self.channel.run(RENEW, [self.unacked_index_key], some)
+        metrics.LEASES_RENEWED.inc(len(tags))
 
     # -- given back ----------------------------------------------------------
 
@@ -168,6 +170,7 @@ class QoS(redis.QoS):
                 break
         if restored:
             logger.warning("messages of a dead worker restored", extra={"messages": restored})
+            metrics.MESSAGES_RESTORED.inc(restored)
 
     def give_back(self, tags: Iterable[str], *, died: bool = False) -> None:
         """Put back what is held; the next worker is to have it."""

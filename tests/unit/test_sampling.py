@@ -1,0 +1,95 @@
+"""How servers are asked, and what is made of it when one does not answer."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from worker import metrics
+from worker.health import Vitals
+from worker.sampling import Kept, Sampler, _age_seconds
+from worker.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Server:
+    """A server whose connections may be cut."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.up = True
+
+    @contextmanager
+    def reach(self) -> Iterator[dict[str, bool]]:
+        """Connect."""
+        if not self.up:
+            raise ConnectionError("refused")
+        self.connections += 1
+        self.last = {"cut": False}
+        yield self.last
+
+
+def ask(connection: Any) -> str:
+    """Ask something."""
+    if connection["cut"]:
+        raise ConnectionError("cut")
+    return "an answer"
+
+
+def test_a_connection_is_kept_and_made_anew_when_it_was_cut() -> None:
+    """One that was idle for too long is no server that does not answer."""
+    server = Server()
+    kept = Kept(server.reach)
+    assert [kept.ask(ask), kept.ask(ask)] == ["an answer"] * 2
+    assert server.connections == 1
+    server.last["cut"] = True
+    assert kept.ask(ask) == "an answer"
+    assert server.connections == 2
+    server.last["cut"], server.up = True, False
+    with pytest.raises(ConnectionError, match="refused"):
+        kept.ask(ask)
+    server.up = True
+    assert kept.ask(ask) == "an answer"
+
+
+def test_a_server_that_denies_something_answers() -> None:
+    """A right that is missing must not look like an outage."""
+    sampler = Sampler(Settings(), vitals := Vitals())
+
+    def deny(_: Any) -> None:
+        raise redis.exceptions.NoPermissionError("no permissions to run 'lindex'")
+
+    assert sampler._ask("broker", Kept(Server().reach), deny) is None
+    assert "broker" not in vitals.away
+
+
+def test_servers_that_are_away_are_told_and_their_numbers_are_not() -> None:
+    """A queue that nobody can see is not an empty one."""
+    away = "redis://127.0.0.1:1/0"
+    settings = Settings(
+        CELERY_BROKER_URL=away,
+        DATABASE_URL="postgresql://127.0.0.1:1/settle",
+    )
+    sampler = Sampler(settings, vitals := Vitals())
+    metrics.QUEUE_MESSAGES.set(7)
+    sampler.sample(0.0)
+    sampler.close()
+    assert vitals.away.keys() == {"database", "result_channel", "broker"}
+    assert all("refused" in failure for failure in vitals.away.values())
+    assert math.isnan(metrics.QUEUE_MESSAGES._value.get())
+
+
+def test_the_oldest_of_all_priorities_counts() -> None:
+    """Nothing waiting is no age; an unknown one is none either."""
+    now = time.time()
+    old, young = (b'{"headers": {"sent_at": %f}}' % (now - age) for age in (100, 1))
+    assert _age_seconds([]) == 0
+    assert _age_seconds([young, old, b"{}"]) == pytest.approx(100, abs=5)
+    assert math.isnan(_age_seconds([b"{}", b'{"headers": {}}']))

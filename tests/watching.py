@@ -1,0 +1,59 @@
+"""A worker as those see it who watch it over HTTP."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from worker.embedded.places import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE_SECONDS = 60
+
+
+class Page(NamedTuple):
+    """What a worker answered."""
+
+    status: int
+    text: str
+
+
+class Watched:
+    """The port of a worker."""
+
+    def __init__(self) -> None:
+        """Find a port; start the worker with these settings."""
+        self.port = free_port()
+        self.settings = {"SETTLE_METRICS_PORT": str(self.port)}
+
+    def get(self, path: str) -> Page:
+        """Ask for a page."""
+        request = f"http://127.0.0.1:{self.port}{path}"
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return Page(answer.status, answer.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Page(error.code, error.read().decode())
+
+    def metrics(self) -> dict[str, float]:
+        """Return every series, by its name and the values of its labels."""
+        return {
+            sample.name + "".join(f"[{value}]" for value in sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(self.get("/metrics").text)
+            for sample in family.samples
+        }
+
+
+def eventually(holds: Callable[[], bool], told: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.1)
