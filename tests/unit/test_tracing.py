@@ -101,7 +101,7 @@ def test_a_plain_message_is_linked_too(
     took = strategy.intake.take(Fetched(SOURCE, f"tag{n}", item) for n, item in enumerate(items))
     assert took == len(items)
     consumer.turn()
-    strategy._answers.acknowledge = lambda _: 0.0  # type: ignore[method-assign]
+    strategy._answers.acknowledge = lambda _: 0.0  # type: ignore[method-assign,assignment]
     consumer.report(DONE)
     (link,) = only(exporter).links
     assert link.context.span_id == sender.get_span_context().span_id
