@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 from celery.__main__ import main
 
-import worker.strategy
+import worker.intake
+import worker.slots
 from tasks.outcomes import OutcomePublisher
+from worker.answers import Answers
 from worker.service import Service
 
 if TYPE_CHECKING:
@@ -68,14 +70,16 @@ def publish_half(publish: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-around(worker.strategy, "receive", before="fetched", after="understood")
-around(worker.strategy, "job_of", after="batched")
+# Plain messages on Redis, and any on RabbitMQ.
+for read in ("read_plain", "receive"):
+    around(worker.intake, read, before="fetched", after="understood")
+around(worker.slots, "job_of", after="batched")
 # Called when the rows are locked and changed, before COMMIT is sent.
 sqlalchemy.event.listen(sqlalchemy.Engine, "commit", lambda _: crash_if("locked"))
 around(Service, "apply", after="committed")
 OutcomePublisher.publish = publish_half(OutcomePublisher.publish)  # type: ignore[method-assign]
 around(OutcomePublisher, "publish", after="published")
-around(worker.strategy.BatchStrategy, "_acknowledge", after="acknowledged")
+around(Answers, "acknowledge", after="acknowledged")
 
 if __name__ == "__main__":
     main()
