@@ -83,7 +83,7 @@ def test_a_worker_that_starts_without_its_broker(unloaded_rig: Rig) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.service.Worker.wait_for_log", lambda *_: None)
         rig.start_worker(**watched.settings)
-    rig.workers[0].wait_for_log("Cannot connect")
+    rig.workers[0].wait_for_log("broker is away")
     wait_to_be_told(watched, "the broker does not answer")
     assert watched.get("/livez").status == 200
     rig.broker.start()
