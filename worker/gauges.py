@@ -52,10 +52,12 @@ def look_up(
 
 def snapshot() -> dict[str, Any]:
     """Return every metric by its name without the prefix, and by label where it has one."""
-    return {
-        metric.name.removeprefix("settle_").removesuffix("_total"): _values(metric)
-        for metric in metrics.CATALOGUE
-    }
+    return {short_name(metric): _values(metric) for metric in metrics.CATALOGUE}
+
+
+def short_name(metric: metrics.Metric) -> str:
+    """Return what a metric is called in `celery inspect stats`."""
+    return metric.name.removeprefix("settle_").removesuffix("_total")
 
 
 def _values(metric: metrics.Metric) -> Any:

@@ -46,7 +46,7 @@ class Monitoring(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         """Listen, if that is wanted."""
         super().__init__(worker, **kwargs)
-        self._worker = worker
+        self._worker, self._began_at = worker, time.monotonic()
         self._settings = settings = load_settings()
         self._ended = threading.Event()
         self._exposition = self._listen() if settings.metrics_port else None
@@ -98,7 +98,15 @@ class Monitoring(bootsteps.StartStopStep):
 
     def info(self, worker: Any) -> dict[str, Any]:
         """Return what `celery inspect stats` shows."""
-        return {"settle": {"batch_max_updates": self._settings.batch_max_updates, **snapshot()}}
+        return {
+            "settle": {
+                "batch_max_updates": self._settings.batch_max_updates,
+                "uptime_seconds": round(time.monotonic() - self._began_at, 6),
+                "live_why": self._live().why,
+                "ready_why": self._ready().why,
+                **snapshot(),
+            }
+        }
 
     def _beat(self, now: float) -> None:
         """Leave word of what the consumer alone knows, then say how the worker is."""

@@ -11,8 +11,9 @@ import pytest
 import redis
 
 from worker import metrics
+from worker.backlog import Kept, _age_seconds
 from worker.health import Vitals
-from worker.sampling import Kept, Sampler, _age_seconds
+from worker.sampling import Sampler
 from worker.settings import Settings
 
 if TYPE_CHECKING:

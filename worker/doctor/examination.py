@@ -56,7 +56,7 @@ def examine(part: Part) -> Iterator[Result]:
         try:
             subject = stack.enter_context(part.reach())
         except Exception as error:  # noqa: BLE001 - whatever it is, it is away
-            yield Result(part, _name(first), failure(f"not reached: {_say(error)}", part.fix))
+            yield Result(part, _name(first), failure(f"not reached: {say(error)}", part.fix))
             for check in others:
                 yield Result(part, _name(check), unknown(f"not checked: no {part.title}"))
             return
@@ -68,14 +68,15 @@ def _make(check: Check, subject: Any) -> Finding:
     try:
         return check(subject)
     except Exception as error:  # noqa: BLE001 - the other checks are to be made all the same
-        return unknown(f"could not be checked: {_say(error)}")
+        return unknown(f"could not be checked: {say(error)}")
 
 
 def _name(check: Check) -> str:
     return check.__name__.replace("_", " ")
 
 
-def _say(error: Exception) -> str:
+def say(error: Exception) -> str:
+    """Say in one line, and without a password, what went wrong."""
     if isinstance(error, ValueError):
         # It may quote a part of the URL, and that part may be the password.
         return "the URL cannot be understood; is its password percent-encoded?"
