@@ -24,8 +24,9 @@ app.config_from_object("celeryconfig")
 @celeryd_init.connect
 def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
-    from worker import decompression, garbage, logs, transport  # noqa: PLC0415 - not for clients
-    from worker.monitoring import Monitoring  # noqa: PLC0415 - the same
+    from worker import decompression, garbage, transport  # noqa: PLC0415 - not for clients
+    from worker.monitoring import logs  # noqa: PLC0415 - the same
+    from worker.monitoring.step import Monitoring  # noqa: PLC0415 - the same
 
     logs.install(app, instance, options)
     transport.install()

@@ -16,9 +16,9 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from vine import promise as vine_promise
 
 from tasks.names import TASK
-from worker import inspecting
-from worker.health import vitals
-from worker.outage import outage
+from worker.monitoring import inspecting
+from worker.monitoring.health import vitals
+from worker.monitoring.outage import outage
 from worker.settings import load_settings
 from worker.stopping import GRACE_SECONDS, end_after
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from celery.worker import state
 
-from worker import measuring
 from worker.held import Held, hold, hold_plain, is_revoked, uses_options
+from worker.monitoring import measuring
+from worker.monitoring.reporting import log_refused
 from worker.plain import read_plain
 from worker.receiving import SetAside, receive, refuse
-from worker.reporting import log_refused
 from worker.transport.fetch import Fetched
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tasks.messages import Message
     from worker.answers import Answers
-    from worker.events import TaskEvents
+    from worker.monitoring.events import TaskEvents
 
 
 class Owner(Protocol):

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from celery.utils.log import get_logger
 
-from worker import measuring
 from worker.held import Held, job_of
-from worker.reporting import failure_of
+from worker.monitoring import measuring
+from worker.monitoring.reporting import failure_of
 from worker.slot import Done, Job, NotDone, work
 from worker.trouble import Trouble
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from worker.answers import Answers
     from worker.batching import Batch
-    from worker.events import TaskEvents
-    from worker.tracing import Traces
+    from worker.monitoring.events import TaskEvents
+    from worker.monitoring.tracing import Traces
 
 logger = get_logger(__name__)
 

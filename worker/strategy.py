@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
 
-from worker import measuring
 from worker.answers import Answers
 from worker.batching import Batch, Batcher
 from worker.breaker import Breaker
-from worker.events import TaskEvents
 from worker.held import Held, Load, Room, make_request
 from worker.intake import Intake
+from worker.monitoring import measuring
+from worker.monitoring.events import TaskEvents
+from worker.monitoring.reporting import log_settled
+from worker.monitoring.tracing import Traces
 from worker.pacing import Pacing
-from worker.reporting import log_settled
 from worker.settings import Settings, load_settings
 from worker.slots import Slots
-from worker.tracing import Traces
 from worker.transport import Channel
 
 if TYPE_CHECKING:

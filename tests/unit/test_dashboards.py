@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from worker.metrics import CATALOGUE, REGISTRY
+from worker.monitoring.metrics import CATALOGUE, REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

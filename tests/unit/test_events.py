@@ -14,8 +14,8 @@ from tasks.messages import validate
 from tasks.outcomes import Outcome
 from tasks.settle import invalid
 from worker.batching import Batch, Why
-from worker.events import EVENTS_AT_ONCE, TaskEvents
 from worker.held import Held, hold_plain
+from worker.monitoring.events import EVENTS_AT_ONCE, TaskEvents
 from worker.plain import read_plain
 from worker.slot import Done
 from worker.summary import summarize

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from worker import logs
-from worker.logs import HumanFormatter, JsonFormatter
+from worker.monitoring import logs
+from worker.monitoring.logs import HumanFormatter, JsonFormatter
 
 
 def record_of(message: str, *args: Any, **extra: Any) -> logging.LogRecord:

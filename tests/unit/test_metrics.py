@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tasks.messages import StatusUpdate
-from worker import measuring, metrics
 from worker.batching import Batch, Why
-from worker.metrics import CATALOGUE, REGISTRY
-from worker.sent import sent_at_of, sent_at_of_item
+from worker.monitoring import measuring, metrics
+from worker.monitoring.metrics import CATALOGUE, REGISTRY
+from worker.monitoring.sent import sent_at_of, sent_at_of_item
 from worker.slot import Done
 from worker.summary import Summary
 from worker.transport.fetch import Fetched, Source

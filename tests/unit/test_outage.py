@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from celery.worker.consumer.consumer import CONNECTION_ERROR, CONNECTION_RETRY
 
-from worker import outage as module
-from worker.logs import fields_of
-from worker.outage import LOOP_FAILED, STEP_FAILED, Outage
+from worker.monitoring import outage as module
+from worker.monitoring.logs import fields_of
+from worker.monitoring.outage import LOOP_FAILED, STEP_FAILED, Outage
 from worker.trouble import SAY_AGAIN_AFTER_SECONDS
 
 if TYPE_CHECKING:

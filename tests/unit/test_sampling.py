@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from worker import metrics
-from worker.backlog import Kept, _age_seconds
-from worker.health import Vitals
-from worker.sampling import Sampler
+from worker.monitoring import metrics
+from worker.monitoring.backlog import Kept, _age_seconds
+from worker.monitoring.health import Vitals
+from worker.monitoring.sampling import Sampler
 from worker.settings import Settings
 
 if TYPE_CHECKING:

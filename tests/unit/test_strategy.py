@@ -12,10 +12,10 @@ import pytest
 from celery.worker import state
 
 from tasks.status_updates import update_status
-from worker import inspecting
 from worker.breaker import FEWEST
 from worker.celery import app
-from worker.logs import fields_of
+from worker.monitoring import inspecting
+from worker.monitoring.logs import fields_of
 from worker.settings import Settings
 from worker.slot import Done, Job, NotDone
 from worker.strategy import BatchStrategy

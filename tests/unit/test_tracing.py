@@ -16,8 +16,8 @@ from tasks.envelope import single
 from tasks.messages import StatusUpdate
 from tasks.status_updates import update_status
 from tests.unit.test_strategy import AWAY, BROKEN, DONE, Consumer, one, receive
-from worker import tracing
 from worker.celery import app
+from worker.monitoring import tracing
 from worker.settings import Settings
 from worker.strategy import BatchStrategy
 from worker.transport.fetch import Fetched, Source

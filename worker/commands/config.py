@@ -6,7 +6,7 @@ import json
 
 import click
 
-from worker import metrics
+from worker.monitoring import metrics
 from worker.settings import effective, load_settings, reference
 
 

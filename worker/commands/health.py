@@ -9,8 +9,8 @@ import time
 
 import click
 
-from worker import statefile
-from worker.health import Verdict
+from worker.monitoring import statefile
+from worker.monitoring.health import Verdict
 
 
 @click.command("health")

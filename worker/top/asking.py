@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from worker.backlog import broker_of, dead_letters_kept, result_channel_of
 from worker.doctor.examination import say
 from worker.doctor.workers import ANSWER_SECONDS
+from worker.monitoring.backlog import broker_of, dead_letters_kept, result_channel_of
 from worker.settings import is_amqp
 from worker.top.view import Answer, Poll
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from worker.health import BROKER, SERVERS
-from worker.metrics import OUTCOMES, STEPS, WHYS
+from worker.monitoring.health import BROKER, SERVERS
+from worker.monitoring.metrics import OUTCOMES, STEPS, WHYS
 from worker.top.words import amount, duration, rate
 
 if TYPE_CHECKING:

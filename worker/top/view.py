@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from worker.gauges import short_name
-from worker.metrics import CATALOGUE
+from worker.monitoring.gauges import short_name
+from worker.monitoring.metrics import CATALOGUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

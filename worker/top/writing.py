@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker.health import BROKER, SERVERS
-from worker.metrics import OUTCOMES, PATHS, STEPS, WHYS
+from worker.monitoring.health import BROKER, SERVERS
+from worker.monitoring.metrics import OUTCOMES, PATHS, STEPS, WHYS
 
 if TYPE_CHECKING:
     from worker.top.view import View, Worker

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 from kombu.transport import redis, virtual
 
-from worker import metrics
+from worker.monitoring import metrics
 from worker.transport.items import delivery_count, read_entry, redelivered
 from worker.transport.scripts import EXPIRED, LOOK_UP, MOVE, RENEW
 

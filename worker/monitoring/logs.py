@@ -23,7 +23,7 @@ from celery.platforms import isatty
 from celery.utils.log import get_logger
 from celery.worker import request as celery_request
 
-from worker.outage import outage
+from worker.monitoring.outage import outage
 from worker.settings import hide_password, load_settings
 
 logger = get_logger(__name__)

@@ -20,7 +20,7 @@ from tasks.names import DEAD_LETTERS, QUEUE
 from worker.doctor.queue import PRIORITIES
 from worker.doctor.rabbitmq import NOT_FOUND, reach_broker
 from worker.doctor.redis_connection import reach_primary, reach_redis
-from worker.sent import sent_at_of_item
+from worker.monitoring.sent import sent_at_of_item
 from worker.settings import is_redis, uses_sentinels
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ import redis
 from celery.utils.log import get_logger
 
 from db import Database, DatabaseError
-from worker import metrics
-from worker.backlog import broker_of, dead_letters_kept, result_channel_of
+from worker.monitoring import metrics
+from worker.monitoring.backlog import broker_of, dead_letters_kept, result_channel_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.backlog import Kept
-    from worker.health import Vitals
+    from worker.monitoring.backlog import Kept
+    from worker.monitoring.health import Vitals
     from worker.settings import Settings
 
 logger = get_logger(__name__)

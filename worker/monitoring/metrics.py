@@ -3,7 +3,7 @@
 They are about one worker and are observed in its main process, where slots
 report to, whatever the pool. Each is written by one module. Series exist from
 the start, so that an increase from nothing is one. Where they can be had is
-`worker.exposition`'s.
+`worker.monitoring.exposition`'s.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _gauge(name: str, says: str, **labels: tuple[str, ...]) -> Gauge:
     return _metric(Gauge, name, says, labels=labels)
 
 
-# -- written by worker.measuring, when a batch is fetched, tried or settled ----------
+# -- written by worker.monitoring.measuring, when a batch is fetched, tried or settled ----------
 
 MESSAGES = _counter(
     "settle_messages_fetched_total",
@@ -140,7 +140,7 @@ LEASES_RENEWED = _counter(
     "Leases of held messages renewed. Redis only.",
 )
 
-# -- written by worker.monitoring: looked up when somebody asks ----------------------
+# -- written by worker.monitoring.gauges: looked up when somebody asks ----------------------
 
 HELD_MESSAGES = _gauge(
     "settle_held_messages",
@@ -169,7 +169,7 @@ SERVER_UP = _gauge(
     server=("database", "result_channel", "broker"),
 )
 
-# -- written by worker.sampling, every few seconds -----------------------------------
+# -- written by worker.monitoring.sampling, every few seconds -----------------------------------
 
 QUEUE_MESSAGES = _gauge(
     "settle_queue_messages",

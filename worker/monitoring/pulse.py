@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from celery.utils.log import get_logger
 
-from worker import statefile
+from worker.monitoring import statefile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from worker.health import Verdict
+    from worker.monitoring.health import Verdict
 
 logger = get_logger(__name__)
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from worker.health import Verdict
+from worker.monitoring.health import Verdict
 
 PREFIX = "settle-worker-"
 STALE_SECONDS = 15.0

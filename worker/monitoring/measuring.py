@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from worker import metrics
-from worker.health import vitals
-from worker.sent import sent_at_of
+from worker.monitoring import metrics
+from worker.monitoring.health import vitals
+from worker.monitoring.sent import sent_at_of
 from worker.slot import Done
 
 if TYPE_CHECKING:

@@ -19,18 +19,18 @@ from celery import bootsteps
 from celery.utils.log import get_logger
 
 from tasks.names import QUEUE
-from worker.exposition import Exposition
-from worker.gauges import load_of, look_up, snapshot
-from worker.health import judge_live, judge_ready, longest_seconds, vitals
-from worker.pulse import Pulse
-from worker.sampling import SAMPLE_SECONDS, Sampler
+from worker.monitoring.exposition import Exposition
+from worker.monitoring.gauges import load_of, look_up, snapshot
+from worker.monitoring.health import judge_live, judge_ready, longest_seconds, vitals
+from worker.monitoring.pulse import Pulse
+from worker.monitoring.sampling import SAMPLE_SECONDS, Sampler
+from worker.monitoring.statefile import default_path
 from worker.settings import load_settings
-from worker.statefile import default_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.health import Verdict
+    from worker.monitoring.health import Verdict
 
 logger = get_logger(__name__)
 

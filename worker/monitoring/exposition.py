@@ -16,12 +16,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
 
-from worker.metrics import REGISTRY
+from worker.monitoring.metrics import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from worker.health import Verdict
+    from worker.monitoring.health import Verdict
 
 SILENT_CLIENT_SECONDS = 5
 

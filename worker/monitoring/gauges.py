@@ -9,14 +9,14 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from worker import metrics
-from worker.health import BROKER, SERVERS
 from worker.held import Load
+from worker.monitoring import metrics
+from worker.monitoring.health import BROKER, SERVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.health import Verdict, Vitals
+    from worker.monitoring.health import Verdict, Vitals
 
 
 def load_of(worker: Any) -> Load:
