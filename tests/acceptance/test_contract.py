@@ -126,7 +126,7 @@ def test_live_listeners_hear_what_the_stream_keeps(running: Service) -> None:
         heard = next(outcomes)
     assert heard.message_id == result.id
     ((_, fields),) = running.redis.xrange("event-outcomes")
-    assert fields["outcome"] == heard.to_json()
+    assert fields["outcome"].encode() == heard.to_json()
     running.wait_until_empty()
     assert not running.redis.exists(f"celery-task-meta-{result.id}")
 
