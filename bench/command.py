@@ -53,18 +53,24 @@ def command(
     publishes an outcome for each; they take turns, as often as there are rounds.
     """
     console = Console(stderr=True)
+    results: dict[str, Any] = {}
+    failure: BenchError | None = None
     try:
         with rig(database_url, broker_url, rabbitmq_url) as at:
-            results = _run(at, rounds, only, console)
+            results |= _run(at, rounds, only, console)
             if also_growth:
                 results["growth"] = growth(at, min(rounds, GROWTH_ROUNDS), console.print)
     except BenchError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(as_table(results))
-    if json_path:
-        json_path.write_text(json.dumps(results, indent=1) + "\n")
-    if into_docs:
-        write(results)
+        failure = error
+    if results:
+        # What was measured before something failed took its time too.
+        click.echo(as_table(results))
+        if json_path:
+            json_path.write_text(json.dumps(results, indent=1) + "\n")
+        if into_docs:
+            write(results)
+    if failure:
+        raise click.ClickException(str(failure)) from failure
 
 
 def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[str, Any]:

@@ -109,7 +109,12 @@ class Rig:
 
     def moment(self, nth: int) -> float:
         """Return when the n-th outcome was published, by the server's clock."""
-        entries = self.redis.xrange(OUTCOMES, count=nth)
+        after = self.published() - nth
+        # From the nearer end: a stream can be a million long.
+        if after < nth:
+            entries = self.redis.xrevrange(OUTCOMES, count=after + 1)
+        else:
+            entries = self.redis.xrange(OUTCOMES, count=nth)
         return int(entries[-1][0].partition("-")[0]) / 1000
 
     def settled(self) -> int:
