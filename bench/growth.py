@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from bench.rig import Rig
 
 BATCHES = (10, 100, 1_000, 10_000)
-BACKLOGS = (10_000, 100_000, 1_000_000)
+# A queue that is drained has every length once. So that nothing else differs, they are
+# measured in one run: between which outcomes, while about so many messages are left.
+BACKLOG = 1_000_000
+LEFT = {10_000: (970_000, 998_000), 100_000: (850_000, 950_000), BACKLOG: (20_000, 120_000)}
 TABLES = (100_000, 1_000_000, 10_000_000)
 
 
@@ -29,7 +32,6 @@ def growth(rig: Rig, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
     """
     kinds: dict[str, dict[int, Contender]] = {
         "updates in a batch": {size: _batch(size) for size in BATCHES},
-        "messages in the queue": {size: replace(SETTLE, messages=size) for size in BACKLOGS},
         "rows in the table": {size: replace(SETTLE, rows=size) for size in TABLES},
     }
     result: dict[str, Any] = {}
@@ -40,6 +42,7 @@ def growth(rig: Rig, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
                 rate = measuring.throughput(rig, contender)
                 points[str(size)]["rates"].append(rate)
                 say(f"{size:>10,} {kind:24} {rate:9,.0f}/s")
+    result["messages in the queue"] = _drained(rig, rounds, say)
     for size, contender in kinds["updates in a batch"].items():
         point: dict[str, Any] = result["updates in a batch"][str(size)]
         half = statistics.median(point["rates"]) / 2
@@ -47,6 +50,15 @@ def growth(rig: Rig, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
         point["p99_milliseconds"] = statistics.quantiles(seconds, n=100)[98] * 1000
         say(f"{size:>10,} updates in a batch: p99 {point['p99_milliseconds']:.1f} ms")
     return result
+
+
+def _drained(rig: Rig, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    points: dict[str, Any] = {str(queued): {"rates": []} for queued in LEFT}
+    for _ in range(rounds):
+        for queued, rate in measuring.drain(rig, BACKLOG, LEFT).items():
+            points[str(queued)]["rates"].append(rate)
+            say(f"{queued:>10,} messages in the queue    {rate:9,.0f}/s")
+    return points
 
 
 def _batch(size: int) -> Contender:

@@ -42,6 +42,24 @@ def throughput(rig: Rig, contender: Contender) -> float:
     return (updates - skipped) / (rig.moment(updates) - rig.moment(skipped))
 
 
+def drain(rig: Rig, messages: int, windows: dict[int, tuple[int, int]]) -> dict[int, float]:
+    """Return updates a second while so many messages are queued, in one run of one worker.
+
+    Args:
+        rig: Where.
+        messages: How many are queued when the worker starts.
+        windows: Between which two outcomes to measure, for each number that is queued then.
+    """
+    rig.reset(messages)
+    rig.fill(messages, 1)
+    with rig.workers(SETTLE) as running:
+        rig.wait(messages, running)
+    return {
+        queued: (last - first) / (rig.moment(last) - rig.moment(first))
+        for queued, (first, last) in windows.items()
+    }
+
+
 def postgres_alone(rig: Rig, updates: int = 100_000) -> float:
     """Return rows a second of the same transaction, on one connection, and nothing else."""
     rig.reset(updates)

@@ -43,12 +43,13 @@ def _throughput(figure: Any, results: dict[str, Any]) -> bool:
         [median - min(shown[name]) for name, median in zip(names, medians, strict=True)],
         [max(shown[name]) - median for name, median in zip(names, medians, strict=True)],
     ]
+    longest = max(max(each) for each in shown.values())
     colours = [OURS if name.startswith("Settle") else THEIRS for name in names]
     axes.barh(names, medians, xerr=spread, color=colours, ecolor="black", capsize=2)
     for position, median in enumerate(medians):
-        axes.annotate(f" {median:,.0f}", (max(medians) * 1.02, position), va="center")
+        axes.annotate(f" {median:,.0f}", (longest * 1.02, position), va="center")
     axes.set_xlabel("updates a second: median, lowest and highest of the rounds")
-    axes.set_xlim(0, max(medians) * 1.2)
+    axes.set_xlim(0, longest * 1.2)
     return True
 
 
