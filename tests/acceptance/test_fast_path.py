@@ -49,3 +49,6 @@ def test_a_worker_needs_few_commands_a_message(service: Service) -> None:
         if name.removeprefix("cmdstat_") not in (*inside, "xread", "multi", "exec", "llen")
     }
     assert sum(asked.values()) < MOST_COMMANDS_EACH * MESSAGES, asked
+    inspect = service.operator.control.inspect(timeout=10, limit=1)
+    (told,) = inspect.stats().values()
+    assert told["settle"]["messages_fetched"] == {"plain": MESSAGES, "other": 0}
