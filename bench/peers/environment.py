@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
 from functools import cache
 
+from bench.rig import BenchError
 from worker.embedded import temporary_folder
 
 _KEPT = ExitStack()
@@ -16,11 +18,20 @@ atexit.register(_KEPT.close)
 
 @cache
 def python_with_celery_batches() -> str:
-    """Return its Python; it is made when first asked for and kept while this process lasts."""
+    """Return its Python; it is made when first asked for and kept while this process lasts.
+
+    Raises:
+        BenchError: It cannot be made.
+    """
+    if not shutil.which("uv"):
+        raise BenchError("celery-batches needs uv to make its environment: install it, or --only")
     folder = _KEPT.enter_context(temporary_folder())
     uv = ("uv", "--quiet")
-    subprocess.run([*uv, "venv", "--python", sys.executable, str(folder / "venv")], check=True)
     python = str(folder / "venv/bin/python")
     packages = ("celery-batches==0.11", "celery[redis]<5.7", "psycopg[binary]", "hiredis")
-    subprocess.run([*uv, "pip", "install", "--python", python, *packages], check=True)
+    try:
+        subprocess.run([*uv, "venv", "--python", sys.executable, str(folder / "venv")], check=True)
+        subprocess.run([*uv, "pip", "install", "--python", python, *packages], check=True)
+    except subprocess.CalledProcessError as error:
+        raise BenchError("the environment of celery-batches could not be made") from error
     return python
