@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
-from tasks.names import QUEUE, TASK
+from tasks.names import QUEUE, SENT_AT, TASK
 from tasks.trace_context import trace_headers
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ _ITEMS = itertools.count(1)
 # What is left open in the form.
 ID, TAG, BODY, ARGS, KWARGS = (f"@{name}@" for name in ("id", "tag", "body", "args", "kwargs"))
 TRACE = "@trace@"
-# Celery says nothing of when it sent a message; with this header workers can tell its age.
-SENT_AT = "sent_at"
 
 
 @dataclass(frozen=True, slots=True)

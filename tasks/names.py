@@ -8,3 +8,6 @@ QUEUE: Final = "event-status-updates"
 # One name for the Pub/Sub channel and for the stream.
 OUTCOMES: Final = "event-outcomes"
 DEAD_LETTERS: Final = "event-status-updates.dead"
+
+# Celery says nothing of when it sent a message; with this header workers can tell its age.
+SENT_AT: Final = "sent_at"

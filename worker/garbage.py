@@ -2,7 +2,7 @@
 
 A batch is some ten thousand objects that live until it is published, and none of
 them is in a cycle. With Python's own threshold they are gone through again and
-again for nothing: a third of a worker's time (docs/benchmarks.md).
+again for nothing.
 """
 
 import gc

@@ -9,19 +9,27 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from celery.worker import state
 from celery.worker.request import Request
 
 from tasks.messages import InvalidUpdate
 from worker.receiving import delivery_details
 from worker.slot import Job
+from worker.transport.fetch import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tasks.messages import Message
     from worker.plain import Plain, Shown
-    from worker.transport.fetch import Fetched
+
+
+class _Item(msgspec.Struct):
+    headers: dict[str, Any]
+
+
+_decode = msgspec.json.Decoder(_Item).decode
 
 
 class Held(NamedTuple):
@@ -82,6 +90,13 @@ def hold_plain(fetched: Fetched, plain: Plain) -> Held:
     message, wants_result, delivery, shown = plain
     count = len(message.updates)
     return Held(fetched.tag, message, count, 0.0, wants_result, delivery, fetched, None, shown)
+
+
+def headers_of(held: Held) -> dict[str, Any]:
+    """Return the headers of a message, however it was delivered."""
+    if isinstance(held.delivered, Fetched):
+        return _decode(held.delivered.item).headers
+    return held.delivered.headers if isinstance(held.delivered.headers, dict) else {}
 
 
 def uses_options(delivered: Any) -> bool:

@@ -180,7 +180,7 @@ def test_without_an_sdk_no_header_is_read(
     consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody would get the span."""
-    monkeypatch.setattr(tracing, "_headers", lambda _: pytest.fail("read"))
+    monkeypatch.setattr(tracing, "headers_of", lambda _: pytest.fail("read"))
     strategy = BatchStrategy(update_status, app, consumer, Settings())
     receive(strategy, one("a", traceparent=PARENT))
     consumer.turn()

@@ -20,7 +20,7 @@ from celery.utils.log import get_logger
 from celery.utils.time import utcoffset
 
 from tasks.names import TASK
-from worker.transport.fetch import Fetched
+from worker.held import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -199,20 +199,13 @@ def _received(held: Held) -> _Received:
             *(held.message.id, shown.argsrepr, shown.kwargsrepr),
             *(shown.root_id, shown.parent_id, shown.retries),
         )
-    headers = _headers_of(held)
+    headers = headers_of(held)
     return _Received(
         held.message.id,
         _cut(headers.get("argsrepr")),
         _cut(headers.get("kwargsrepr")),
         *(headers.get(name) for name in ("root_id", "parent_id", "retries", "eta", "expires")),
     )
-
-
-def _headers_of(held: Held) -> dict[str, Any]:
-    delivered = held.delivered
-    if isinstance(delivered, Fetched):
-        return dict(msgspec.json.decode(delivered.item)["headers"])
-    return delivered.headers if isinstance(delivered.headers, dict) else {}
 
 
 def _cut(text: Any) -> str:

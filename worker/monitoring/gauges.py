@@ -61,21 +61,14 @@ def short_name(metric: metrics.Metric) -> str:
 
 
 def _values(metric: metrics.Metric) -> Any:
-    if metric.kind == "histogram":
-        if metric.labels:
-            return {
-                value: _count_and_sum(metric.name, {label: value})
-                for label, values in metric.labels.items()
-                for value in values
-            }
-        return _count_and_sum(metric.name, {})
-    if metric.labels:
-        return {
-            value: _value(metric.name, {label: value})
-            for label, values in metric.labels.items()
-            for value in values
-        }
-    return _value(metric.name, {})
+    read = _count_and_sum if metric.kind == "histogram" else _value
+    if not metric.labels:
+        return read(metric.name, {})
+    return {
+        value: read(metric.name, {label: value})
+        for label, values in metric.labels.items()
+        for value in values
+    }
 
 
 def _count_and_sum(name: str, labels: dict[str, str]) -> dict[str, Any]:

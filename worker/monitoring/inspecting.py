@@ -34,7 +34,7 @@ class ActiveMessages:
 
     def __len__(self) -> int:
         strategy = self._consumer.strategy
-        in_slots = sum(1 for _ in strategy.in_slots()) if strategy is not None else 0
+        in_slots = strategy.load.slot_messages if strategy is not None else 0
         return len(worker_state.active_requests) + in_slots
 
 

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tasks.names import SENT_AT
 from worker.transport.fetch import Fetched
 
 if TYPE_CHECKING:
     from worker.held import Held
-
-HEADER = "sent_at"
 
 
 class _Headers(msgspec.Struct):
@@ -44,7 +43,7 @@ def sent_at_of(held: Held) -> float | None:
     if type(held.delivered) is Fetched:
         return sent_at_of_item(held.delivered.item)
     headers = held.delivered.headers
-    return _sensible(headers.get(HEADER)) if isinstance(headers, dict) else None
+    return _sensible(headers.get(SENT_AT)) if isinstance(headers, dict) else None
 
 
 def _sensible(sent_at: Any) -> float | None:

@@ -14,13 +14,11 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from tasks.names import QUEUE
 from tasks.trace_context import IS_INSTALLED
+from worker.held import headers_of
 from worker.settings import is_amqp
 from worker.slot import Done, NotDone
-from worker.transport.fetch import Fetched
 
 if IS_INSTALLED:
     from opentelemetry import propagate, trace
@@ -33,13 +31,6 @@ if TYPE_CHECKING:
 
 # As many as an SDK keeps of a span, unless told otherwise.
 MAX_LINKS = 128
-
-
-class _Item(msgspec.Struct):
-    headers: dict[str, Any]
-
-
-_decode = msgspec.json.Decoder(_Item).decode
 
 
 def is_on() -> bool:
@@ -121,15 +112,8 @@ def _links(items: Iterable[Held]) -> Iterator[Any]:
         context = None
         # What somebody has sent may make a propagator stumble.
         with suppress(Exception):
-            headers = {k: v for k, v in _headers(held.delivered).items() if isinstance(v, str)}
+            headers = {k: v for k, v in headers_of(held).items() if isinstance(v, str)}
             found = trace.get_current_span(propagate.extract(headers)).get_span_context()
             context = found if found.is_valid else None
         if context is not None:
             yield trace.Link(context, {"messaging.message.id": held.message.id or ""})
-
-
-def _headers(delivered: Any) -> dict[str, Any]:
-    if isinstance(delivered, Fetched):
-        return _decode(delivered.item).headers
-    headers: dict[str, Any] = delivered.headers
-    return headers
