@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from worker.monitoring import logs
-from worker.monitoring.logs import HumanFormatter, JsonFormatter
+from worker.monitoring.lines import HumanFormatter, JsonFormatter
 
 
 def record_of(message: str, *args: Any, **extra: Any) -> logging.LogRecord:

@@ -9,7 +9,7 @@ import pytest
 from celery.worker.consumer.consumer import CONNECTION_ERROR, CONNECTION_RETRY
 
 from worker.monitoring import outage as module
-from worker.monitoring.logs import fields_of
+from worker.monitoring.lines import fields_of
 from worker.monitoring.outage import LOOP_FAILED, STEP_FAILED, Outage
 from worker.trouble import SAY_AGAIN_AFTER_SECONDS
 

@@ -15,7 +15,7 @@ from tasks.status_updates import update_status
 from worker.breaker import FEWEST
 from worker.celery import app
 from worker.monitoring import inspecting
-from worker.monitoring.logs import fields_of
+from worker.monitoring.lines import fields_of
 from worker.settings import Settings
 from worker.slot import Done, Job, NotDone
 from worker.strategy import BatchStrategy
