@@ -26,6 +26,7 @@ Status = Literal["completed", "failed"]
 MAX_BODY_BYTES = 8 * 2**20
 MAX_ID_CHARACTERS = 255
 MAX_QUOTED_CHARACTERS = 80
+MAX_EXPLAINED = 10
 
 
 def _storable(text: str) -> str:
@@ -34,8 +35,11 @@ def _storable(text: str) -> str:
     return text
 
 
+# The pattern is for readers of the schema: `_storable` checks, and says why.
 Identifier = Annotated[
-    str, Field(min_length=1, max_length=MAX_ID_CHARACTERS), AfterValidator(_storable)
+    str,
+    Field(min_length=1, max_length=MAX_ID_CHARACTERS, json_schema_extra={"pattern": r"^[^\x00]*$"}),
+    AfterValidator(_storable),
 ]
 
 
@@ -47,9 +51,14 @@ class StatusUpdate(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    id: Identifier
-    status: Status
-    account_id: Identifier | None = Field(default=None, alias="accountId")
+    id: Identifier = Field(description="The event's id.", examples=["ev_1"])
+    status: Status = Field(description="What the event becomes.", examples=["completed"])
+    account_id: Identifier | None = Field(
+        default=None,
+        alias="accountId",
+        description="If given, an event of another account is treated as not found.",
+        examples=["acct_9"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +180,18 @@ def _check_storable_message_id(message_id: str) -> None:
 
 def _validate_all(updates: list[Any]) -> Sequence[Update]:
     try:
-        return _validate_many(updates)
+        return check_all(updates)
     except ValidationError:
         return [validate(update) for update in updates]
+
+
+def check_all(updates: list[Any]) -> list[StatusUpdate]:
+    """Check updates, as decoded from JSON, that are taken all or none.
+
+    Raises:
+        ValidationError: One of them is not valid; see `explain`.
+    """
+    return _validate_many(updates)
 
 
 def validate(update: Any) -> Update:
@@ -190,23 +208,38 @@ def validate(update: Any) -> Update:
         )
 
 
-def explain(error: ValidationError) -> str:
-    """Say in one line which fields of an update are wrong and what they should be."""
-    return "; ".join(
-        _explain_field(detail) for detail in error.errors(include_url=False, include_context=False)
-    )
+def explain(error: ValidationError, whole: str = "update") -> str:
+    """Say in one line which fields are wrong and what they should be.
+
+    Args:
+        error: What was found.
+        whole: What to call the value if it is wrong as a whole.
+    """
+    details = error.errors(include_url=False, include_context=False)
+    told = [_explain_field(detail, whole) for detail in details[:MAX_EXPLAINED]]
+    if more := len(details) - len(told):
+        told.append(f"and {more} more")
+    return "; ".join(told)
 
 
-def _explain_field(detail: Any) -> str:
-    field = ".".join(str(part) for part in detail["loc"]) or "update"
+def _explain_field(detail: Any, whole: str) -> str:
+    field = _path(detail["loc"]) or whole
     if detail["type"] == "missing":
         return f"{field}: is required"
     text = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "model_type":
+        text = "must be an object with id and status"
     text = text.replace("Input should be", "must be").replace("String should", "must")
     given = repr(detail["input"])
     if len(given) > MAX_QUOTED_CHARACTERS:
         given = given[:MAX_QUOTED_CHARACTERS] + "…"
     return f"{field}: {text}, got {given}"
+
+
+def _path(location: Sequence[int | str]) -> str:
+    """Write where in a document a value stands: `[2].status`."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "".join(parts).removeprefix(".")
 
 
 def _printable(value: Any) -> str | None:

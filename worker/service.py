@@ -50,6 +50,16 @@ class Service:
         self.publish([outcomes], dead_letters(message, outcomes, {}))
         return outcomes
 
+    def check(self) -> None:
+        """See that both servers answer.
+
+        Raises:
+            DatabaseError: The database does not.
+            OutcomesNotPublishedError: The result channel does not.
+        """
+        self.database.check()
+        self.publisher.check()
+
 
 def make_service(settings: Settings) -> Service:
     """Make the service of this process; nothing is connected yet."""

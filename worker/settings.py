@@ -161,6 +161,35 @@ class Settings(BaseSettings):
         "one named after its node name, in the temporary directory.",
     )
 
+    gateway_host: str = Field(
+        default="127.0.0.1",
+        description="The address on which `settle gateway` listens. Anything but loopback needs "
+        "API keys.",
+    )
+    gateway_port: int = Field(
+        default=8_000,
+        ge=1,
+        le=65_535,
+        description="The port on which it does.",
+    )
+    gateway_keys_file: str | None = Field(
+        default=None,
+        description="The TOML file with the API keys of the gateway, hashed, and the accounts of "
+        "each; see `settle gateway new-key`. It is read again when it changes.",
+    )
+    gateway_body_max_bytes: int = Field(
+        default=8 * 2**20,
+        ge=1_024,
+        le=2**30,
+        description="How large the body of a request to the gateway may be, in bytes.",
+    )
+    gateway_requests_per_second: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many requests a second the gateway takes with each API key; in each of "
+        "its processes, if there are several. Not set: as many as come.",
+    )
+
     @model_validator(mode="after")
     def _need_somewhere_for_outcomes(self) -> Settings:
         if self.outcome_url is None and not is_redis(self.broker_url):
@@ -247,31 +276,3 @@ def _hide_password(url: str) -> str:
     # Not by taking the URL apart: a password that was not percent-encoded ends it early.
     url = re.sub(r"(//[^:/@]*):.*@", r"\1:***@", url)
     return re.sub(r"(?i)([?&][^=&]*password)=[^&]*", r"\1=***", url)
-
-
-def reference() -> str:
-    """Write `docs/configuration.md`."""
-    rows = [
-        f"| `{variable(name)}` | {_default(field.default)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
-    ]
-    return "\n".join([_REFERENCE_HEAD, *rows, ""])
-
-
-def _default(value: Any) -> str:
-    if value is None:
-        return "not set"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-_REFERENCE_HEAD = """\
-# Configuration
-
-Settings are environment variables. `settle config` shows the ones in force, with secrets hidden.
-How many batches a worker applies at once is Celery's own `--concurrency` (default 3); the pool is
-Celery's `--pool` (default `threads`).
-
-<!-- Written by `settle config --reference`; a test fails when this page is stale. -->
-
-| variable | default | meaning |
-|---|---|---|"""

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from tasks.messages import StatusUpdate
+from worker import reference
 from worker.batching import Batch, Why
+from worker.gateway import metrics as gateway
 from worker.monitoring import measuring, metrics
+from worker.monitoring.catalogue import KINDS, Catalogue, Metric
 from worker.monitoring.metrics import CATALOGUE, REGISTRY
 from worker.monitoring.sent import sent_at_of, sent_at_of_item
 from worker.slot import Done
@@ -22,7 +25,6 @@ from worker.summary import Summary
 from worker.transport.fetch import Fetched, Source
 
 ROOT = Path(__file__).parents[2]
-CONSTANTS = [name for name in vars(metrics) if name.isupper() and not name.startswith("_")]
 
 
 def value(name: str, **labels: str) -> float:
@@ -34,24 +36,25 @@ def value(name: str, **labels: str) -> float:
 
 def test_the_page_of_the_metrics_is_current() -> None:
     """docs/metrics.md is what `settle config --metrics-reference` prints."""
-    assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == metrics.reference()
+    assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == reference.metrics()
 
 
-def test_the_list_is_what_is_exposed() -> None:
+@pytest.mark.parametrize("catalogue", [CATALOGUE, gateway.CATALOGUE], ids=["worker", "gateway"])
+def test_the_list_is_what_is_exposed(catalogue: Catalogue) -> None:
     """Every metric is in it, with its labels, and every series is there from the start."""
     exposed: dict[str, set[str]] = {}
-    for family in REGISTRY.collect():
+    for family in catalogue.registry.collect():
         for sample in family.samples:
             if not sample.name.endswith("_created"):
                 exposed.setdefault(sample.name, set()).update(sample.labels)
-    names = {name for metric in CATALOGUE for name in metric.series}
+    names = {name for metric in catalogue for name in metric.series}
     assert {name for name in exposed if not name.startswith("process_")} == names
-    for metric in CATALOGUE:
+    for metric in catalogue:
         assert exposed[metric.series[0]] - {"le"} == set(metric.labels)
 
 
-@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
-def test_names_say_what_is_counted(metric: metrics.Metric) -> None:
+@pytest.mark.parametrize("metric", [*CATALOGUE, *gateway.CATALOGUE], ids=lambda metric: metric.name)
+def test_names_say_what_is_counted(metric: Metric) -> None:
     """The prefix, `_total` for counters alone, base units, and a sentence."""
     assert re.fullmatch(r"settle(_[a-z]+)+", metric.name)
     assert metric.name.endswith("_total") == (metric.kind == "counter")
@@ -60,7 +63,13 @@ def test_names_say_what_is_counted(metric: metrics.Metric) -> None:
 
 
 @pytest.mark.parametrize(
-    "constant", [name for name in CONSTANTS if isinstance(vars(metrics)[name], metrics.KINDS)]
+    "constant",
+    [
+        name
+        for module in (metrics, gateway)
+        for name, value in vars(module).items()
+        if isinstance(value, KINDS)
+    ],
 )
 def test_every_metric_has_one_writer(constant: str) -> None:
     """One module, so that it is clear what a number means."""

@@ -55,7 +55,7 @@ def test_the_packages_own_names() -> None:
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
     assert list(COMMANDS) == [
-        *("demo", "migrate", "doctor", "health", "top", "publish", "outcomes"),
+        *("demo", "migrate", "doctor", "gateway", "health", "top", "publish", "outcomes"),
         *("dead", "retention", "config", "bench"),
     ]
     assert [variable(name) for name in Settings.model_fields] == [
@@ -80,4 +80,9 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_METRICS_PORT",
         "SETTLE_METRICS_HOST",
         "SETTLE_HEALTH_FILE",
+        "SETTLE_GATEWAY_HOST",
+        "SETTLE_GATEWAY_PORT",
+        "SETTLE_GATEWAY_KEYS_FILE",
+        "SETTLE_GATEWAY_BODY_MAX_BYTES",
+        "SETTLE_GATEWAY_REQUESTS_PER_SECOND",
     ]

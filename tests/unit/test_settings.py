@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.settings import SettingsError, effective, hide_password, load_settings, reference
+from worker import reference
+from worker.settings import SettingsError, effective, hide_password, load_settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -87,4 +88,4 @@ def test_passwords_are_hidden(url: str, shown: str) -> None:
 
 def test_the_page_of_the_settings_is_current() -> None:
     """docs/configuration.md is what `settle config --reference` prints."""
-    assert DOCUMENT.read_text(encoding="utf-8") == reference()
+    assert DOCUMENT.read_text(encoding="utf-8") == reference.configuration()

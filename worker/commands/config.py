@@ -6,8 +6,8 @@ import json
 
 import click
 
-from worker.monitoring import metrics
-from worker.settings import effective, load_settings, reference
+from worker import reference
+from worker.settings import effective, load_settings
 
 
 @click.command("config")
@@ -17,10 +17,10 @@ from worker.settings import effective, load_settings, reference
 def command(*, as_json: bool, as_reference: bool, metrics_reference: bool) -> None:
     """Show the effective settings, secrets hidden."""
     if as_reference:
-        click.echo(reference(), nl=False)
+        click.echo(reference.configuration(), nl=False)
         return
     if metrics_reference:
-        click.echo(metrics.reference(), nl=False)
+        click.echo(reference.metrics(), nl=False)
         return
     values = effective(load_settings())
     if as_json:

@@ -16,6 +16,7 @@ from worker.monitoring.health import BROKER, SERVERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from worker.monitoring.catalogue import Metric
     from worker.monitoring.health import Verdict, Vitals
 
 
@@ -55,12 +56,12 @@ def snapshot() -> dict[str, Any]:
     return {short_name(metric): _values(metric) for metric in metrics.CATALOGUE}
 
 
-def short_name(metric: metrics.Metric) -> str:
+def short_name(metric: Metric) -> str:
     """Return what a metric is called in `celery inspect stats`."""
     return metric.name.removeprefix("settle_").removesuffix("_total")
 
 
-def _values(metric: metrics.Metric) -> Any:
+def _values(metric: Metric) -> Any:
     read = _count_and_sum if metric.kind == "histogram" else _value
     if not metric.labels:
         return read(metric.name, {})

@@ -1,0 +1,5 @@
+"""The second door: the same guarded update, and the same outcomes, over HTTP.
+
+A request is a message whose sender waits for the answer. It knows no Celery and
+no broker. What is in it is settled by `tasks.settle`, as by a worker.
+"""

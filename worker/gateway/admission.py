@@ -1,0 +1,76 @@
+"""Who is let in: by API key and within its rate, or, without any keys, from this machine alone."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from starlette.exceptions import HTTPException
+
+from worker.gateway.problems import RETRY_SOON
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from worker.gateway.keys import Keys
+
+SCHEME = "bearer"
+ASK_FOR_KEY = {"WWW-Authenticate": "Bearer"}
+
+
+class Admission:
+    """Asks each request for its key."""
+
+    def __init__(self, keys: Keys | None, requests_per_second: int | None) -> None:
+        """Begin with no request made.
+
+        Args:
+            keys: None where there are none.
+            requests_per_second: With each key, or of all without keys; None for any number.
+        """
+        self._keys = keys
+        self._rate = requests_per_second and RateLimitItemPerSecond(requests_per_second)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def admit(self, request: Request) -> frozenset[str] | None:
+        """Let a request in.
+
+        Returns:
+            The accounts whose events it may see, None for all.
+
+        Raises:
+            HTTPException: It is not let in.
+        """
+        if self._keys is None:
+            _check_is_local(request)
+            name, accounts = "", None
+        else:
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != SCHEME or not token:
+                raise HTTPException(401, "Authorization: must be Bearer <API key>", ASK_FOR_KEY)
+            key = self._keys.find(token.strip())
+            if key is None:
+                raise HTTPException(401, "Authorization: the API key is not known", ASK_FOR_KEY)
+            name, accounts = key.name, key.account_ids
+        if self._rate and not self._limiter.hit(self._rate, name):
+            raise HTTPException(429, f"at most {self._rate.amount} requests a second", RETRY_SOON)
+        return accounts
+
+
+def _check_is_local(request: Request) -> None:
+    # A page in a browser on this machine may reach loopback by a name of its own.
+    if not is_loopback(request.url.hostname or ""):
+        raise HTTPException(
+            401, "Host: without API keys only requests to localhost are served", ASK_FOR_KEY
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a name or an address is of this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,150 @@
+"""The operations of the gateway, as an ASGI application.
+
+`PATCH /v2/api/events/batch` settles, `GET /v2/api/events/{id}` looks, `/healthz` and
+`/metrics` are for whoever watches. Their contract is contracts/openapi.json.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import TypeAdapter, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from db import DatabaseError
+from tasks.errors import OutcomesNotPublishedError
+from tasks.events import Event
+from tasks.messages import Identifier, Message, explain
+from worker.gateway.admission import Admission
+from worker.gateway.body import Reader, understand
+from worker.gateway.counting import Counting
+from worker.gateway.metrics import CATALOGUE
+from worker.gateway.problems import RETRY_SOON, Problems
+from worker.gateway.publishing import PatientPublisher
+from worker.gateway.settling import Settler
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from worker.gateway.keys import Keys
+    from worker.service import Service
+    from worker.settings import Settings
+
+BATCH = "/v2/api/events/batch"
+JSON = "application/json"
+MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,255}")
+CATCH_UP_SECONDS = 1.0
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+_check_id = TypeAdapter(Identifier).validate_python
+
+
+class Gateway:
+    """Answers requests, for one process."""
+
+    def __init__(self, settings: Settings, service: Service, keys: Keys | None) -> None:
+        self._service, self._max_updates = service, settings.message_max_updates
+        self._admission = Admission(keys, settings.gateway_requests_per_second)
+        self._reader = Reader(settings.gateway_body_max_bytes)
+        self._publisher = PatientPublisher(service.publisher)
+        self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
+        self.problems = Problems()
+
+    async def settle(self, request: Request) -> Response:
+        """Settle the events of a request, and answer with an outcome for each update."""
+        if request.method != "PATCH":
+            # Otherwise GET would be taken to ask for an event of this name.
+            raise HTTPException(405, headers={"Allow": "PATCH"})
+        accounts = self._admission.admit(request)
+        message_id = _message_id(request)
+        body = await self._reader.read(request)
+        updates = understand(body, max_updates=self._max_updates)
+        outcomes = await self._settler.settle(Message(message_id, tuple(updates)), accounts)
+        self.problems.is_over()
+        return Response(b"[" + b",".join(o.to_json() for o in outcomes) + b"]", media_type=JSON)
+
+    async def look(self, request: Request) -> Response:
+        """Show an event as it stands."""
+        accounts = self._admission.admit(request)
+        try:
+            id_ = _check_id(request.path_params["id"])
+        except ValidationError as error:
+            raise HTTPException(400, explain(error, "id")) from error
+        rows = await asyncio.to_thread(self._service.database.read_events, [id_], with_payload=True)
+        row = rows.get(id_)
+        if row is None or (accounts is not None and row.account_id not in accounts):
+            raise HTTPException(404, "there is no such event")
+        return Response(Event.from_row(row).to_json(), media_type=JSON)
+
+    async def tell_health(self, request: Request) -> Response:
+        """Tell whether updates can be settled."""
+        try:
+            await asyncio.to_thread(self._service.check)
+        except DatabaseError as error:
+            raise HTTPException(503, "the database does not answer", RETRY_SOON) from error
+        except OutcomesNotPublishedError as error:
+            raise HTTPException(503, "the result channel does not answer", RETRY_SOON) from error
+        return JSONResponse({"status": "ok"})
+
+    async def expose_metrics(self, request: Request) -> Response:
+        """Expose the metrics."""
+        self._admission.admit(request)
+        return Response(generate_latest(CATALOGUE.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @asynccontextmanager
+    async def running(self, application: Starlette) -> AsyncIterator[None]:
+        """Publish what could not be published, until the end."""
+        catching_up = asyncio.create_task(self._catch_up_for_ever())
+        try:
+            yield
+        finally:
+            catching_up.cancel()
+            self._settler.close()
+            self._publisher.close()
+
+    async def _catch_up_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(CATCH_UP_SECONDS)
+            with suppress(OutcomesNotPublishedError):
+                await asyncio.to_thread(self._publisher.catch_up)
+
+
+def _message_id(request: Request) -> str:
+    """Return the id of the message that a request is."""
+    given = request.headers.getlist("idempotency-key")
+    if not given:
+        return str(uuid.uuid4())
+    if len(given) > 1 or not MESSAGE_ID.fullmatch(given[0]):
+        raise HTTPException(
+            400, "Idempotency-Key: must be 1 to 255 visible ASCII characters, given once"
+        )
+    return given[0]
+
+
+def make_application(settings: Settings, service: Service, keys: Keys | None) -> Starlette:
+    """Make the application; nothing is connected yet."""
+    gateway = Gateway(settings, service, keys)
+    application = Starlette(
+        routes=[
+            Route(BATCH, gateway.settle, methods=METHODS),
+            Route("/v2/api/events/{id:path}", gateway.look),
+            Route("/healthz", gateway.tell_health),
+            Route("/metrics", gateway.expose_metrics),
+        ],
+        middleware=[Middleware(Counting)],
+        exception_handlers=gateway.problems.handlers,
+        lifespan=gateway.running,
+    )
+    application.router.redirect_slashes = False
+    return application

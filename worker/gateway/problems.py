@@ -1,0 +1,101 @@
+"""Every error in one form: `{"error", "message", "statusCode"}`, as the contract has it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from db import DatabaseError, TransientDatabaseError
+from tasks.errors import OutcomesNotPublishedError
+from tasks.outcomes import Problem
+from worker.gateway.settling import BusyError
+from worker.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+logger = logging.getLogger(__name__)
+
+RETRY_SOON = {"Retry-After": "1"}
+CLIENT_LEFT = 499
+
+NOTHING_HERE = "there is nothing here: see PATCH /v2/api/events/batch, GET /v2/api/events/{id}"
+_AWAY: dict[type[Exception], tuple[str, str]] = {
+    TransientDatabaseError: (
+        "database is away",
+        "the database does not answer: try again, with the same Idempotency-Key",
+    ),
+    OutcomesNotPublishedError: (
+        "result channel is away",
+        "the result channel does not answer: try again, with the same Idempotency-Key",
+    ),
+}
+
+
+def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with an error."""
+    error = HTTPStatus(status).phrase
+    body = msgspec.json.encode(Problem(error=error, message=message, status_code=status))
+    return Response(body, status, headers, "application/json")
+
+
+class Problems:
+    """What each exception is answered with, and what is worth a line in the log."""
+
+    def __init__(self) -> None:
+        self._trouble = Trouble()
+        self.handlers: dict[Any, Any] = {
+            HTTPException: self.refuse,
+            ClientDisconnect: self.say_nothing,
+            BusyError: self.ask_to_wait,
+            TransientDatabaseError: self.admit_trouble,
+            OutcomesNotPublishedError: self.admit_trouble,
+            DatabaseError: self.admit_failure,
+            Exception: self.admit_failure,
+        }
+
+    def is_over(self) -> None:
+        """Take note that a batch was settled."""
+        lasted = self._trouble.over(time.monotonic())
+        if lasted is not None:
+            logger.info("settles again", extra={"seconds": round(lasted, 1)})
+
+    async def refuse(self, request: Request, error: HTTPException) -> Response:
+        """Tell what is wrong with a request."""
+        message = error.detail
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and error.headers:
+            message = f"{request.method} is not for this path: it takes {error.headers['Allow']}"
+        elif message == HTTPStatus.NOT_FOUND.phrase:
+            message = NOTHING_HERE
+        return problem(error.status_code, message, error.headers)
+
+    async def say_nothing(self, request: Request, error: ClientDisconnect) -> Response:
+        """Answer nobody."""
+        return Response(status_code=CLIENT_LEFT)
+
+    async def ask_to_wait(self, request: Request, error: BusyError) -> Response:
+        """Ask for a pause."""
+        return problem(503, "too many updates wait: try again", RETRY_SOON)
+
+    async def admit_trouble(self, request: Request, error: Exception) -> Response:
+        """Tell that a server is away, and when to try again."""
+        event, message = _AWAY[type(error)]
+        if self._trouble.note(event, time.monotonic()):
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning(event, extra={"error": reason, "tries": self._trouble.tries})
+        return problem(503, message, RETRY_SOON)
+
+    async def admit_failure(self, request: Request, error: Exception) -> Response:
+        """Tell that something is wrong here, and no more of it than that."""
+        if isinstance(error, DatabaseError):
+            logger.error("batch not settled", extra={"error": f"{type(error).__name__}: {error}"})
+        return problem(500, "the service has failed: its log says why")

@@ -1,0 +1,77 @@
+"""Outcomes that could not be published go out before anything else is applied.
+
+An update that is committed is told, even if the request that asked for it could not
+be answered and nobody asks again. Until then nothing new is applied, which is
+what bounds how much is kept here. What a killed process had kept is
+published when its client repeats the request.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from tasks.errors import OutcomesNotPublishedError
+from worker.gateway import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.outcomes import DeadLetter, Outcome, OutcomePublisher
+
+
+logger = logging.getLogger(__name__)
+
+
+class PatientPublisher:
+    """The writing end of the result channel, for the threads of one process."""
+
+    def __init__(self, publisher: OutcomePublisher) -> None:
+        self._publisher = publisher
+        self._kept: deque[tuple[Sequence[Outcome], Sequence[DeadLetter]]] = deque()
+        self._catching_up = threading.Lock()
+
+    def __len__(self) -> int:
+        return sum(len(outcomes) for outcomes, _ in list(self._kept))
+
+    def catch_up(self) -> None:
+        """Publish what is kept.
+
+        Raises:
+            OutcomesNotPublishedError: The channel is still away, or another
+                thread is finding out.
+        """
+        if not self._kept:
+            return
+        if not self._catching_up.acquire(blocking=False):
+            raise OutcomesNotPublishedError
+        try:
+            while self._kept:
+                self._publisher.publish(*self._kept[0])
+                self._kept.popleft()
+                metrics.UNPUBLISHED.set(len(self))
+        finally:
+            self._catching_up.release()
+
+    def publish(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+        """Publish outcomes, or keep them.
+
+        Raises:
+            OutcomesNotPublishedError: They are kept.
+        """
+        try:
+            self._publisher.publish(outcomes, letters)
+        except OutcomesNotPublishedError:
+            self._kept.append((outcomes, letters))
+            metrics.UNPUBLISHED.set(len(self))
+            raise
+
+    def close(self) -> None:
+        """Try once more, and say how much was left."""
+        with suppress(OutcomesNotPublishedError):
+            self.catch_up()
+        if self._kept:
+            logger.error("outcomes not published", extra={"outcomes": len(self)})
