@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
@@ -62,10 +63,17 @@ class Admission:
 
 def _check_is_local(request: Request) -> None:
     # A page in a browser on this machine may reach loopback by a name of its own.
-    if not is_loopback(request.url.hostname or ""):
+    if not is_loopback(_host(request)):
         raise HTTPException(
             401, "Host: without API keys only requests to localhost are served", ASK_FOR_KEY
         )
+
+
+def _host(request: Request) -> str:
+    try:
+        return urlsplit(f"//{request.headers.get('host', 'localhost')}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:

@@ -59,6 +59,7 @@ class Gateway:
         self._reader = Reader(settings.gateway_body_max_bytes)
         self._publisher = PatientPublisher(service.publisher)
         self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
+        self._checking: asyncio.Task[None] | None = None
         self.problems = Problems()
 
     async def settle(self, request: Request) -> Response:
@@ -90,12 +91,18 @@ class Gateway:
     async def tell_health(self, request: Request) -> Response:
         """Tell whether updates can be settled."""
         try:
-            await asyncio.to_thread(self._service.check)
+            await asyncio.shield(self._one_check())
         except DatabaseError as error:
             raise HTTPException(503, "the database does not answer", RETRY_SOON) from error
         except OutcomesNotPublishedError as error:
             raise HTTPException(503, "the result channel does not answer", RETRY_SOON) from error
         return JSONResponse({"status": "ok"})
+
+    def _one_check(self) -> asyncio.Task[None]:
+        # Nobody is asked for a key here: however many ask, the servers are asked once.
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(asyncio.to_thread(self._service.check))
+        return self._checking
 
     async def expose_metrics(self, request: Request) -> Response:
         """Expose the metrics."""

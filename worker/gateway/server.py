@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from worker.garbage import collect_seldom
 from worker.gateway.problems import problem
 from worker.monitoring.lines import HumanFormatter, JsonFormatter
 from worker.settings import SettingsError
@@ -118,6 +119,7 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds: float) -> None:
     """Serve until told to stop: by SIGTERM or SIGINT, answering what was asked before."""
     _allow_many_connections()
+    collect_seldom()
     config = uvicorn.Config(
         application,
         http=Connection,

@@ -1,9 +1,10 @@
-"""Requests, settled: at once while a slot is free, and together when several wait for one.
+"""Requests, settled: at once, or together with others that came meanwhile.
 
 A slot is a thread that applies and publishes one batch at a time. Requests that come
-while all slots are taken share the next batch, and its transaction, which is what
-makes many small ones fast (docs/adr/0013-shared-transactions.md). A request is never
-split. Each is answered with the outcomes of its own updates.
+while one is at it share the next batch, and its transaction, which is what makes
+many small ones fast (docs/adr/0013-shared-transactions.md). They do not wait for one
+that is late, as it is when somebody has locked a row, nor when they fill a batch. A
+request is never split, and is answered with the outcomes of its own updates.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from worker.gateway.publishing import PatientPublisher
     from worker.service import Service
 
-SLOTS = 4
+SLOTS = 8
+# Longer than a batch takes whose rows are not locked, on a busy machine.
+LATE_SECONDS = 0.1
 # So many updates may wait for a slot: seconds of work, and some hundred bytes each.
 MAX_WAITING_UPDATES = 100_000
 
@@ -69,6 +72,7 @@ class Settler:
         self._waiting: Batcher[Asked] = Batcher(max_updates=max_updates, max_wait_seconds=0)
         self._threads = ThreadPoolExecutor(SLOTS, thread_name_prefix="slot")
         self._free = SLOTS
+        self._awaited: set[int] = set()
 
     async def settle(self, message: Message, accounts: frozenset[str] | None) -> list[Outcome]:
         """Settle a message: committed and published on return.
@@ -98,14 +102,28 @@ class Settler:
         self._threads.shutdown()
 
     def _fill_slots(self) -> None:
-        while self._free and (batch := self._waiting.take(time.monotonic())):
+        loop = asyncio.get_running_loop()
+        while self._may_leave() and (batch := self._waiting.take(time.monotonic())):
             self._free -= 1
-            work = asyncio.get_running_loop().run_in_executor(self._threads, self._work, batch)
-            work.add_done_callback(partial(self._answer, batch))
+            self._awaited.add(batch.number)
+            work = loop.run_in_executor(self._threads, self._work, batch)
+            late = loop.call_later(LATE_SECONDS, self._await_no_more, batch)
+            work.add_done_callback(partial(self._answer, batch, late))
 
-    def _answer(self, batch: Batch[Asked], work: asyncio.Future[list[Answer]]) -> None:
-        self._free += 1
+    def _may_leave(self) -> bool:
+        is_full = self._waiting.update_count >= self._waiting.max_updates
+        return bool(self._free) and (is_full or not self._awaited)
+
+    def _await_no_more(self, batch: Batch[Asked]) -> None:
+        self._awaited.discard(batch.number)
         self._fill_slots()
+
+    def _answer(
+        self, batch: Batch[Asked], late: asyncio.TimerHandle, work: asyncio.Future[list[Answer]]
+    ) -> None:
+        late.cancel()
+        self._free += 1
+        self._await_no_more(batch)
         error = work.exception()
         answers = [error] * len(batch.items) if error else work.result()
         for asked, answer in zip(batch.items, answers, strict=True):
