@@ -34,8 +34,11 @@ def _storable(text: str) -> str:
     return text
 
 
+# The pattern is for readers of the schema: `_storable` checks, and says why.
 Identifier = Annotated[
-    str, Field(min_length=1, max_length=MAX_ID_CHARACTERS), AfterValidator(_storable)
+    str,
+    Field(min_length=1, max_length=MAX_ID_CHARACTERS, json_schema_extra={"pattern": r"^[^\x00]*$"}),
+    AfterValidator(_storable),
 ]
 
 
@@ -45,11 +48,21 @@ class StatusUpdate(BaseModel):
     Other attributes of the event may come with it and are ignored.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="ignore",
+        json_schema_extra={"additionalProperties": True},
+    )
 
-    id: Identifier
-    status: Status
-    account_id: Identifier | None = Field(default=None, alias="accountId")
+    id: Identifier = Field(description="The event's id.", examples=["ev_1"])
+    status: Status = Field(description="What the event becomes.", examples=["completed"])
+    account_id: Identifier | None = Field(
+        default=None,
+        alias="accountId",
+        description="If given, an event of another account is treated as not found.",
+        examples=["acct_9"],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
 import redis
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from tasks.errors import OutcomesNotPublishedError
 from tasks.names import DEAD_LETTERS, OUTCOMES
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Reason = Literal["already_completed", "already_failed", "not_found", "invalid"]
+Moment = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
 
 # One call of the script blocks the server for a few milliseconds at most.
 OUTCOMES_PER_CALL = 1_000
@@ -48,11 +49,17 @@ def timestamp(moment: datetime) -> str:
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel"):
-    """Why an update is not valid, in the form that every error has."""
+    """What is wrong, in the form that every error has."""
 
-    error: str
-    message: str
-    status_code: int
+    error: Annotated[str, Meta(description="The status code in words.", examples=["Bad Request"])]
+    message: Annotated[
+        str,
+        Meta(
+            description="What is wrong, and what it should be.",
+            examples=["status: must be 'completed' or 'failed', got 'done'"],
+        ),
+    ]
+    status_code: Annotated[int, Meta(description="As HTTP has it.", examples=[400])]
 
 
 class Outcome(msgspec.Struct, frozen=True, rename="camel"):
@@ -62,18 +69,67 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     when one is made: a worker makes each from a row (docs/adr/0009-msgspec.md).
     """
 
-    id: str | None
-    updated: bool
-    status: str | None
-    reason: Reason | None
-    message_id: str | None
-    account_id: str | None
-    event_type: str | None
-    created_at: datetime | None
-    completed_at: datetime | None
-    failed_at: datetime | None
-    payload: Any = UNSET
-    error: Problem | UnsetType = UNSET
+    id: Annotated[
+        str | None,
+        Meta(
+            description="The event's id; null if the message could not be understood at all.",
+            examples=["ev_1"],
+        ),
+    ]
+    updated: Annotated[
+        bool, Meta(description="Whether this message settled the event.", examples=[True])
+    ]
+    status: Annotated[
+        str | None,
+        Meta(
+            description="What the update asked for: `completed` or `failed`, unless it is invalid.",
+            examples=["completed"],
+        ),
+    ]
+    reason: Annotated[
+        Reason | None,
+        Meta(description="Why the event was not updated; null if it was."),
+    ]
+    message_id: Annotated[
+        str | None,
+        Meta(
+            description="Of the message that carried the update. "
+            "A repeated outcome has the same `messageId` and `id`, and says the same.",
+            examples=["5f0c9a52-6a5b-4f0e-9d5c-2f6f1b0d7a11"],
+        ),
+    ]
+    account_id: Annotated[
+        str | None,
+        Meta(
+            description="The event's account. "
+            "This and the event's other attributes are null where it was not found.",
+            examples=["acct_9"],
+        ),
+    ]
+    event_type: Annotated[
+        str | None, Meta(description="The event's type.", examples=["order.created"])
+    ]
+    created_at: Annotated[
+        Moment | None,
+        Meta(
+            description="When the event was created: in UTC, with microseconds.",
+            examples=["2026-11-23T09:00:00.000000Z"],
+        ),
+    ]
+    completed_at: Annotated[
+        Moment | None,
+        Meta(
+            description="When the event was completed, if it was.",
+            examples=["2026-11-23T09:00:01.123456Z"],
+        ),
+    ]
+    failed_at: Annotated[Moment | None, Meta(description="When the event failed, if it did.")]
+    payload: Annotated[
+        Any, Meta(description="The event's payload, where it is told.", examples=[{"total": 1250}])
+    ] = UNSET
+    error: Annotated[
+        Problem | UnsetType, Meta(description="What is wrong with an update that is invalid.")
+    ] = UNSET
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:

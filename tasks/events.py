@@ -1,0 +1,69 @@
+"""An event as outsiders see it: the attributes that are documented, in their order.
+
+The row knows more, such as which message settled the event; that stays inside.
+Reading the row is `db`'s, and settling it is in `tasks.settle`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import msgspec
+from msgspec import Meta
+
+from tasks.outcomes import Moment, encode_json, timestamp
+
+if TYPE_CHECKING:
+    from db import EventRow
+
+
+class Event(msgspec.Struct, frozen=True, rename="camel"):
+    """An event, pending or settled."""
+
+    account_id: Annotated[str, Meta(description="Whose event it is.", examples=["acct_9"])]
+    completed_at: Annotated[
+        Moment | None,
+        Meta(
+            description="When it was completed, if it was: in UTC, with microseconds.",
+            examples=["2026-11-23T09:00:01.123456Z"],
+        ),
+    ]
+    created_at: Annotated[
+        Moment,
+        Meta(description="When it was created.", examples=["2026-11-23T09:00:00.000000Z"]),
+    ]
+    event_type: Annotated[str, Meta(description="What happened.", examples=["order.created"])]
+    failed_at: Annotated[Moment | None, Meta(description="When it failed, if it did.")]
+    id: Annotated[str, Meta(description="Which event it is.", examples=["ev_1"])]
+    payload: Annotated[
+        Any, Meta(description="What its producer put into it.", examples=[{"total": 1250}])
+    ]
+
+    @classmethod
+    def from_row(cls, row: EventRow) -> Self:
+        """Show a row that was read with its payload."""
+        return cls(
+            row.account_id,
+            row.completed_at,
+            row.created_at,
+            row.event_type,
+            row.failed_at,
+            row.id,
+            row.payload,
+        )
+
+    def to_json(self) -> bytes:
+        """Write it as the JSON object that clients get."""
+        return encode_json(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write it as the same object, its times as an outcome has them."""
+        return {
+            "accountId": self.account_id,
+            "completedAt": self.completed_at and timestamp(self.completed_at),
+            "createdAt": timestamp(self.created_at),
+            "eventType": self.event_type,
+            "failedAt": self.failed_at and timestamp(self.failed_at),
+            "id": self.id,
+            "payload": self.payload,
+        }
