@@ -49,7 +49,12 @@ class StatusUpdate(BaseModel):
     Other attributes of the event may come with it and are ignored.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="ignore",
+        json_schema_extra={"additionalProperties": True},
+    )
 
     id: Identifier = Field(description="The event's id.", examples=["ev_1"])
     status: Status = Field(description="What the event becomes.", examples=["completed"])

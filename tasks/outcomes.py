@@ -49,7 +49,7 @@ def timestamp(moment: datetime) -> str:
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel"):
-    """Why an update is not valid, in the form that every error has."""
+    """What is wrong, in the form that every error has."""
 
     error: Annotated[str, Meta(description="The status code in words.", examples=["Bad Request"])]
     message: Annotated[

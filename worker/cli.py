@@ -14,7 +14,7 @@ import click
 
 COMMANDS = (
     *("demo", "migrate", "doctor", "gateway", "health", "top", "publish", "outcomes"),
-    *("dead", "retention", "config", "bench"),
+    *("dead", "retention", "config", "contracts", "bench"),
 )
 
 

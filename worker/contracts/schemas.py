@@ -1,0 +1,105 @@
+"""The JSON Schemas (2020-12) of everything that goes in or comes out.
+
+What the service has a model of is described by that model; what only Celery and
+Redis give a form to is in `worker.contracts.transport`. Both doors' documents are
+built of these, and each is written as a file that needs no other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tasks.events import Event
+from tasks.messages import StatusUpdate
+from tasks.outcomes import Outcome, Problem
+from worker.contracts import samples, transport
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+# The files, and what is in each.
+FILES = {
+    "update": "StatusUpdate",
+    "message": "MessageBody",
+    "envelope": "Envelope",
+    "outcome": "Outcome",
+    "problem": "Problem",
+    "dead-letter": "DeadLetter",
+    "event": "Event",
+}
+
+
+def components(place: str) -> dict[str, Schema]:
+    """Return every schema by its name.
+
+    Args:
+        place: Where they are kept, such as `#/$defs/`; they refer to each other there.
+    """
+    _, written = msgspec.json.schema_components(
+        [Outcome, Problem, Event], ref_template=place + "{name}"
+    )
+    schemas = {
+        "StatusUpdate": StatusUpdate.model_json_schema(),
+        **{name: _for_outsiders(schema) for name, schema in written.items()},
+        **transport.schemas(place),
+    }
+    for name, values in samples.whole().items():
+        schemas[name]["examples"] = values
+    return {name: {**_tidy(schema), "title": name} for name, schema in schemas.items()}
+
+
+def needed(part: Any, available: dict[str, Schema], place: str) -> dict[str, Schema]:
+    """Return those of the schemas that something refers to, also by way of others."""
+    names: set[str] = set()
+    waiting = [part]
+    while waiting:
+        found = _references(waiting.pop(), place) - names
+        names |= found
+        waiting += [available[name] for name in found]
+    return {name: available[name] for name in sorted(names)}
+
+
+def files() -> dict[str, Schema]:
+    """Return what is written into each file, by its path."""
+    place = "#/$defs/"
+    available = components(place)
+    return {
+        f"schemas/{file}.schema.json": _alone(available[name], available, place)
+        for file, name in FILES.items()
+    }
+
+
+def _alone(schema: Schema, available: dict[str, Schema], place: str) -> Schema:
+    others = needed(schema, available, place)
+    return {"$schema": DIALECT, **schema, **({"$defs": others} if others else {})}
+
+
+def _references(part: Any, place: str) -> set[str]:
+    if isinstance(part, dict):
+        reference = part.get("$ref")
+        own: set[str] = set()
+        if isinstance(reference, str) and reference.startswith(place):
+            own = {reference.removeprefix(place)}
+        return own.union(*(_references(value, place) for value in part.values()))
+    if isinstance(part, list):
+        return set().union(*(_references(value, place) for value in part))
+    return set()
+
+
+def _for_outsiders(schema: Schema) -> Schema:
+    """Leave out what the class says to readers of the code: all but its first sentence."""
+    return {**schema, "description": schema["description"].partition("\n\n")[0]}
+
+
+def _tidy(schema: Schema) -> Schema:
+    """Write a description in one line, and leave out titles that only repeat a name."""
+    tidy = {**schema, "description": " ".join(schema["description"].split())}
+    if "properties" in tidy:
+        tidy["properties"] = {
+            name: {key: value for key, value in part.items() if key != "title"}
+            for name, part in tidy["properties"].items()
+        }
+    return tidy
