@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 Reason = Literal["already_completed", "already_failed", "not_found", "invalid"]
 Moment = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
+
+# Python says it as RFC 9110 does from 3.13 on.
+_WORDS = {413: "Content Too Large"}
 
 # One call of the script blocks the server for a few milliseconds at most.
 OUTCOMES_PER_CALL = 1_000
@@ -60,6 +64,12 @@ class Problem(msgspec.Struct, frozen=True, rename="camel"):
         ),
     ]
     status_code: Annotated[int, Meta(description="As HTTP has it.", examples=[400])]
+
+    @classmethod
+    def of(cls, status_code: int, message: str) -> Self:
+        """Make the error of an HTTP status, in the words of RFC 9110."""
+        words = _WORDS.get(status_code) or HTTPStatus(status_code).phrase
+        return cls(error=words, message=message, status_code=status_code)
 
 
 class Outcome(msgspec.Struct, frozen=True, rename="camel"):

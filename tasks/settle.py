@@ -186,5 +186,5 @@ def invalid(message_id: str | None, id_: str | None, status: str | None, error: 
         created_at=None,
         completed_at=None,
         failed_at=None,
-        error=Problem(error="Bad Request", message=error, status_code=400),
+        error=Problem.of(400, error),
     )

@@ -24,8 +24,9 @@ from db import DatabaseError
 from tasks.errors import OutcomesNotPublishedError
 from tasks.events import Event
 from tasks.messages import Identifier, Message, explain
+from tasks.requests import understand_request
 from worker.gateway.admission import Admission
-from worker.gateway.body import Reader, understand
+from worker.gateway.body import Reader
 from worker.gateway.counting import Counting
 from worker.gateway.metrics import CATALOGUE
 from worker.gateway.problems import RETRY_SOON, Problems
@@ -70,7 +71,7 @@ class Gateway:
         accounts = self._admission.admit(request)
         message_id = _message_id(request)
         body = await self._reader.read(request)
-        updates = understand(body, max_updates=self._max_updates)
+        updates = understand_request(body, max_updates=self._max_updates)
         outcomes = await self._settler.settle(Message(message_id, tuple(updates)), accounts)
         self.problems.is_over()
         return Response(b"[" + b",".join(o.to_json() for o in outcomes) + b"]", media_type=JSON)

@@ -7,14 +7,13 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from db import DatabaseError, TransientDatabaseError
-from tasks.errors import OutcomesNotPublishedError
-from tasks.outcomes import Problem
+from tasks.errors import NotUnderstoodError, OutcomesNotPublishedError
+from tasks.outcomes import Problem, encode_json
 from worker.gateway.settling import BusyError
 from worker.trouble import Trouble
 
@@ -43,8 +42,7 @@ _AWAY: dict[type[Exception], tuple[str, str]] = {
 
 def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with an error."""
-    error = HTTPStatus(status).phrase
-    body = msgspec.json.encode(Problem(error=error, message=message, status_code=status))
+    body = encode_json(Problem.of(status, message))
     return Response(body, status, headers, "application/json")
 
 
@@ -55,6 +53,7 @@ class Problems:
         self._trouble = Trouble()
         self.handlers: dict[Any, Any] = {
             HTTPException: self.refuse,
+            NotUnderstoodError: self.explain,
             ClientDisconnect: self.say_nothing,
             BusyError: self.ask_to_wait,
             TransientDatabaseError: self.admit_trouble,
@@ -77,6 +76,10 @@ class Problems:
         elif message == HTTPStatus.NOT_FOUND.phrase:
             message = NOTHING_HERE
         return problem(error.status_code, message, error.headers)
+
+    async def explain(self, request: Request, error: NotUnderstoodError) -> Response:
+        """Tell what is wrong with what a request carries."""
+        return problem(400, str(error))
 
     async def say_nothing(self, request: Request, error: ClientDisconnect) -> Response:
         """Answer nobody."""

@@ -1,0 +1,60 @@
+"""What comes in over HTTP: a list of updates, taken as a whole or not at all.
+
+Its sender waits, and is told what is wrong with it. That is what makes it different
+from a message, of which what is valid is taken (`tasks.messages`). Nothing here
+knows HTTP: a body is handed in.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+from pydantic import ValidationError
+
+from tasks.errors import NotUnderstoodError
+from tasks.messages import check_all, explain
+
+if TYPE_CHECKING:
+    from tasks.messages import StatusUpdate
+
+
+def understand_request(body: bytes, *, max_updates: int) -> list[StatusUpdate]:
+    """Understand the body of a request as updates.
+
+    Args:
+        body: JSON, `[{"id": …, "status": …}, …]`.
+        max_updates: How many there may be.
+
+    Raises:
+        NotUnderstoodError: Something in it is not valid; the text names the
+            element and the field.
+    """
+    updates = _decode(body)
+    if not isinstance(updates, list):
+        raise NotUnderstoodError("the body must be an array: [{id, status}, …]")
+    if not 1 <= len(updates) <= max_updates:
+        raise NotUnderstoodError(
+            f"a request carries 1 to {max_updates} updates, this one {len(updates)}"
+        )
+    try:
+        return check_all(updates)
+    except ValidationError as error:
+        raise NotUnderstoodError(explain(error)) from error
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError) as error:
+        reason = error
+    try:
+        # It lets an element that has a lone surrogate be named.
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise NotUnderstoodError(f"the body is not JSON: {reason}") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
