@@ -87,7 +87,7 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
         ),
     ]
     reason: Annotated[
-        Reason | None,
+        Annotated[Reason, Meta(title="Reason")] | None,
         Meta(description="Why the event was not updated; null if it was."),
     ]
     message_id: Annotated[
