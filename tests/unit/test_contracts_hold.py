@@ -139,6 +139,12 @@ def test_what_clients_send_is_an_envelope(item: Any) -> None:
     validator(channel, f"{message}/headers").validate(sent["headers"])
 
 
+def test_the_producers_headers_on_rabbitmq_are_as_described() -> None:
+    """There they go beside the body, in no envelope."""
+    headers = single(UPDATE).headers()
+    validator(read("asyncapi.json"), "/components/schemas/MessageHeaders").validate(headers)
+
+
 @pytest.mark.parametrize(
     "body",
     [
