@@ -114,7 +114,8 @@ def _get_event(place: str) -> dict[str, Any]:
                 ),
             },
             "400": problems.bad_id(),
-            **problems.shared(401, 404, 429, 500, 503),
+            "404": problems.unknown_event(),
+            **problems.shared(401, 429, 500, 503),
         },
     }
 

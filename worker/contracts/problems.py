@@ -35,7 +35,6 @@ _SHARED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
         ("WWW-Authenticate",),
         "send an API key: Authorization: Bearer <key>",
     ),
-    "404": ("NotFound", "There is no such event in an account of the key.", (), "no such event"),
     "408": ("RequestTimeout", "The body came too slowly.", (), "the body came too slowly"),
     "413": (
         "ContentTooLarge",
@@ -109,16 +108,22 @@ def bad_batch() -> dict[str, Any]:
 def bad_id() -> dict[str, Any]:
     """Return the response to an id that no event can have."""
     message = field_error({"id": "ev\0", "status": "completed"})
-    return response(
-        "No event can have this id.",
-        {
-            "nulInId": {
-                "summary": "An id with NUL",
-                "value": problem(400, message),
-                "x-request-path": "/v2/api/events/ev%00",
-            }
-        },
-    )
+    example = {
+        "summary": "An id with NUL",
+        "value": problem(400, message),
+        "x-request-path": "/v2/api/events/ev%00",
+    }
+    return response("No event can have this id.", {"nulInId": example})
+
+
+def unknown_event() -> dict[str, Any]:
+    """Return the response to an id that no event has, or none that the key may see."""
+    example = {
+        "summary": "An unknown event",
+        "value": problem(404, "there is no such event"),
+        "x-request-path": "/v2/api/events/ev_404",
+    }
+    return response("There is no such event, or it is of another account.", {"unknown": example})
 
 
 def response(description: str, examples: dict[str, Any], *headers: str) -> dict[str, Any]:
