@@ -150,11 +150,11 @@ def _operations() -> dict[str, Any]:
     }
 
 
-def _on(*messages_: str) -> dict[str, Any]:
-    channel = f"#/channels/{_CHANNEL_OF[messages_[0]]}"
+def _on(*names: str) -> dict[str, Any]:
+    channel = f"#/channels/{_CHANNEL_OF[names[0]]}"
     return {
         "channel": {"$ref": channel},
-        "messages": [{"$ref": f"{channel}/messages/{name}"} for name in messages_],
+        "messages": [{"$ref": f"{channel}/messages/{name}"} for name in names],
     }
 
 
