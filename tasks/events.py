@@ -21,17 +21,8 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
     """An event, pending or settled."""
 
     account_id: Annotated[str, Meta(description="Whose event it is.", examples=["acct_9"])]
-    completed_at: Annotated[
-        Moment | None,
-        Meta(
-            description="When it was completed, if it was: in UTC, with microseconds.",
-            examples=["2026-11-23T09:00:01.123456Z"],
-        ),
-    ]
-    created_at: Annotated[
-        Moment,
-        Meta(description="When it was created.", examples=["2026-11-23T09:00:00.000000Z"]),
-    ]
+    completed_at: Annotated[Moment | None, Meta(description="When it was completed, if it was.")]
+    created_at: Annotated[Moment, Meta(description="When it was created.")]
     event_type: Annotated[str, Meta(description="What happened.", examples=["order.created"])]
     failed_at: Annotated[Moment | None, Meta(description="When it failed, if it did.")]
     id: Annotated[str, Meta(description="Which event it is.", examples=["ev_1"])]

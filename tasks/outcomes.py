@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Reason = Literal["already_completed", "already_failed", "not_found", "invalid"]
-Moment = Annotated[datetime, Meta(extra_json_schema={"format": "date-time"})]
+Moment = Annotated[
+    datetime,
+    Meta(
+        description="In UTC, with microseconds.",
+        examples=["2026-11-23T09:00:00.000000Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 
 # Python says it as RFC 9110 does from 3.13 on.
 _WORDS = {413: "Content Too Large"}
@@ -81,23 +88,15 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
 
     id: Annotated[
         str | None,
-        Meta(
-            description="The event's id; null if the message could not be understood at all.",
-            examples=["ev_1"],
-        ),
+        Meta(description="The event's id; null if none could be read.", examples=["ev_1"]),
     ]
-    updated: Annotated[
-        bool, Meta(description="Whether this message settled the event.", examples=[True])
-    ]
+    updated: Annotated[bool, Meta(description="Whether this message settled the event.")]
     status: Annotated[
         str | None,
-        Meta(
-            description="What the update asked for: `completed` or `failed`, unless it is invalid.",
-            examples=["completed"],
-        ),
+        Meta(description="What was asked for: `completed` or `failed`, if the update is valid."),
     ]
     reason: Annotated[
-        Reason | None,
+        Annotated[Reason, Meta(title="Reason")] | None,
         Meta(description="Why the event was not updated; null if it was."),
     ]
     message_id: Annotated[
@@ -110,30 +109,14 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     ]
     account_id: Annotated[
         str | None,
-        Meta(
-            description="The event's account. "
-            "This and the event's other attributes are null where it was not found.",
-            examples=["acct_9"],
-        ),
+        Meta(description="The event's account; null if it was not found.", examples=["acct_9"]),
     ]
     event_type: Annotated[
         str | None, Meta(description="The event's type.", examples=["order.created"])
     ]
-    created_at: Annotated[
-        Moment | None,
-        Meta(
-            description="When the event was created: in UTC, with microseconds.",
-            examples=["2026-11-23T09:00:00.000000Z"],
-        ),
-    ]
-    completed_at: Annotated[
-        Moment | None,
-        Meta(
-            description="When the event was completed, if it was.",
-            examples=["2026-11-23T09:00:01.123456Z"],
-        ),
-    ]
-    failed_at: Annotated[Moment | None, Meta(description="When the event failed, if it did.")]
+    created_at: Annotated[Moment | None, Meta(description="When the event was created.")]
+    completed_at: Annotated[Moment | None, Meta(description="When it was completed, if it was.")]
+    failed_at: Annotated[Moment | None, Meta(description="When it failed, if it did.")]
     payload: Annotated[
         Any, Meta(description="The event's payload, where it is told.", examples=[{"total": 1250}])
     ] = UNSET

@@ -9,6 +9,7 @@ import msgspec
 import db
 import worker.transport
 from tasks import names
+from tasks.events import Event
 from tasks.outcome_client import OutcomeClient
 from tasks.outcomes import Outcome
 from worker.celery import app
@@ -32,6 +33,13 @@ def test_the_attributes_of_an_outcome() -> None:
     assert [field.encode_name for field in msgspec.structs.fields(Outcome)] == [
         *("id", "updated", "status", "reason", "messageId"),
         *("accountId", "eventType", "createdAt", "completedAt", "failedAt", "payload", "error"),
+    ]
+
+
+def test_the_attributes_of_an_event() -> None:
+    """In the order of the documented schema."""
+    assert [field.encode_name for field in msgspec.structs.fields(Event)] == [
+        *("accountId", "completedAt", "createdAt", "eventType", "failedAt", "id", "payload")
     ]
 
 

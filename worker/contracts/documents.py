@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from worker.contracts import openapi, schemas
+from worker.contracts import asyncapi, openapi, schemas
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 def documents() -> dict[str, str]:
     """Return the text of each document, by its path under the directory of contracts."""
-    parts = {"openapi.json": openapi.document(), **schemas.files()}
-    return {
-        path: json.dumps(part, indent=2, ensure_ascii=False) + "\n" for path, part in parts.items()
+    parts = {
+        "openapi.json": openapi.document(),
+        "asyncapi.json": asyncapi.document(),
+        **schemas.files(),
     }
+    return {path: f"{json.dumps(part, indent=2)}\n" for path, part in parts.items()}
 
 
 def write(directory: Path) -> list[str]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from db import EventRow
 from tasks.errors import NotUnderstoodError
 from tasks.events import Event
-from tasks.messages import InvalidUpdate, StatusUpdate, decode_body, understand, validate
+from tasks.messages import InvalidUpdate, StatusUpdate, decode_body, validate
+from tasks.outcomes import Problem
+from tasks.requests import understand_request
 from tasks.settle import classify, invalid
 from worker.settings import Settings
 
@@ -122,12 +125,16 @@ EXCHANGES = {
 }
 
 
-def _refused(read: Callable[..., Any], *arguments: Any, **options: Any) -> str:
+def _refused(understand: Callable[[], Any]) -> str:
     try:
-        read(*arguments, **options)
+        understand()
     except NotUnderstoodError as error:
         return str(error)
-    raise AssertionError(arguments)
+    raise AssertionError(understand)
+
+
+def _request_refused(body: str) -> str:
+    return _refused(lambda: understand_request(body.encode(), max_updates=MAX_UPDATES))
 
 
 def field_error(update: Any) -> str:
@@ -137,31 +144,24 @@ def field_error(update: Any) -> str:
 
 
 REFUSALS = {
-    "notJson": Refusal("Not JSON", NOT_JSON, _refused(decode_body, NOT_JSON)),
-    "notAnArray": Refusal(
-        "Not an array", json.dumps(COMPLETE), "the body must be an array of updates"
-    ),
-    "emptyArray": Refusal(
-        "No update", "[]", _refused(understand, "m", [[]], {}, max_updates=MAX_UPDATES)
-    ),
-    "unknownStatus": Refusal(
-        "There is no such status; nothing is applied, not the first update either",
-        json.dumps([COMPLETE, UNKNOWN_STATUS]),
-        f"[1].{field_error(UNKNOWN_STATUS)}",
-    ),
-    "missingId": Refusal(
-        "An update of no event", json.dumps([WITHOUT_ID]), f"[0].{field_error(WITHOUT_ID)}"
-    ),
+    name: Refusal(summary, body, _request_refused(body))
+    for name, (summary, body) in {
+        "notJson": ("Not JSON", NOT_JSON),
+        "notAnArray": ("Not an array", json.dumps(COMPLETE)),
+        "emptyArray": ("No update", "[]"),
+        "unknownStatus": (
+            "There is no such status; nothing is applied, not the first update either",
+            json.dumps([COMPLETE, UNKNOWN_STATUS]),
+        ),
+        "missingId": ("An update of no event", json.dumps([WITHOUT_ID])),
+    }.items()
 }
 
 
 def problem(status_code: int, message: str) -> dict[str, Any]:
     """Return an error as HTTP clients get it."""
-    status = HTTPStatus(status_code)
-    # Python says it as RFC 9110 does from 3.13 on.
-    too_large = status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    phrase = "Content Too Large" if too_large else status.phrase
-    return {"error": phrase, "message": message, "statusCode": status_code}
+    told: dict[str, Any] = msgspec.to_builtins(Problem.of(status_code, message))
+    return told
 
 
 def event(id_: str) -> dict[str, Any]:
@@ -179,6 +179,6 @@ def outcomes() -> list[dict[str, Any]]:
         classify(MESSAGE_ID, update, _settled(row, "failed", "earlier")),
         classify(MESSAGE_ID, update, None),
         invalid(MESSAGE_ID, "ev_2", "done", field_error(UNKNOWN_STATUS)),
-        invalid(MESSAGE_ID, None, None, _refused(decode_body, NOT_JSON)),
+        invalid(MESSAGE_ID, None, None, _refused(lambda: decode_body(NOT_JSON))),
     ]
     return [outcome.to_dict() for outcome in told]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.messages import MAX_BODY_BYTES
 from worker.contracts.examples import REFUSALS, field_error, problem
+from worker.gateway import terms
+from worker.settings import Settings
+
+MAX_BODY_BYTES: int = Settings.model_fields["gateway_body_max_bytes"].default
 
 HEADERS = {
     "WWW-Authenticate": {
@@ -33,42 +36,41 @@ _SHARED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
         "Unauthorized",
         "The API key is missing or not known.",
         ("WWW-Authenticate",),
-        "send an API key: Authorization: Bearer <key>",
+        terms.NO_KEY,
     ),
-    "404": ("NotFound", "There is no such event in an account of the key.", (), "no such event"),
-    "408": ("RequestTimeout", "The body came too slowly.", (), "the body came too slowly"),
+    "408": ("RequestTimeout", "The request came too slowly.", (), terms.TOO_SLOW),
     "413": (
         "ContentTooLarge",
         "The body is too large; it was not read.",
         (),
-        f"the body is more than {MAX_BODY_BYTES:,} bytes",
+        terms.too_large(MAX_BODY_BYTES),
     ),
     "415": (
         "UnsupportedMediaType",
         "The body is not `application/json`.",
         (),
-        "the body must be application/json",
+        terms.NOT_JSON,
     ),
     "429": (
         "TooManyRequests",
         "More requests than the key may make.",
         ("Retry-After",),
-        "too many requests",
+        terms.too_often(100),
     ),
     "500": (
         "InternalServerError",
         "A fault of the service. To send it again under the same key is safe.",
         (),
-        "the service has failed",
+        terms.FAILED,
     ),
     "503": (
         "ServiceUnavailable",
         "The database or the result channel does not answer.",
         ("Retry-After",),
-        "the database does not answer",
+        terms.DATABASE_AWAY,
     ),
 }
-_UNKNOWN_METHOD = problem(405, "send PATCH")
+_UNKNOWN_METHOD = problem(405, terms.other_method("GET", "PATCH"))
 
 
 def components() -> dict[str, Any]:
@@ -109,16 +111,22 @@ def bad_batch() -> dict[str, Any]:
 def bad_id() -> dict[str, Any]:
     """Return the response to an id that no event can have."""
     message = field_error({"id": "ev\0", "status": "completed"})
-    return response(
-        "No event can have this id.",
-        {
-            "nulInId": {
-                "summary": "An id with NUL",
-                "value": problem(400, message),
-                "x-request-path": "/v2/api/events/ev%00",
-            }
-        },
-    )
+    example = {
+        "summary": "An id with NUL",
+        "value": problem(400, message),
+        "x-request-path": "/v2/api/events/ev%00",
+    }
+    return response("No event can have this id.", {"nulInId": example})
+
+
+def unknown_event() -> dict[str, Any]:
+    """Return the response to an id that no event has, or none that the key may see."""
+    example = {
+        "summary": "An unknown event",
+        "value": problem(404, terms.NO_EVENT),
+        "x-request-path": "/v2/api/events/ev_404",
+    }
+    return response("There is no such event, or it is of another account.", {"unknown": example})
 
 
 def response(description: str, examples: dict[str, Any], *headers: str) -> dict[str, Any]:

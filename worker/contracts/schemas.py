@@ -95,11 +95,17 @@ def _for_outsiders(schema: Schema) -> Schema:
 
 
 def _tidy(schema: Schema) -> Schema:
-    """Write a description in one line, and leave out titles that only repeat a name."""
+    """Write it the way generators read it best."""
     tidy = {**schema, "description": " ".join(schema["description"].split())}
     if "properties" in tidy:
-        tidy["properties"] = {
-            name: {key: value for key, value in part.items() if key != "title"}
-            for name, part in tidy["properties"].items()
-        }
+        tidy["properties"] = {name: _property(part) for name, part in tidy["properties"].items()}
     return tidy
+
+
+def _property(part: Schema) -> Schema:
+    # A title names a type, of which only an enumeration is one of its own. A default of null makes
+    # generators believe that the property is always there.
+    dropped = {"default"} if part.get("default", "") is None else set()
+    if "enum" not in part:
+        dropped.add("title")
+    return {key: value for key, value in part.items() if key not in dropped}

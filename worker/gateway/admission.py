@@ -11,7 +11,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.exceptions import HTTPException
 
-from worker.gateway.problems import RETRY_SOON
+from worker.gateway import terms
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from worker.gateway.keys import Keys
 
 SCHEME = "bearer"
-ASK_FOR_KEY = {"WWW-Authenticate": "Bearer"}
 
 
 class Admission:
@@ -51,22 +50,20 @@ class Admission:
         else:
             scheme, _, token = request.headers.get("authorization", "").partition(" ")
             if scheme.lower() != SCHEME or not token:
-                raise HTTPException(401, "Authorization: must be Bearer <API key>", ASK_FOR_KEY)
+                raise HTTPException(401, terms.NO_KEY, terms.ASK_FOR_KEY)
             key = self._keys.find(token.strip())
             if key is None:
-                raise HTTPException(401, "Authorization: the API key is not known", ASK_FOR_KEY)
+                raise HTTPException(401, terms.UNKNOWN_KEY, terms.ASK_FOR_KEY)
             name, accounts = key.name, key.account_ids
         if self._rate and not self._limiter.hit(self._rate, name):
-            raise HTTPException(429, f"at most {self._rate.amount} requests a second", RETRY_SOON)
+            raise HTTPException(429, terms.too_often(self._rate.amount), terms.RETRY_SOON)
         return accounts
 
 
 def _check_is_local(request: Request) -> None:
     # A page in a browser on this machine may reach loopback by a name of its own.
     if not is_loopback(_host(request)):
-        raise HTTPException(
-            401, "Host: without API keys only requests to localhost are served", ASK_FOR_KEY
-        )
+        raise HTTPException(401, terms.NOT_LOCAL, terms.ASK_FOR_KEY)
 
 
 def _host(request: Request) -> str:

@@ -25,11 +25,12 @@ from tasks.errors import OutcomesNotPublishedError
 from tasks.events import Event
 from tasks.messages import Identifier, Message, explain
 from tasks.requests import understand_request
+from worker.gateway import terms
 from worker.gateway.admission import Admission
 from worker.gateway.body import Reader
 from worker.gateway.counting import Counting
 from worker.gateway.metrics import CATALOGUE
-from worker.gateway.problems import RETRY_SOON, Problems
+from worker.gateway.problems import Problems
 from worker.gateway.publishing import PatientPublisher
 from worker.gateway.settling import Settler
 
@@ -42,9 +43,7 @@ if TYPE_CHECKING:
     from worker.service import Service
     from worker.settings import Settings
 
-BATCH = "/v2/api/events/batch"
 JSON = "application/json"
-MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,255}")
 CATCH_UP_SECONDS = 1.0
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
@@ -86,7 +85,7 @@ class Gateway:
         rows = await asyncio.to_thread(self._service.database.read_events, [id_], with_payload=True)
         row = rows.get(id_)
         if row is None or (accounts is not None and row.account_id not in accounts):
-            raise HTTPException(404, "there is no such event")
+            raise HTTPException(404, terms.NO_EVENT)
         return Response(Event.from_row(row).to_json(), media_type=JSON)
 
     async def tell_health(self, request: Request) -> Response:
@@ -94,9 +93,9 @@ class Gateway:
         try:
             await asyncio.shield(self._one_check())
         except DatabaseError as error:
-            raise HTTPException(503, "the database does not answer", RETRY_SOON) from error
+            raise HTTPException(503, terms.DATABASE_AWAY, terms.RETRY_SOON) from error
         except OutcomesNotPublishedError as error:
-            raise HTTPException(503, "the result channel does not answer", RETRY_SOON) from error
+            raise HTTPException(503, terms.CHANNEL_AWAY, terms.RETRY_SOON) from error
         return JSONResponse({"status": "ok"})
 
     def _one_check(self) -> asyncio.Task[None]:
@@ -133,10 +132,8 @@ def _message_id(request: Request) -> str:
     given = request.headers.getlist("idempotency-key")
     if not given:
         return str(uuid.uuid4())
-    if len(given) > 1 or not MESSAGE_ID.fullmatch(given[0]):
-        raise HTTPException(
-            400, "Idempotency-Key: must be 1 to 255 visible ASCII characters, given once"
-        )
+    if len(given) > 1 or not re.fullmatch(terms.MESSAGE_ID, given[0]):
+        raise HTTPException(400, terms.BAD_MESSAGE_ID)
     return given[0]
 
 
@@ -145,10 +142,10 @@ def make_application(settings: Settings, service: Service, keys: Keys | None) ->
     gateway = Gateway(settings, service, keys)
     application = Starlette(
         routes=[
-            Route(BATCH, gateway.settle, methods=METHODS),
-            Route("/v2/api/events/{id:path}", gateway.look),
-            Route("/healthz", gateway.tell_health),
-            Route("/metrics", gateway.expose_metrics),
+            Route(terms.BATCH, gateway.settle, methods=METHODS),
+            Route(terms.EVENT.replace("{id}", "{id:path}"), gateway.look),
+            Route(terms.HEALTH, gateway.tell_health),
+            Route(terms.METRICS, gateway.expose_metrics),
         ],
         middleware=[Middleware(Counting)],
         exception_handlers=gateway.problems.handlers,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from starlette.exceptions import HTTPException
 
-from worker.gateway.problems import RETRY_SOON
+from worker.gateway import terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,25 +39,23 @@ class Reader:
             ClientDisconnect: It did not come.
         """
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-            raise HTTPException(415, f"Content-Type: must be {JSON}")
+            raise HTTPException(415, terms.NOT_JSON)
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes:
-            self._refuse(int(declared))
+            self._refuse()
         body = bytearray()
         with self._holding(body):
             async for chunk in request.stream():
                 body += chunk
                 self._held_bytes += len(chunk)
                 if len(body) > self._max_bytes:
-                    self._refuse(len(body))
+                    self._refuse()
                 if self._held_bytes > MAX_HELD_BYTES:
-                    raise HTTPException(503, "too much at once: try again", RETRY_SOON)
+                    raise HTTPException(503, terms.TOO_MUCH_WAITS, terms.RETRY_SOON)
             return bytes(body)
 
-    def _refuse(self, size: int) -> NoReturn:
-        raise HTTPException(
-            413, f"the body is {size:,} bytes or more, and may be {self._max_bytes:,}"
-        )
+    def _refuse(self) -> NoReturn:
+        raise HTTPException(413, terms.too_large(self._max_bytes))
 
     @contextmanager
     def _holding(self, body: bytearray) -> Iterator[None]:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from db import DatabaseError, TransientDatabaseError
 from tasks.errors import NotUnderstoodError, OutcomesNotPublishedError
 from tasks.outcomes import Problem, encode_json
+from worker.gateway import terms
 from worker.gateway.settling import BusyError
 from worker.trouble import Trouble
 
@@ -24,19 +25,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RETRY_SOON = {"Retry-After": "1"}
 CLIENT_LEFT = 499
 
-NOTHING_HERE = "there is nothing here: see PATCH /v2/api/events/batch, GET /v2/api/events/{id}"
 _AWAY: dict[type[Exception], tuple[str, str]] = {
-    TransientDatabaseError: (
-        "database is away",
-        "the database does not answer: try again, with the same Idempotency-Key",
-    ),
-    OutcomesNotPublishedError: (
-        "result channel is away",
-        "the result channel does not answer: try again, with the same Idempotency-Key",
-    ),
+    TransientDatabaseError: ("database is away", terms.DATABASE_AWAY),
+    OutcomesNotPublishedError: ("result channel is away", terms.CHANNEL_AWAY),
 }
 
 
@@ -72,9 +65,9 @@ class Problems:
         """Tell what is wrong with a request."""
         message = error.detail
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and error.headers:
-            message = f"{request.method} is not for this path: it takes {error.headers['Allow']}"
+            message = terms.other_method(request.method, error.headers["Allow"])
         elif message == HTTPStatus.NOT_FOUND.phrase:
-            message = NOTHING_HERE
+            message = terms.NOTHING_HERE
         return problem(error.status_code, message, error.headers)
 
     async def explain(self, request: Request, error: NotUnderstoodError) -> Response:
@@ -87,7 +80,7 @@ class Problems:
 
     async def ask_to_wait(self, request: Request, error: BusyError) -> Response:
         """Ask for a pause."""
-        return problem(503, "too many updates wait: try again", RETRY_SOON)
+        return problem(503, terms.TOO_MUCH_WAITS, terms.RETRY_SOON)
 
     async def admit_trouble(self, request: Request, error: Exception) -> Response:
         """Tell that a server is away, and when to try again."""
@@ -95,10 +88,10 @@ class Problems:
         if self._trouble.note(event, time.monotonic()):
             reason = f"{type(error).__name__}: {error}"
             logger.warning(event, extra={"error": reason, "tries": self._trouble.tries})
-        return problem(503, message, RETRY_SOON)
+        return problem(503, message, terms.RETRY_SOON)
 
     async def admit_failure(self, request: Request, error: Exception) -> Response:
         """Tell that something is wrong here, and no more of it than that."""
         if isinstance(error, DatabaseError):
             logger.error("batch not settled", extra={"error": f"{type(error).__name__}: {error}"})
-        return problem(500, "the service has failed: its log says why")
+        return problem(500, terms.FAILED)

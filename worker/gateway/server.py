@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from worker.garbage import collect_seldom
+from worker.gateway import terms
 from worker.gateway.problems import problem
 from worker.monitoring.lines import HumanFormatter, JsonFormatter
 from worker.settings import SettingsError
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-# From a connection, or the first byte of a request, to its last.
-RECEIVE_SECONDS = 30.0
 # As long a client may leave its answer unread once no more of it fits into the buffers.
 SEND_SECONDS = 30.0
 # Longer than proxies keep a connection that they may still use.
@@ -80,7 +79,7 @@ class Connection(HttpToolsProtocol):
 
     def _wait_for_request(self) -> None:
         self._stop_waiting()
-        self._due = self.loop.call_later(RECEIVE_SECONDS, self._give_up)
+        self._due = self.loop.call_later(terms.RECEIVE_SECONDS, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._due is not None:
@@ -91,7 +90,7 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.response_started:
             self.transport.close()
             return
-        self._refuse(408, f"the request did not come within {RECEIVE_SECONDS:g} s")
+        self._refuse(408, terms.TOO_SLOW)
 
     def _refuse(self, status: int, message: str) -> None:
         answer = problem(status, message, {"Connection": "close"})
