@@ -20,7 +20,9 @@ from tests.accounts import (
     postgres_role,
     redis_users,
 )
+from tests.node import Node
 from tests.service import Service
+from worker.embedded import ServerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +84,17 @@ def service(
         yield service
         if users.worker != redis_url:
             assert denials(service.redis, users) == []
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
+    """Give the examples for Node.js."""
+    try:
+        return Node(tmp_path_factory.mktemp("node") / "examples")
+    except ServerUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
