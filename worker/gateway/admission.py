@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
@@ -62,10 +63,20 @@ class Admission:
 
 def _check_is_local(request: Request) -> None:
     # A page in a browser on this machine may reach loopback by a name of its own.
-    if not is_loopback(request.url.hostname or ""):
+    # HTTP/1.0 names no host, and no browser speaks it.
+    host = request.headers.get("host")
+    if host is not None and not is_loopback(_name_in(host)):
         raise HTTPException(
             401, "Host: without API keys only requests to localhost are served", ASK_FOR_KEY
         )
+
+
+def _name_in(host: str) -> str:
+    """Return the name or the address in `localhost:8000`, nothing where there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:
