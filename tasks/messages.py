@@ -213,14 +213,15 @@ def validate(update: Any) -> Update:
         )
 
 
-def explain(error: ValidationError, whole: str = "update") -> str:
+def explain(error: ValidationError, whole: str = "update", *, quoting: bool = True) -> str:
     """Say in one line which fields are wrong and what they should be.
 
     Args:
         error: What was found.
         whole: What to call the value if it is wrong as a whole.
+        quoting: Say what was given, too.
     """
-    details = error.errors(include_url=False, include_context=False)
+    details = error.errors(include_url=False, include_context=False, include_input=quoting)
     told = [_explain_field(detail, whole) for detail in details[:MAX_EXPLAINED]]
     if more := len(details) - len(told):
         told.append(f"and {more} more")
@@ -235,6 +236,8 @@ def _explain_field(detail: Any, whole: str) -> str:
     if detail["type"] == "model_type":
         text = "must be an object with id and status"
     text = text.replace("Input should be", "must be").replace("String should", "must")
+    if "input" not in detail:
+        return f"{field}: {text}"
     given = repr(detail["input"])
     if len(given) > MAX_QUOTED_CHARACTERS:
         given = given[:MAX_QUOTED_CHARACTERS] + "…"

@@ -126,9 +126,11 @@ def _answers(
     outcomes = []
     for update in message.updates:
         if isinstance(update, InvalidUpdate):
-            outcomes.append(invalid(message.id, update.id, update.status, update.error))
+            told = (update.id, update.status, update.error)
+            outcomes.append(invalid(message.id, *told, with_payload=with_payload))
         elif refused and (error := refused.get(_settlement(message, update))):
-            outcomes.append(invalid(message.id, update.id, update.status, error))
+            told = (update.id, update.status, error)
+            outcomes.append(invalid(message.id, *told, with_payload=with_payload))
         else:
             row = rows.get(update.id)
             outcomes.append(classify(message.id, update, row, with_payload=with_payload))
@@ -173,7 +175,14 @@ def _reason(row: EventRow) -> Reason:
     return "already_completed" if row.status == "completed" else "already_failed"
 
 
-def invalid(message_id: str | None, id_: str | None, status: str | None, error: str) -> Outcome:
+def invalid(
+    message_id: str | None,
+    id_: str | None,
+    status: str | None,
+    error: str,
+    *,
+    with_payload: bool = False,
+) -> Outcome:
     """Tell that an update, or with no id a whole message, is not valid."""
     return Outcome(
         id=id_,
@@ -186,5 +195,6 @@ def invalid(message_id: str | None, id_: str | None, status: str | None, error: 
         created_at=None,
         completed_at=None,
         failed_at=None,
+        payload=None if with_payload else UNSET,
         error=Problem.of(400, error),
     )

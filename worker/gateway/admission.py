@@ -62,13 +62,16 @@ class Admission:
 
 def _check_is_local(request: Request) -> None:
     # A page in a browser on this machine may reach loopback by a name of its own.
-    if not is_loopback(_host(request)):
+    # HTTP/1.0 names no host, and no browser speaks it.
+    host = request.headers.get("host")
+    if host is not None and not is_loopback(_name_in(host)):
         raise HTTPException(401, terms.NOT_LOCAL, terms.ASK_FOR_KEY)
 
 
-def _host(request: Request) -> str:
+def _name_in(host: str) -> str:
+    """Return the name or the address in `localhost:8000`, nothing where there is none."""
     try:
-        return urlsplit(f"//{request.headers.get('host', 'localhost')}").hostname or ""
+        return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
@@ -45,9 +46,25 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 CATCH_UP_SECONDS = 1.0
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 _check_id = TypeAdapter(Identifier).validate_python
+
+
+class Text(Convertor[str]):
+    """The rest of a path; unlike `path` with line breaks, which an id may have too."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        """Take it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Write it as it is."""
+        return value
+
+
+register_url_convertor("text", Text())
 
 
 class Gateway:
@@ -140,10 +157,13 @@ def _message_id(request: Request) -> str:
 def make_application(settings: Settings, service: Service, keys: Keys | None) -> Starlette:
     """Make the application; nothing is connected yet."""
     gateway = Gateway(settings, service, keys)
+    settling = Route(terms.BATCH, gateway.settle)
+    # Any: it refuses the others itself, and no other route is to take them.
+    settling.methods = None
     application = Starlette(
         routes=[
-            Route(terms.BATCH, gateway.settle, methods=METHODS),
-            Route(terms.EVENT.replace("{id}", "{id:path}"), gateway.look),
+            settling,
+            Route(terms.EVENT.replace("{id}", "{id:text}"), gateway.look),
             Route(terms.HEALTH, gateway.tell_health),
             Route(terms.METRICS, gateway.expose_metrics),
         ],

@@ -86,12 +86,13 @@ class Keys:
             logger.info("keys read again", extra={"keys": len(self._keys)})
 
 
-def _version(path: Path) -> tuple[int, int] | None:
+def _version(path: Path) -> tuple[int, ...] | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino
+    # With the size, for a file that is written in two steps may have one time for both.
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def _read(path: Path) -> list[Key]:
@@ -104,7 +105,8 @@ def _read(path: Path) -> list[Key]:
     except UnicodeDecodeError:
         reason = f"{path} is not UTF-8"
     except ValidationError as error:
-        reason = f"{path}: {explain(error, 'the file')}"
+        # What is there may be a key, in place of its digest.
+        reason = f"{path}: {explain(error, 'the file', quoting=False)}"
     raise SettingsError(f"SETTLE_GATEWAY_KEYS_FILE: {reason}")
 
 
@@ -116,6 +118,9 @@ def draw(name: str, accounts: list[str] | Literal["all"]) -> tuple[str, Key]:
 
 def as_toml(key: Key) -> str:
     """Write a key as the file has it."""
-    # JSON's texts and lists of texts are TOML's too.
-    fields = key.model_dump()
-    return "\n".join(["[[key]]", *(f"{name} = {json.dumps(it)}" for name, it in fields.items())])
+    # JSON's texts and lists of texts are TOML's too, but for this one control character.
+    texts = {
+        name: json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        for name, value in key.model_dump().items()
+    }
+    return "\n".join(["[[key]]", *(f"{name} = {text}" for name, text in texts.items())])

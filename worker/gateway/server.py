@@ -132,10 +132,16 @@ def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds
         server_header=False,
         proxy_headers=False,
     )
-    # uvicorn raises the signal again when it has stopped: that it did is no failure.
+    running = uvicorn.Server(config)
+
+    def stop(*_: object) -> None:
+        running.should_exit = True
+
+    # For a signal that comes before uvicorn listens for it. It also raises the
+    # signal again when it has stopped: that it did is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[server])
+        signal.signal(number, stop)
+    running.run(sockets=[server])
 
 
 def _allow_many_connections() -> None:

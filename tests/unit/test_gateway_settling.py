@@ -1,0 +1,330 @@
+"""Requests that wait for a slot share the next batch, and each gets its own answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from db import TransientDatabaseError
+from tasks.errors import OutcomesNotPublishedError
+from tasks.messages import Message, StatusUpdate
+from tests.model import ReferenceEvents
+from worker.gateway import settling
+from worker.gateway.publishing import PatientPublisher
+from worker.gateway.settling import SLOTS, BusyError, Settler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from db import EventRow, Settlement
+    from tasks.outcomes import DeadLetter, Outcome
+
+OURS, THEIRS = frozenset({"ours"}), frozenset({"theirs"})
+
+
+class Stub:
+    """The service as far as the gateway uses it, in memory: database, channel and all."""
+
+    message_max_updates = 1_000
+
+    def __init__(self, ids: Sequence[str], *, outcome_payload: bool = False) -> None:
+        """Hold pending events, those whose id begins with a `t` being theirs, the others ours."""
+        self.outcome_payload = outcome_payload
+        self.events = ReferenceEvents(
+            {id_: "theirs" if id_.startswith("t") else "ours" for id_ in ids}
+        )
+        self.database = self.publisher = self
+        self.batches: list[list[str]] = []
+        self.published: list[Outcome] = []
+        self.is_open = threading.Event()
+        self.is_open.set()
+        self.begun = threading.Semaphore(0)
+        self.fails_on: dict[str, Exception] = {}
+        self.channel_is_away = False
+        self._lock = threading.Lock()
+
+    def settle_pending_events(
+        self, settlements: Sequence[Settlement], *, with_payload: bool = False
+    ) -> dict[str, EventRow]:
+        """Settle, once the gate is open."""
+        self.begun.release()
+        self.is_open.wait()
+        ids = [settlement.event_id for settlement in settlements]
+        with self._lock:
+            self.batches.append(ids)
+            for id_ in ids:
+                if id_ in self.fails_on:
+                    raise self.fails_on[id_]
+            return self.events.settle_pending_events(settlements)
+
+    def publish(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+        """Publish."""
+        if self.channel_is_away:
+            raise OutcomesNotPublishedError
+        with self._lock:
+            self.published += outcomes
+
+
+def message(name: str, *ids: str) -> Message:
+    """Make a message that completes some events."""
+    updates = [{"id": id_, "status": "completed"} for id_ in ids]
+    return Message(name, tuple(StatusUpdate.model_validate(update) for update in updates))
+
+
+def run(
+    stub: Stub, scenario: Callable[[Settler], Coroutine[Any, Any, None]], *, max_updates: int = 10
+) -> None:
+    """Let a scenario play with a settler."""
+
+    async def play() -> None:
+        service: Any = stub
+        settler = Settler(service, PatientPublisher(service), max_updates=max_updates)
+        try:
+            await scenario(settler)
+        finally:
+            stub.is_open.set()
+            settler.close()
+
+    asyncio.run(play())
+
+
+@pytest.fixture(autouse=True)
+def never_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be late, unless a test says so."""
+    monkeypatch.setattr(settling, "LATE_SECONDS", 3_600)
+
+
+async def occupy(settler: Settler, stub: Stub) -> list[asyncio.Task[Any]]:
+    """Let a request be under way, and not come to an end."""
+    stub.is_open.clear()
+    taken = [asyncio.create_task(settler.settle(message("first", "o0"), None))]
+    assert await asyncio.to_thread(stub.begun.acquire)
+    return taken
+
+
+async def ask(
+    settler: Settler, *asked: tuple[Message, frozenset[str] | None]
+) -> list[asyncio.Task[Any]]:
+    """Ask for messages to be settled."""
+    tasks = [asyncio.create_task(settler.settle(*one)) for one in asked]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_a_request_alone_leaves_at_once() -> None:
+    """Settled, published, answered in its order with the payload, published without."""
+    stub = Stub(["o1", "o2"])
+
+    async def scenario(settler: Settler) -> None:
+        outcomes = await settler.settle(message("m", "o2", "nobody", "o1"), None)
+        assert [(one.id, one.reason) for one in outcomes] == [
+            ("o2", None),
+            ("nobody", "not_found"),
+            ("o1", None),
+        ]
+        assert all("payload" in one.to_dict() for one in outcomes)
+        assert stub.published == [one.without_payload() for one in outcomes]
+
+    run(stub, scenario)
+
+
+def test_a_setting_adds_the_payload_to_what_is_published() -> None:
+    """Then it is the answer itself."""
+    stub = Stub(["o1"], outcome_payload=True)
+
+    async def scenario(settler: Settler) -> None:
+        assert await settler.settle(message("m", "o1"), None) == stub.published
+
+    run(stub, scenario)
+
+
+def test_requests_that_wait_share_a_batch() -> None:
+    """As many as fit, in the order they came, none split, each answered by itself."""
+    stub = Stub([f"o{number}" for number in range(20)])
+
+    async def scenario(settler: Settler) -> None:
+        taken = await occupy(settler, stub)
+        waiting = await ask(
+            settler,
+            (message("a", "o10", "o11"), None),
+            (message("b", "o12"), None),
+            (message("c", "o10", "o13"), None),
+        )
+        stub.is_open.set()
+        await asyncio.gather(*taken)
+        answers = await asyncio.gather(*waiting)
+        shared = [batch for batch in stub.batches if len(batch) > 1]
+        assert sorted(shared) == [["o10", "o11", "o12"], ["o10", "o13"]]
+        assert [[one.message_id for one in told] for told in answers] == [
+            ["a"] * 2,
+            ["b"],
+            ["c"] * 2,
+        ]
+        # The winner of what both have asked for depends on whose batch was first.
+        assert sorted(one.updated for told in answers for one in told) == [False] + [True] * 4
+
+    run(stub, scenario, max_updates=4)
+
+
+def test_a_full_batch_does_not_wait() -> None:
+    """Requests that fill one leave beside what is under way."""
+    stub = Stub([f"o{number}" for number in range(9)])
+
+    async def scenario(settler: Settler) -> None:
+        taken = await occupy(settler, stub)
+        waiting = await ask(settler, (message("a", "o1", "o2"), None))
+        assert not stub.begun.acquire(blocking=False)
+        waiting += await ask(settler, (message("b", "o3", "o4"), None))
+        assert await asyncio.to_thread(stub.begun.acquire)
+        stub.is_open.set()
+        await asyncio.gather(*taken, *waiting)
+
+    run(stub, scenario, max_updates=4)
+    assert sorted(stub.batches) == [["o0"], ["o1", "o2", "o3", "o4"]]
+
+
+def test_nobody_waits_for_a_batch_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever locks a row holds up its batch alone, until all slots are taken."""
+    monkeypatch.setattr(settling, "LATE_SECONDS", 0)
+    stub = Stub([f"o{number}" for number in range(SLOTS + 1)])
+
+    async def scenario(settler: Settler) -> None:
+        taken = await occupy(settler, stub)
+        for slot in range(1, SLOTS):
+            taken += await ask(settler, (message(f"m{slot}", f"o{slot}"), None))
+            assert await asyncio.to_thread(stub.begun.acquire)
+        taken += await ask(settler, (message("last", f"o{SLOTS}"), None))
+        assert not stub.begun.acquire(blocking=False)
+        stub.is_open.set()
+        answers = await asyncio.gather(*taken)
+        assert all(one.updated for told in answers for one in told)
+
+    run(stub, scenario)
+
+
+def test_a_request_may_be_larger_than_a_batch() -> None:
+    """It is alone in one."""
+    ids = [f"o{number}" for number in range(10)]
+    stub = Stub(ids)
+
+    async def scenario(settler: Settler) -> None:
+        outcomes = await settler.settle(message("m", *ids), None)
+        assert all(one.updated for one in outcomes)
+
+    run(stub, scenario, max_updates=3)
+    assert stub.batches == [ids]
+
+
+def test_accounts_do_not_share_a_statement() -> None:
+    """In one batch, and yet nobody sees what is not theirs."""
+    stub = Stub(["o0", "o1", "o2", "o3", "o9", "t9"])
+
+    async def scenario(settler: Settler) -> None:
+        taken = await occupy(settler, stub)
+        ours, theirs, everybodys = await ask(
+            settler,
+            (message("ours", "o9", "t9"), OURS),
+            (message("theirs", "o9", "t9"), THEIRS),
+            (message("all", "o9", "t9"), None),
+        )
+        stub.is_open.set()
+        await asyncio.gather(*taken)
+        assert [one.reason for one in await ours] == [None, "not_found"]
+        assert [one.reason for one in await theirs] == ["not_found", None]
+        assert [one.reason for one in await everybodys] == ["already_completed"] * 2
+
+    run(stub, scenario)
+
+
+def test_the_failure_of_some_is_not_that_of_others() -> None:
+    """Whoever shares the statement is told the error, the other accounts' requests are settled."""
+    stub = Stub(["o0", "o1", "o2", "o3", "o8", "o9", "t9"])
+    stub.fails_on = {"o9": TransientDatabaseError("a lock")}
+
+    async def scenario(settler: Settler) -> None:
+        taken = await occupy(settler, stub)
+        ours, theirs = await ask(
+            settler, (message("ours", "o9"), OURS), (message("theirs", "t9"), THEIRS)
+        )
+        stub.is_open.set()
+        await asyncio.gather(*taken)
+        assert [one.updated for one in await theirs] == [True]
+        with pytest.raises(TransientDatabaseError):
+            await ours
+        assert (await settler.settle(message("next", "o8"), OURS))[0].updated
+
+    run(stub, scenario)
+    assert {one.message_id for one in stub.published} >= {"theirs", "next"}
+    assert stub.events.rows["o9"].status is None
+
+
+def test_nothing_is_applied_while_something_is_unpublished() -> None:
+    """What was committed is told first, when the channel is back, and a retry is told the same."""
+    stub = Stub(["o1", "o2"])
+
+    async def scenario(settler: Settler) -> None:
+        stub.channel_is_away = True
+        with pytest.raises(OutcomesNotPublishedError):
+            await settler.settle(message("m", "o1"), None)
+        with pytest.raises(OutcomesNotPublishedError):
+            await settler.settle(message("n", "o2"), None)
+        assert [stub.events.rows[id_].status for id_ in ("o1", "o2")] == ["completed", None]
+        stub.channel_is_away = False
+        assert (await settler.settle(message("n", "o2"), None))[0].updated
+        assert (await settler.settle(message("m", "o1"), None))[0].updated
+
+    run(stub, scenario)
+    assert [one.message_id for one in stub.published] == ["m", "n", "m"]
+
+
+def test_a_bug_is_told_to_those_who_met_it() -> None:
+    """The slot is free again afterwards, as often as it happens."""
+    stub = Stub(["o1", "o2"])
+    stub.fails_on = {"o1": ZeroDivisionError()}
+
+    async def scenario(settler: Settler) -> None:
+        for _ in range(2 * SLOTS):
+            with pytest.raises(ZeroDivisionError):
+                await settler.settle(message("m", "o1"), None)
+        assert (await settler.settle(message("n", "o2"), None))[0].updated
+
+    run(stub, scenario)
+
+
+def test_a_client_that_does_not_wait_is_settled_all_the_same() -> None:
+    """Those who share its batch are answered."""
+    stub = Stub(["o0", "o1", "o2", "o3", "o8", "o9"])
+
+    async def scenario(settler: Settler) -> None:
+        taken = await occupy(settler, stub)
+        left, stays = await ask(settler, (message("l", "o8"), None), (message("s", "o9"), None))
+        left.cancel()
+        stub.is_open.set()
+        await asyncio.gather(*taken)
+        assert (await stays)[0].updated
+        assert left.cancelled()
+
+    run(stub, scenario)
+    assert stub.events.rows["o8"].settled_by == "l"
+    assert "l" in {one.message_id for one in stub.published}
+
+
+def test_too_many_are_not_let_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are refused unapplied, and the next are taken when there is room again."""
+    monkeypatch.setattr(settling, "MAX_WAITING_UPDATES", 2)
+    stub = Stub(["o0", "o1", "o2", "o3", "o8", "o9"])
+
+    async def scenario(settler: Settler) -> None:
+        taken = await occupy(settler, stub)
+        (waiting,) = await ask(settler, (message("w", "o8", "o8"), None))
+        with pytest.raises(BusyError):
+            await settler.settle(message("n", "o9"), None)
+        stub.is_open.set()
+        await asyncio.gather(*taken, waiting)
+        assert stub.events.rows["o9"].status is None
+        assert (await settler.settle(message("n", "o9"), None))[0].updated
+
+    run(stub, scenario)
