@@ -309,7 +309,7 @@ def test_secrets_that_are_used_are_in_the_example() -> None:
 
 
 def test_the_unit_stops_its_worker_alone() -> None:
-    """SIGTERM reaches the worker, not its pool, and it comes back whatever happened."""
+    """SIGTERM reaches the worker, not its pool."""
     service = unit(SYSTEMD / "settle-worker@.service")["Service"]
     assert service["KillMode"] == "mixed"
 
