@@ -4,12 +4,12 @@ ENV UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 WORKDIR /app
 # What changes seldom first: a change of the code installs no dependency again.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-dev --no-install-project
+RUN uv sync --locked --no-dev --extra http --no-install-project
 COPY README.md LICENSE celeryconfig.py ./
 COPY db db
 COPY tasks tasks
 COPY worker worker
-RUN uv sync --locked --no-dev --no-editable
+RUN uv sync --locked --no-dev --extra http --no-editable
 
 FROM python:3.13-slim
 ARG VERSION

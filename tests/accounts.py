@@ -35,6 +35,7 @@ class RedisUrls(NamedTuple):
     consumer: str
     operator: str
     housekeeper: str
+    gateway: str
 
 
 class CannotCreateUsersError(Exception):

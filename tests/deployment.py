@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "docker-compose.yml"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-UNIT = ROOT / "deploy" / "systemd" / "settle-worker@.service"
+SYSTEMD = ROOT / "deploy" / "systemd"
 VARIABLE = re.compile(r"(?<!\$)\$\{\w+(:-(?P<default>[^${}]*)|:\?[^${}]*)?\}")
 POD_PATHS = {
     "Deployment": ("spec", "template", "spec"),
@@ -73,7 +73,8 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def workloads() -> list[Workload]:
     """Return everything that the deployment files run."""
-    return [*_from_compose(), *_from_kubernetes(), _from_systemd()]
+    systemd = (_from_systemd(path) for path in sorted(SYSTEMD.glob("*.service")))
+    return [*_from_compose(), *_from_kubernetes(), *systemd]
 
 
 def _from_compose() -> Iterator[Workload]:
@@ -112,25 +113,27 @@ def _from_kubernetes() -> Iterator[Workload]:
         )
 
 
-def _from_systemd() -> Workload:
-    service = unit()["Service"]
+def _from_systemd(path: Path) -> Workload:
+    service = unit(path)["Service"]
     # As systemd fills it in: the instance and the host.
-    command = shlex.split(service["ExecStart"].replace("%i", "1").replace("%H", "host"))
+    command = shlex.split(service["ExecStart"].replace("%i", "8000").replace("%H", "host"))
+    own = service.get("Environment", "").replace("%i", "8000")
+    example = SYSTEMD / Path(service["EnvironmentFile"]).with_suffix(".env.example").name
     return Workload(
-        "systemd worker",
+        f"systemd {path.stem}",
         "",
         [Path(command[0]).name, *command[1:]],
         [],
-        variables(UNIT.with_name("worker.env.example")),
+        dict(setting.split("=", 1) for setting in own.split()) | variables(example),
         float(service["TimeoutStopSec"]),
     )
 
 
-def unit() -> configparser.ConfigParser:
-    """Return the systemd unit; of an option that comes twice, the last."""
+def unit(path: Path) -> configparser.ConfigParser:
+    """Return a systemd unit; of an option that comes twice, the last."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read(UNIT, "utf-8")
+    parser.read(path, "utf-8")
     return parser
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 
+from tasks.errors import OutcomesNotPublishedError
 from tasks.outcome_client import OutcomeClient
-from tests.accounts import CannotCreateUsersError, redis_users
+from tasks.outcomes import DeadLetter, OutcomePublisher
+from tasks.settle import invalid
+from tests.accounts import CannotCreateUsersError, documented_rules, redis_users
 from tests.service import PATIENCE_SECONDS
 from worker.embedded import dies_with_parent, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.accounts import RedisUrls
     from tests.conftest import Urls
@@ -81,6 +88,82 @@ def test_the_consumer_follows_as_a_group(service: Service) -> None:
         assert {outcome.id for outcome in islice(taken, 2)} == {"ev_1", "ev_2"}
 
 
+def test_the_gateway_settles_and_publishes(service: Service) -> None:
+    """With the worker's role, its own user of the result channel, and no broker."""
+    service.load("ev_1")
+    # So that the script that publishes has to be loaded first.
+    service.redis.script_flush()
+    with gateway(service) as door:
+        (told,) = door(
+            *("PATCH", "/v2/api/events/batch", '[{"id": "ev_1", "status": "completed"}]'),
+            {"Content-Type": "application/json", "Idempotency-Key": "once"},
+        )
+        assert told["updated"]
+        (outcome,) = service.wait({"once": ["ev_1"]})["once"]
+        assert {**outcome.to_dict(), "payload": {"a": 1}} == told
+        assert door("GET", "/v2/api/events/ev_1")["completedAt"] == told["completedAt"]
+
+
+@contextmanager
+def gateway(service: Service) -> Iterator[Callable[..., Any]]:
+    """Run `settle gateway`, and give a way to ask it for what it answers with 200."""
+    environment = {
+        "CELERY_BROKER_URL": "amqp://127.0.0.1:1//",
+        "DATABASE_URL": service.environment["DATABASE_URL"],
+        "SETTLE_OUTCOME_URL": service.users.gateway,
+        "SETTLE_GATEWAY_PORT": str(port := free_port()),
+    }
+    process = subprocess.Popen(
+        [*dies_with_parent("KILL"), sys.executable, "-m", "worker", "gateway"],
+        env={**os.environ, **environment},
+    )
+
+    def ask(*request: Any) -> Any:
+        with closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)) as connection:
+            connection.request(*request)
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            return json.load(answer)
+
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            with suppress(ConnectionRefusedError):
+                assert ask("GET", "/healthz") == {"status": "ok"}
+                break
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield ask
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_gateway_needs_all_that_it_may(urls: Urls, curious: RedisUrls) -> None:
+    """Without any one of its commands, keys and channels it cannot publish."""
+    name = urlsplit(curious.gateway).username
+    rules = [rule for line in documented_rules("settle-gateway")[1:] for rule in line]
+    outcomes = [invalid("message", "ev_1", "failed", "reason")]
+    letters = [DeadLetter("message", "reason", "{}", {})]
+    nothing = ("resetkeys", "resetchannels", "-@all", "+@connection")
+    with (
+        redis.Redis.from_url(urls.redis) as owner,
+        redis.Redis.from_url(curious.gateway) as client,
+    ):
+        publisher = OutcomePublisher(client, stream_max_length=1)
+        for missing in rules:
+            allowed = [rule for rule in rules if rule != missing]
+            owner.execute_command("ACL", "SETUSER", name, *nothing, *allowed)
+            owner.script_flush()
+            with pytest.raises(OutcomesNotPublishedError):
+                publisher.publish(outcomes, letters)
+        owner.execute_command("ACL", "SETUSER", name, *nothing, *rules)
+        publisher.publish(outcomes, letters)
+
+
 @pytest.mark.parametrize(
     ("user", "command"),
     [
@@ -107,6 +190,16 @@ def test_the_consumer_follows_as_a_group(service: Service) -> None:
         ("housekeeper", "XADD event-status-updates.dead * raw {}"),
         ("housekeeper", "XTRIM event-status-updates MAXLEN 0"),
         ("housekeeper", "XREAD COUNT 1 STREAMS event-outcomes 0"),
+        ("gateway", "XREAD COUNT 1 STREAMS event-outcomes 0"),
+        ("gateway", "XRANGE event-status-updates.dead - +"),
+        ("gateway", "XTRIM event-outcomes MAXLEN 0"),
+        ("gateway", "DEL event-outcomes"),
+        ("gateway", "SUBSCRIBE event-outcomes"),
+        ("gateway", "LLEN event-status-updates"),
+        ("gateway", "LPUSH event-status-updates {}"),
+        ("gateway", "XADD event-status-updates * raw {}"),
+        ("gateway", "PUBLISH /0.celery.pidbox {}"),
+        ("gateway", "CONFIG GET requirepass"),
     ],
 )
 def test_users_cannot_do_what_is_not_their_part(

@@ -19,7 +19,7 @@ from tests.deployment import (
     COMPOSE,
     KUBERNETES,
     ROOT,
-    UNIT,
+    SYSTEMD,
     Workload,
     compose,
     documents,
@@ -32,6 +32,7 @@ from tests.deployment import (
 )
 from worker.celery import app
 from worker.cli import main
+from worker.gateway.keys import Keys
 from worker.settings import Settings, variable
 from worker.stopping import GRACE_SECONDS
 
@@ -44,6 +45,7 @@ OURS = [workload for workload in WORKLOADS if workload.command[:1] in (["celery"
 WORKERS = [
     workload for workload in OURS if workload.command[:4] == ["celery", "-A", "worker", "worker"]
 ]
+GATEWAYS = [workload for workload in OURS if workload.command == ["settle", "gateway"]]
 PODS = [pytest.param(pod, id=name) for name, pod in pods()]
 PORT = "SETTLE_METRICS_PORT"
 # What the images of others read.
@@ -69,6 +71,8 @@ def parse(command: Sequence[str]) -> None:
     context.obj = CLIContext(app=app, no_color=True, workdir=None)
     while isinstance(context.command, click.Group):
         arguments = [*context._protected_args, *context.args]
+        if not arguments and context.command.invoke_without_command:
+            break
         name, subcommand, rest = context.command.resolve_command(context, arguments)
         assert subcommand is not None
         context = subcommand.make_context(name, rest, parent=context)
@@ -136,10 +140,58 @@ def test_every_variable_of_the_compose_file_is_in_the_example() -> None:
 @pytest.mark.parametrize("workload", WORKERS, ids=place)
 def test_a_worker_is_given_the_time_to_stop(workload: Workload) -> None:
     """More than its own limit, after which it ends itself."""
-    own = Settings.model_fields["stop_timeout_seconds"].default
-    own = float(workload.environment.get("SETTLE_STOP_TIMEOUT_SECONDS", own))
     assert workload.grace_seconds is not None
-    assert workload.grace_seconds > own + GRACE_SECONDS
+    assert workload.grace_seconds > seconds(workload, "stop_timeout_seconds") + GRACE_SECONDS
+
+
+@pytest.mark.parametrize("workload", GATEWAYS, ids=place)
+def test_a_gateway_is_given_the_time_to_stop(workload: Workload) -> None:
+    """Requests are answered first, and a batch that waits for a lock gives up."""
+    own = seconds(workload, "stop_timeout_seconds") + seconds(workload, "lock_timeout_seconds")
+    assert workload.grace_seconds is not None
+    assert workload.grace_seconds > own
+
+
+def seconds(workload: Workload, name: str) -> float:
+    """Return a setting as a workload has it."""
+    return float(workload.environment.get(variable(name), Settings.model_fields[name].default))
+
+
+def test_the_gateway_is_where_it_is_asked_for() -> None:
+    """By probes and by Prometheus, and its keys are in the folder that it is given."""
+    assert len(GATEWAYS) == 3
+    assert {workload.environment["SETTLE_GATEWAY_PORT"] for workload in GATEWAYS} == {"8000"}
+    scrape = documents(ROOT / "deploy/prometheus/prometheus.yml")[0]["scrape_configs"]
+    (job,) = (job for job in scrape if job["job_name"] == "settle-gateway")
+    assert job["dns_sd_configs"][0]["port"] == 8000
+    (pod,) = (pod for name, pod in pods() if name == "settle-gateway")
+    container = pod["containers"][0]
+    assert container["ports"] == [{"name": "http", "containerPort": 8000}]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+    service = compose()["gateway"]
+    assert service["ports"] == ["127.0.0.1:8000:8000"]
+    for workload, folder in (
+        (GATEWAYS[0], service["volumes"][0].split(":")[1]),
+        (GATEWAYS[1], container["volumeMounts"][-1]["mountPath"]),
+    ):
+        assert workload.environment["SETTLE_GATEWAY_KEYS_FILE"] == f"{folder}/keys.toml"
+
+
+def test_examples_of_keys_are_what_the_gateway_reads(tmp_path: Path) -> None:
+    """In the folder that compose mounts, and in the secret."""
+    commented_out = (ROOT / "deploy/gateway/keys.example.toml").read_text("utf-8")
+    example = re.sub(r"^#(?=\S)", "", commented_out, flags=re.MULTILINE)
+    file = tmp_path / "keys.toml"
+    for text in (example, secrets()["settle-gateway-keys"]["keys.toml"]):
+        file.write_text(text, "utf-8")
+        Keys(file)
+
+
+def test_the_image_can_serve_http() -> None:
+    """It has the extra that the gateway needs."""
+    lines = re.findall(r"^RUN uv sync.*$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert lines
+    assert all("--extra http" in line for line in lines)
 
 
 def test_images_are_pinned() -> None:
@@ -189,7 +241,9 @@ def test_pods_are_restricted(pod: dict[str, Any]) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert [volume["name"] for volume in container["volumeMounts"]] == ["tmp"]
+    tmp, *others = container["volumeMounts"]
+    assert tmp["name"] == "tmp"
+    assert all(volume["readOnly"] for volume in others)
     assert not pod["automountServiceAccountToken"]
     assert not pod["enableServiceLinks"]
     assert {"requests", "limits"} == set(container["resources"])
@@ -234,13 +288,39 @@ def test_kustomize_names_every_file() -> None:
     assert named == set(KUBERNETES.rglob("*.yaml"))
     root = documents(KUBERNETES / "kustomization.yaml")[0]
     assert [source["name"] for source in root["configMapGenerator"]] == ["settle"]
-    assert set(secrets()) == {"settle-worker", "settle-owner", "settle-flower"}
+    assert set(secrets()) == {
+        *("settle-worker", "settle-owner", "settle-flower"),
+        *("settle-gateway", "settle-gateway-keys", "settle-gateway-metrics"),
+    }
+
+
+def test_secrets_that_are_used_are_in_the_example() -> None:
+    """As variables, as files and by the Prometheus operator."""
+    sources = [source for _, pod in pods() for source in pod["containers"][0]["envFrom"]]
+    used = {source["secretRef"]["name"] for source in sources if "secretRef" in source}
+    volumes = [volume for _, pod in pods() for volume in pod["volumes"]]
+    used |= {volume["secret"]["secretName"] for volume in volumes if "secret" in volume}
+    for monitor in (it for it in manifests() if it["kind"] == "PodMonitor"):
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        if authorization := endpoint.get("authorization"):
+            used.add(authorization["credentials"]["name"])
+            assert authorization["credentials"]["key"] in secrets()["settle-gateway-metrics"]
+    assert used == set(secrets())
 
 
 def test_the_unit_stops_its_worker_alone() -> None:
-    """SIGTERM reaches the worker, not its pool, and it comes back whatever happened."""
-    service = unit()["Service"]
+    """SIGTERM reaches the worker, not its pool."""
+    service = unit(SYSTEMD / "settle-worker@.service")["Service"]
     assert service["KillMode"] == "mixed"
+
+
+@pytest.mark.parametrize("path", sorted(SYSTEMD.glob("*.service")), ids=lambda path: path.stem)
+def test_units_come_back_and_are_shut_in(path: Path) -> None:
+    """Whatever happened; and all of them alike."""
+    service = unit(path)["Service"]
     assert service["Restart"] == "always"
-    assert UNIT.name == "settle-worker@.service"
     assert yaml.safe_load(service["NoNewPrivileges"]) is True
+    worker = unit(SYSTEMD / "settle-worker@.service")["Service"]
+    for name in worker:
+        if name.startswith(("Protect", "Private", "Restrict", "SystemCall", "Capability")):
+            assert service[name] == worker[name], name

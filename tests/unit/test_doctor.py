@@ -9,13 +9,15 @@ import pytest
 
 from worker.doctor.clock import judge_clock
 from worker.doctor.examination import Part, examine
-from worker.doctor.parts import settings_part, workers_part
+from worker.doctor.parts import gateway_part, settings_part, workers_part
 from worker.doctor.verdict import Finding, Verdict, failure, ok
 from worker.doctor.workers import Worker, Workers
+from worker.gateway.keys import as_toml, draw
 from worker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 OURS = Worker("w1", is_ours=True, pool="thread", concurrency=2, lease_seconds=30)
 
@@ -191,3 +193,20 @@ def test_sessions_are_counted_by_pool() -> None:
     threads = Worker("w", is_ours=True, pool="thread", concurrency=30, lease_seconds=30)
     prefork = Worker("w", is_ours=True, pool="prefork", concurrency=30, lease_seconds=30)
     assert (threads.sessions, prefork.sessions) == (20, 30)
+
+
+def test_the_gateways_keys_are_those_of_the_file(tmp_path: Path) -> None:
+    """One that it would not take fails, for it may go on with keys that were taken out."""
+    file = tmp_path / "keys.toml"
+    (missing,) = examine(gateway_part(str(file)))
+    assert missing.finding.found == f"{file}: No such file or directory"
+    file.write_text(as_toml(draw("billing", ["acct_1"])[1]))
+    (understood,) = examine(gateway_part(str(file)))
+    assert understood.finding.verdict is Verdict.OK
+    file.write_text("")
+    (empty,) = examine(gateway_part(str(file)))
+    assert (empty.finding.verdict, empty.finding.found) == (
+        Verdict.FAILURE,
+        f"{file}: key: is required",
+    )
+    assert empty.finding.fix

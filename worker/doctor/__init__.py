@@ -38,5 +38,7 @@ def examine_all(settings: Settings, app: Any) -> Iterator[Result]:
     answers = Workers(not_asked="not asked: no broker") if is_away else ask_workers(app)
     sessions = sum(worker.sessions for worker in answers.ours) or app.conf.worker_concurrency
     yield from examine(parts.database_part(settings, sessions))
+    if settings.gateway_keys_file:
+        yield from examine(parts.gateway_part(settings.gateway_keys_file))
     yield from examine(parts.workers_part(answers))
     yield from examine(parts.settings_part(settings, answers))

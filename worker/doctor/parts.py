@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
 from worker.doctor import (
     database,
+    gateway,
     queue,
     rabbitmq,
     redis_connection,
@@ -77,6 +79,11 @@ def database_part(settings: Settings, sessions: int) -> Part:
         partial(database.reach_database, url, sessions_wanted=sessions),
         database.CHECKS,
     )
+
+
+def gateway_part(keys_file: str) -> Part:
+    """Examine the keys of the gateway."""
+    return Part("gateway", keys_file, "", lambda: nullcontext(Path(keys_file)), gateway.CHECKS)
 
 
 def workers_part(answers: workers.Workers) -> Part:
