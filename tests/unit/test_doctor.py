@@ -207,6 +207,6 @@ def test_the_gateways_keys_are_those_of_the_file(tmp_path: Path) -> None:
     (empty,) = examine(gateway_part(str(file)))
     assert (empty.finding.verdict, empty.finding.found) == (
         Verdict.FAILURE,
-        f"{file}: key: is required",
+        f"{file} has no keys: see settle gateway new-key",
     )
     assert empty.finding.fix

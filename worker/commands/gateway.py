@@ -67,7 +67,10 @@ def serve(settings: Settings) -> None:
 @click.option("--account", "accounts", multiple=True, help="Whose events; may be given again.")
 @click.option("--all-accounts", is_flag=True, help="The events of all accounts.")
 def new_key(*, name: str, accounts: tuple[str, ...], all_accounts: bool) -> None:
-    """Draw an API key: to stderr for whoever will use it, and to stdout what the file needs."""
+    """Draw an API key.
+
+    The key itself goes to stderr, for whoever will use it; what the file of keys needs, to stdout.
+    """
     from worker.gateway.keys import as_toml, draw  # noqa: PLC0415
 
     if bool(accounts) == all_accounts:

@@ -24,7 +24,7 @@ def keys(file: Path) -> Finding:
     except SettingsError as error:
         return failure(
             str(error).partition(": ")[2],
-            "mend it: a gateway does not start with it, and one that runs keeps the keys it had",
+            "mend it: a gateway does not start with it, and one that runs may keep the keys it had",
         )
     return ok("the file is understood")
 

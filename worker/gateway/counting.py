@@ -1,15 +1,17 @@
-"""Counts and times requests, whatever becomes of them."""
+"""Counts and times the requests of clients, whatever becomes of them."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from worker.gateway import metrics
+from worker.gateway import metrics, terms
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# How often they ask says nothing of how clients are served.
+_OF_WATCHERS = (terms.HEALTH, terms.METRICS)
 _REQUESTS = {status: metrics.REQUESTS.labels(status) for status in metrics.STATUSES}
 
 
@@ -21,7 +23,7 @@ class Counting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, and count it."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in _OF_WATCHERS:
             await self._app(scope, receive, send)
             return
         status = "500"

@@ -15,7 +15,7 @@ import tomllib
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tasks.messages import explain
 from worker.settings import SettingsError
@@ -29,6 +29,14 @@ RANDOM_BYTES = 32
 PREFIX = "settle_"
 
 
+def _accounts(value: object) -> object:
+    if value == "all" or (
+        isinstance(value, list) and value and all(isinstance(each, str) for each in value)
+    ):
+        return value
+    raise ValueError('must be a list of account ids, or "all"')
+
+
 class Key(BaseModel):
     """What the file says of a key."""
 
@@ -36,7 +44,7 @@ class Key(BaseModel):
 
     name: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    accounts: Annotated[list[str], Field(min_length=1)] | Literal["all"]
+    accounts: Annotated[list[str] | Literal["all"], BeforeValidator(_accounts)]
 
     @property
     def account_ids(self) -> frozenset[str] | None:
@@ -47,7 +55,7 @@ class Key(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: Annotated[list[Key], Field(min_length=1)]
+    key: list[Key] = []
 
 
 class Keys:
@@ -62,6 +70,10 @@ class Keys:
         self._path = path
         self._seen = _version(path)
         self._keys = _read(path)
+        if not self._keys:
+            raise SettingsError(
+                f"SETTLE_GATEWAY_KEYS_FILE: {path} has no keys: see settle gateway new-key"
+            )
 
     def find(self, token: str) -> Key | None:
         """Return the key that a client has shown, if it is one."""

@@ -18,7 +18,7 @@ STATUSES: Final = (
 
 REQUESTS = CATALOGUE.counter(
     "settle_gateway_requests_total",
-    "Requests answered, by status; 499 are those whose client had left, or was too slow.",
+    "Requests of clients answered, by status; 499: the client had left, or was too slow.",
     status=STATUSES,
 )
 REQUEST_SECONDS = CATALOGUE.histogram(

@@ -56,7 +56,7 @@ class Problems:
         }
 
     def is_over(self) -> None:
-        """Take note that a batch was settled."""
+        """Take note that the servers answer."""
         lasted = self._trouble.over(time.monotonic())
         if lasted is not None:
             logger.info("settles again", extra={"seconds": round(lasted, 1)})
@@ -93,5 +93,5 @@ class Problems:
     async def admit_failure(self, request: Request, error: Exception) -> Response:
         """Tell that something is wrong here, and no more of it than that."""
         if isinstance(error, DatabaseError):
-            logger.error("batch not settled", extra={"error": f"{type(error).__name__}: {error}"})
+            logger.error("request failed", extra={"error": f"{type(error).__name__}: {error}"})
         return problem(500, terms.FAILED)

@@ -110,8 +110,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]
         raise SettingsError(
-            f"SETTLE_GATEWAY_PORT: cannot listen on {host}, port {port}: {error.strerror}"
+            f"SETTLE_GATEWAY_PORT: cannot listen on {host}, port {port}: {reason}"
         ) from error
 
 

@@ -25,8 +25,13 @@ NOTHING_HERE: Final = f"there is nothing here: see PATCH {BATCH}, GET {EVENT}"
 NOT_JSON: Final = "Content-Type: must be application/json"
 TOO_SLOW: Final = f"the request did not come within {RECEIVE_SECONDS} s"
 FAILED: Final = "the service has failed: its log says why"
-DATABASE_AWAY: Final = "the database does not answer: try again, with the same Idempotency-Key"
-CHANNEL_AWAY: Final = "the result channel does not answer: try again, with the same Idempotency-Key"
+DATABASE_AWAY: Final = (
+    "the database does not answer in time: try again, with the same Idempotency-Key"
+)
+CHANNEL_AWAY: Final = (
+    "the result channel does not answer in time: try again, with the same Idempotency-Key"
+)
+UNHEALTHY: Final = "the database or the result channel does not answer in time"
 TOO_MUCH_WAITS: Final = "too many updates wait: try again"
 
 
