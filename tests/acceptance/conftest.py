@@ -20,6 +20,7 @@ from tests.accounts import (
     postgres_role,
     redis_users,
 )
+from tests.gateway import Gateways
 from tests.service import Service
 
 if TYPE_CHECKING:
@@ -82,6 +83,13 @@ def service(
         yield service
         if users.worker != redis_url:
             assert denials(service.redis, users) == []
+
+
+@pytest.fixture
+def gateways(service: Service) -> Iterator[Gateways]:
+    """Give a way to start gateways, as the same users as the worker's."""
+    with closing(Gateways(service)) as gateways:
+        yield gateways
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
