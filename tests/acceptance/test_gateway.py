@@ -11,11 +11,12 @@ import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.gateway import BATCH, JSON, Gateway, Gateways, free_port, path_of
+from tests.gateway import BATCH, JSON, Gateway, Gateways, ask, free_port, path_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -357,6 +358,31 @@ def test_what_is_not_http_is_told_so(gateway: Gateway) -> None:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body)["statusCode"] == 400
+
+
+def test_a_head_that_does_not_end_is_refused(gateway: Gateway) -> None:
+    """Nobody may send as much of it as there is memory."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\n")
+        with suppress(ConnectionError):
+            for _ in range(1_000):
+                client.sendall(b"x: " + b"x" * 10_000)
+        with suppress(ConnectionError):
+            answer = b"".join(iter(lambda: client.recv(4_096), b""))
+            assert answer.startswith(b"HTTP/1.1 431 ")
+    assert gateway.ask("GET", "/healthz", headers={"x": "x" * 50_000}).status == 200
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_an_offer_to_speak_another_protocol_is_not_taken(gateway: Gateway, protocol: str) -> None:
+    """It is served in this one, body and all; Java's client offers HTTP/2 with every request."""
+    connection = gateway.connect()
+    headers = {**JSON, "Connection": "Upgrade, HTTP2-Settings", "Upgrade": protocol}
+    for id_ in ("ev_1", "ev_2"):
+        answer = ask(connection, "PATCH", BATCH, json.dumps(completed(id_)), headers)
+        assert answer.json[0]["updated"]
+    assert ask(connection, "GET", path_of("ev_1"), headers=headers).json["id"] == "ev_1"
+    connection.close()
 
 
 def test_requests_beyond_the_rate_are_asked_to_wait(service: Service, gateways: Gateways) -> None:

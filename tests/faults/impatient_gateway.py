@@ -7,11 +7,11 @@ turn these times, so they are no settings; a test has no half a minute.
 from __future__ import annotations
 
 from worker.cli import main
-from worker.gateway import server
+from worker.gateway import connection, server
 
 WAIT_SECONDS = 2.0
 
-server.RECEIVE_SECONDS = server.SEND_SECONDS = WAIT_SECONDS
+connection.RECEIVE_SECONDS = connection.SEND_SECONDS = WAIT_SECONDS
 server.KEEP_ALIVE_SECONDS = int(WAIT_SECONDS)
 
 if __name__ == "__main__":

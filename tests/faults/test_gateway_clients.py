@@ -190,6 +190,26 @@ def test_a_client_that_does_not_read_is_let_go(gateway: Gateway) -> None:
     assert b"settle_gateway_requests_open 1.0" in gateway.ask("GET", "/metrics").body
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([f"GET {path_of('ev_1')} HTTP/1.1\r\nHost: localhost\r\n\r\n", "\r\n"]),
+        pytest.param(["POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n", "[]"]),
+        pytest.param(["POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n", "["]),
+    ],
+    ids=["an empty line", "a body that nobody reads", "half of it"],
+)
+def test_a_client_that_sends_something_after_its_answer_is_let_go(
+    gateway: Gateway, parts: list[str]
+) -> None:
+    """It does not count as a request, and not as patience."""
+    client = connect(gateway)
+    for part in parts:
+        client.sendall(part.encode())
+        time.sleep(0.3)
+    assert read_all(client).count(b"HTTP/1.1 ") == 1
+
+
 def test_a_connection_is_kept_for_the_next_request_and_not_for_ever(gateway: Gateway) -> None:
     """Several requests go over one; a client that has no more is let go."""
     connection = gateway.connect()
