@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
@@ -75,6 +75,13 @@ def template(urls: Urls) -> Iterator[str]:
 @pytest.fixture
 def database_url(urls: Urls, template: str) -> Iterator[str]:
     """Give a migrated, empty database."""
+    with clone(urls, template) as url:
+        yield url
+
+
+@contextmanager
+def clone(urls: Urls, template: str) -> Iterator[str]:
+    """Make a database for as long as somebody needs it."""
     name = f"{template}_{next(NUMBERS)}"
     with psycopg.connect(urls.database, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')

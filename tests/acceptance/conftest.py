@@ -8,10 +8,11 @@ configured one, and the test run ends with a line that says so.
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from tests.accounts import (
     CannotCreateUsersError,
@@ -20,6 +21,8 @@ from tests.accounts import (
     postgres_role,
     redis_users,
 )
+from tests.conftest import clone
+from tests.gateway import Gateways
 from tests.node import Node
 from tests.service import Service
 from worker.embedded import ServerUnavailable
@@ -74,9 +77,18 @@ def service(
     database_url: str, redis_url: str, tmp_path: Path, worker_database_url: str, users: RedisUrls
 ) -> Iterator[Service]:
     """Give a service without a worker yet, and see that nobody was denied anything."""
+    with serving(database_url, redis_url, tmp_path, worker_database_url, users) as service:
+        yield service
+
+
+@contextmanager
+def serving(
+    database_url: str, redis_url: str, folder: Path, worker_database_url: str, users: RedisUrls
+) -> Iterator[Service]:
+    """Make a service; in the end see that nobody was denied anything."""
     with closing(
         Service(
-            *(database_url, redis_url, tmp_path),
+            *(database_url, redis_url, folder),
             worker_database_url=worker_database_url,
             users=users,
         )
@@ -95,6 +107,36 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def lasting_service(
+    urls: Urls,
+    template: str,
+    users: RedisUrls,
+    tmp_path_factory: pytest.TempPathFactory,
+    pytestconfig: pytest.Config,
+) -> Iterator[Service]:
+    """Give a service to all tests of a module, which use events of their own."""
+    with ExitStack() as stack:
+        database_url = stack.enter_context(clone(urls, template))
+        documented = postgres_role("settle_worker", database_url)
+        role = _or_configured(documented, database_url, "DATABASE_URL", pytestconfig)
+        worker_database_url = stack.enter_context(role)
+        owner = stack.enter_context(redis.Redis.from_url(urls.redis))
+        owner.flushdb()
+        stack.callback(owner.flushdb)
+        folder = tmp_path_factory.mktemp("service")
+        yield stack.enter_context(
+            serving(database_url, urls.redis, folder, worker_database_url, users)
+        )
+
+
+@pytest.fixture
+def gateways(service: Service) -> Iterator[Gateways]:
+    """Give a way to start gateways, as the same users as the worker's."""
+    with closing(Gateways(service)) as gateways:
+        yield gateways
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.names import QUEUE
 from tests.faults.rig import Rig, rig
+from tests.gateway import Gateways
 from worker.embedded import ServerUnavailable
 
 if TYPE_CHECKING:
@@ -31,6 +33,13 @@ def unloaded_rig(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def gateways(unloaded_rig: Rig) -> Iterator[Gateways]:
+    """Give a way to start gateways before those servers."""
+    with closing(Gateways(unloaded_rig.service)) as gateways:
+        yield gateways
 
 
 @pytest.fixture(name="rig")

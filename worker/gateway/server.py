@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, with clients that keep it waiting let go.
+"""The HTTP server: uvicorn, with connections of our own (`worker.gateway.connection`).
 
 Listens before anything else, so that a port that is taken is an error of the command.
 TLS, and the public internet, are for a proxy in front.
@@ -14,90 +14,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from worker.garbage import collect_seldom
-from worker.gateway import terms
-from worker.gateway.problems import problem
+from worker.gateway.connection import Connection
 from worker.monitoring.lines import HumanFormatter, JsonFormatter
 from worker.settings import SettingsError
 
 if TYPE_CHECKING:
-    import asyncio
-
     from starlette.applications import Starlette
 
-# As long a client may leave its answer unread once no more of it fits into the buffers.
-SEND_SECONDS = 30.0
 # Longer than proxies keep a connection that they may still use.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2_048
-
-
-class Connection(HttpToolsProtocol):
-    """A connection whose client has to be quick enough."""
-
-    _due: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
-        super().connection_made(transport)
-        self._wait_for_request()
-
-    def on_message_begin(self) -> None:
-        """Wait for the rest of a request."""
-        self._wait_for_request()
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        """Wait no more."""
-        self._stop_waiting()
-        super().on_message_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._stop_waiting()
-        self.resume_writing()
-        super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """Wait for the client to read its answer."""
-        super().pause_writing()
-        self._unread = self.loop.call_later(SEND_SECONDS, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """Wait no more for that."""
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
-        super().resume_writing()
-
-    def send_400_response(self, msg: str) -> None:
-        """Tell a client that it does not speak HTTP, in the form that every error has."""
-        self._refuse(400, msg)
-
-    def _wait_for_request(self) -> None:
-        self._stop_waiting()
-        self._due = self.loop.call_later(terms.RECEIVE_SECONDS, self._give_up)
-
-    def _stop_waiting(self) -> None:
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
-
-    def _give_up(self) -> None:
-        if self.cycle is not None and self.cycle.response_started:
-            self.transport.close()
-            return
-        self._refuse(408, terms.TOO_SLOW)
-
-    def _refuse(self, status: int, message: str) -> None:
-        answer = problem(status, message, {"Connection": "close"})
-        head = [b"HTTP/1.1 %d \r\n" % status]
-        head += [b"%s: %s\r\n" % header for header in answer.raw_headers]
-        self.transport.write(b"".join([*head, b"\r\n", bytes(answer.body)]))
-        self.transport.close()
 
 
 def listen(host: str, port: int) -> socket.socket:

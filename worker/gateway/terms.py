@@ -14,7 +14,9 @@ MESSAGE_ID: Final = r"^[\x21-\x7e]{1,255}$"
 RETRY_SOON: Final = {"Retry-After": "1"}
 ASK_FOR_KEY: Final = {"WWW-Authenticate": "Bearer"}
 # From a connection, or the first byte of a request, to its last.
-RECEIVE_SECONDS: Final = 30
+RECEIVE_SECONDS: Final = 30.0
+# Of the first line and all headers, approximately.
+MAX_HEAD_BYTES: Final = 2**16
 
 BAD_MESSAGE_ID: Final = "Idempotency-Key: must be 1 to 255 visible ASCII characters, given once"
 NO_KEY: Final = "Authorization: must be Bearer <API key>"
@@ -23,7 +25,9 @@ NOT_LOCAL: Final = "Host: without API keys only requests to localhost are served
 NO_EVENT: Final = "there is no such event"
 NOTHING_HERE: Final = f"there is nothing here: see PATCH {BATCH}, GET {EVENT}"
 NOT_JSON: Final = "Content-Type: must be application/json"
-TOO_SLOW: Final = f"the request did not come within {RECEIVE_SECONDS} s"
+TOO_SLOW: Final = f"the request did not come within {RECEIVE_SECONDS:g} s"
+NOT_HTTP: Final = "the request is not HTTP/1.1"
+TOO_LONG_HEAD: Final = f"the head of a request may be {MAX_HEAD_BYTES:,} bytes"
 FAILED: Final = "the service has failed: its log says why"
 DATABASE_AWAY: Final = (
     "the database does not answer in time: try again, with the same Idempotency-Key"

@@ -1,0 +1,59 @@
+"""The gateway against its own description: contracts/openapi.json, by a tool of others.
+
+Schemathesis makes requests of all kinds from the document, good and bad, and holds
+each answer against what the document says of it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.gateway import Gateways
+    from tests.service import Service
+
+CONTRACT = Path(__file__).parents[2] / "contracts" / "openapi.json"
+
+
+def example_ids() -> set[str]:
+    """Return the ids of the events in the examples, so that there may be such events."""
+    operations = json.loads(CONTRACT.read_text())["paths"]
+    (id_,) = operations["/v2/api/events/{id}"]["get"]["parameters"]
+    return {example["value"] for example in id_["examples"].values()}
+
+
+def test_the_gateway_is_as_its_document_says(
+    service: Service, gateways: Gateways, tmp_path: Path
+) -> None:
+    """Every check, in every phase: examples, coverage, fuzzing, and one request after another."""
+    service.load(*example_ids(), account="acct_9")
+    drawn = subprocess.run(
+        [sys.executable, "-m", "worker", "gateway", "new-key", "tool", "--all-accounts"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    keys = tmp_path / "keys.toml"
+    keys.write_text(drawn.stdout)
+    gateway = gateways.start(SETTLE_GATEWAY_KEYS_FILE=str(keys))
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", str(CONTRACT)),
+            *("--url", gateway.url, "--checks", "all", "--no-color"),
+            *("--phases", "examples,coverage,fuzzing,stateful"),
+            *("--header", f"Authorization: Bearer {drawn.stderr.split()[-1]}"),
+            *("--max-examples", "100", "--seed", "1", "--workers", "1"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert gateway.ask("GET", "/healthz").status == 200
+    assert "Traceback" not in gateway.log.read_text()

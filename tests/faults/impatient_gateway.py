@@ -1,0 +1,18 @@
+"""A gateway that waits for nobody long: `python -m tests.faults.impatient_gateway gateway`.
+
+Everything after the module's name is what the command `settle` takes. Nobody would
+turn these times, so they are no settings; a test has no half a minute.
+"""
+
+from __future__ import annotations
+
+from worker.cli import main
+from worker.gateway import connection, server
+
+WAIT_SECONDS = 2.0
+
+connection.RECEIVE_SECONDS = connection.SEND_SECONDS = WAIT_SECONDS
+server.KEEP_ALIVE_SECONDS = int(WAIT_SECONDS)
+
+if __name__ == "__main__":
+    main()

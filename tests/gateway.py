@@ -1,0 +1,169 @@
+"""The HTTP door as its clients see it: a real process, and nothing but HTTP.
+
+The client is the standard library's, so that what is asked is just what is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from tests.service import PATIENCE_SECONDS
+from worker.embedded import dies_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.service import Service
+
+BATCH = "/v2/api/events/batch"
+JSON = {"Content-Type": "application/json"}
+
+
+class Answer(NamedTuple):
+    """What a request was answered with; the names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """Return what the body says."""
+        return json.loads(self.body)
+
+
+class Gateway:
+    """A `settle gateway` process."""
+
+    def __init__(
+        self, log: Path, environment: dict[str, str], *, module: str = "worker", host: str = ""
+    ) -> None:
+        """Start it, on a port that is free.
+
+        Args:
+            log: What it writes.
+            environment: All of it, but for the port.
+            module: `worker`, or one that changes something before it runs the same command.
+            host: Where it listens, if it is not to be the default.
+        """
+        self.log, self.host, self.port = log, host or "127.0.0.1", free_port()
+        environment = {**environment, "SETTLE_GATEWAY_PORT": str(self.port)}
+        if host:
+            environment["SETTLE_GATEWAY_HOST"] = host
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [*dies_with_parent("KILL"), sys.executable, "-m", module, "gateway"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+
+    @property
+    def url(self) -> str:
+        """Return where it is."""
+        return f"http://{self.host}:{self.port}"
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until it has written a text."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while text not in self.log.read_text(errors="replace"):
+            assert self.process.poll() is None, self.log.read_text(errors="replace")
+            assert time.monotonic() < deadline, self.log.read_text(errors="replace")
+            time.sleep(0.02)
+
+    def connect(self) -> HTTPConnection:
+        """Open a connection for several requests."""
+        return HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Send a request over a connection of its own."""
+        connection = self.connect()
+        try:
+            return ask(connection, method, path, body, headers)
+        finally:
+            connection.close()
+
+    def patch(self, updates: Any, **headers: str) -> Answer:
+        """Send updates; `idempotency_key=…` is the header Idempotency-Key."""
+        return self.ask("PATCH", BATCH, json.dumps(updates), {**JSON, **named(headers)})
+
+    def get(self, id_: str, **headers: str) -> Answer:
+        """Ask for an event."""
+        return self.ask("GET", path_of(id_), headers=named(headers))
+
+    def stop(self) -> int:
+        """Tell it to stop, wait until it has, and return its exit code."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """End it however it stands."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Gateways:
+    """The gateways of a service, as many as a test starts."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.started: list[Gateway] = []
+
+    def start(self, *, module: str = "worker", host: str = "", **settings: str) -> Gateway:
+        """Start one and wait until it listens."""
+        log = self.service.folder / f"gateway-{len(self.started)}.log"
+        environment = {**os.environ, **self.service.environment, **settings}
+        gateway = Gateway(log, environment, module=module, host=host)
+        self.started.append(gateway)
+        gateway.wait_for_log("gateway starts")
+        return gateway
+
+    def close(self) -> None:
+        """Stop them."""
+        for gateway in self.started:
+            if gateway.process.poll() is None:
+                gateway.kill()
+
+
+def ask(
+    connection: HTTPConnection,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send a request and read its answer; the connection stays open if both sides wish so."""
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    told = {name.lower(): value for name, value in answer.getheaders()}
+    return Answer(answer.status, told, answer.read())
+
+
+def path_of(id_: str) -> str:
+    """Return where an event is."""
+    return f"/v2/api/events/{quote(id_, safe='')}"
+
+
+def named(headers: Mapping[str, str]) -> dict[str, str]:
+    """Write the names of headers as HTTP has them."""
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port

@@ -1,0 +1,135 @@
+"""A connection: uvicorn's, with a client that is too slow, or sends too much of a head, let go.
+
+It speaks HTTP/1.1 alone. A client that offers to go on in another protocol is served
+in this one, as HTTP has it; some do so with every request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from worker.gateway import terms
+from worker.gateway.problems import problem
+
+if TYPE_CHECKING:
+    import asyncio
+
+RECEIVE_SECONDS = terms.RECEIVE_SECONDS
+# As long a client may leave its answer unread once no more of it fits into the buffers.
+SEND_SECONDS = 30.0
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose client has to be quick enough."""
+
+    _due: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _in_head = False
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._wait_for_request()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what a client has sent."""
+        was_in_head = self._in_head
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            (end_of_head,) = upgrade.args
+            self._read_as_http_1(data[end_of_head:])
+        except httptools.HttpParserError:
+            self.send_400_response(terms.NOT_HTTP)
+        if was_in_head and self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > terms.MAX_HEAD_BYTES:
+                self._refuse(431, terms.TOO_LONG_HEAD)
+        self._wait_for_next_request()
+
+    def on_message_begin(self) -> None:
+        """Wait for the rest of a request."""
+        self._in_head, self._head_bytes = True, 0
+        self._wait_for_request()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Serve a request, unless it has to be read again."""
+        self._in_head = False
+        if not self._asks_for_another_protocol():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Wait no more."""
+        if self._asks_for_another_protocol():
+            return
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read its answer."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Wait no more for that."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Tell a client that it does not speak HTTP, in the form that every error has."""
+        self._refuse(400, msg)
+
+    def _asks_for_another_protocol(self) -> bool:
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
+
+    def _read_as_http_1(self, rest: bytes) -> None:
+        """Read a request again that would rather be HTTP/2: its parser leaves the body out."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
+
+    def _wait_for_next_request(self) -> None:
+        """Let an idle client go, also one that has sent something since its answer."""
+        is_idle = self.cycle is not None and self.cycle.response_complete and self._due is None
+        if is_idle and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _wait_for_request(self) -> None:
+        self._stop_waiting()
+        self._due = self.loop.call_later(RECEIVE_SECONDS, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _give_up(self) -> None:
+        if self.cycle is not None and self.cycle.response_started:
+            self.transport.close()
+            return
+        self._refuse(408, terms.TOO_SLOW)
+
+    def _refuse(self, status: int, message: str) -> None:
+        answer = problem(status, message, {"Connection": "close"})
+        head = [b"HTTP/1.1 %d \r\n" % status]
+        head += [b"%s: %s\r\n" % header for header in answer.raw_headers]
+        self.transport.write(b"".join([*head, b"\r\n", bytes(answer.body)]))
+        self.transport.close()
