@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from db import DatabaseError
 from tasks.errors import OutcomesNotPublishedError
 from tasks.events import Event
 from tasks.messages import Identifier, Message, explain
@@ -111,7 +112,8 @@ class Gateway:
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
                 await asyncio.shield(self._one_check())
-        except TimeoutError as error:
+        except (DatabaseError, OutcomesNotPublishedError, TimeoutError) as error:
+            self.problems.note("not healthy", error)
             raise HTTPException(503, terms.UNHEALTHY, terms.RETRY_SOON) from error
         self.problems.is_over()
         return JSONResponse({"status": "ok"})

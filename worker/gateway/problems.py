@@ -61,6 +61,12 @@ class Problems:
         if lasted is not None:
             logger.info("settles again", extra={"seconds": round(lasted, 1)})
 
+    def note(self, event: str, error: Exception) -> None:
+        """Take note of trouble that lasts, and say so now and then."""
+        if self._trouble.note(event, time.monotonic()):
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning(event, extra={"error": reason, "tries": self._trouble.tries})
+
     async def refuse(self, request: Request, error: HTTPException) -> Response:
         """Tell what is wrong with a request."""
         message = error.detail
@@ -85,9 +91,7 @@ class Problems:
     async def admit_trouble(self, request: Request, error: Exception) -> Response:
         """Tell that a server is away, and when to try again."""
         event, message = _AWAY[type(error)]
-        if self._trouble.note(event, time.monotonic()):
-            reason = f"{type(error).__name__}: {error}"
-            logger.warning(event, extra={"error": reason, "tries": self._trouble.tries})
+        self.note(event, error)
         return problem(503, message, terms.RETRY_SOON)
 
     async def admit_failure(self, request: Request, error: Exception) -> Response:

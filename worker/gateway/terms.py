@@ -35,7 +35,7 @@ DATABASE_AWAY: Final = (
 CHANNEL_AWAY: Final = (
     "the result channel does not answer in time: try again, with the same Idempotency-Key"
 )
-UNHEALTHY: Final = "the database or the result channel does not answer in time"
+UNHEALTHY: Final = "the database or the result channel does not answer as it should"
 TOO_MUCH_WAITS: Final = "too many updates wait: try again"
 
 
