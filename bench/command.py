@@ -125,7 +125,7 @@ def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[
 def _run_http(at: Rig, rounds: int, console: Console) -> dict[str, Any]:
     try:
         machine = _machine(at, PACKAGES_OF_HTTP)
-        from bench.http import compare  # noqa: PLC0415 - of an extra
+        from bench.http import compare  # noqa: PLC0415 - of a group
     except ModuleNotFoundError as error:
         raise BenchError(
             f"{error.name} is not installed: uv run --group bench settle bench --http"

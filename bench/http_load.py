@@ -97,30 +97,22 @@ def render(path: str, ids: range) -> bytes:
 
 async def measure(job: Job) -> Measured:
     """Do a job in this process."""
+    small = min(job.updates_each, WARM_UP_UPDATES)
+    warm_up = small * WARM_UP_REQUESTS * job.connections
+    first = make_requests(job.path, small, range(warm_up))
+    rest = make_requests(job.path, job.updates_each, range(warm_up, job.events))
     loop = asyncio.get_running_loop()
     clients = [
         (await loop.create_connection(Client, "127.0.0.1", job.port))[1]
         for _ in range(job.connections)
     ]
-    small = min(job.updates_each, WARM_UP_UPDATES)
-    warm_up = small * WARM_UP_REQUESTS * job.connections
-    first = iter(make_requests(job.path, small, range(warm_up)))
-    rest = make_requests(job.path, job.updates_each, range(warm_up, job.events))
-
-    async def send(requests: Iterator[bytes], updates_each: int, seconds: float) -> float:
-        started = time.perf_counter()
-        for client in clients:
-            client.latencies.clear()
-        async with asyncio.timeout(PATIENCE_SECONDS + job.seconds):
-            until = started + seconds
-            await asyncio.gather(*(c.send_all(requests, updates_each, until) for c in clients))
-        return time.perf_counter() - started
-
-    await send(first, small, PATIENCE_SECONDS)
-    took = await send(iter(rest), job.updates_each, job.seconds)
-    latencies = [seconds for client in clients for seconds in client.latencies]
+    await send(clients, iter(first), small, PATIENCE_SECONDS)
+    for client in clients:
+        client.latencies.clear()
+    took = await send(clients, iter(rest), job.updates_each, job.seconds)
     for client in clients:
         client.close()
+    latencies = [seconds for client in clients for seconds in client.latencies]
     settled = len(latencies) * job.updates_each
     return Measured(
         settled=settled + warm_up,
@@ -129,6 +121,17 @@ async def measure(job: Job) -> Measured:
         p50=percentile(latencies, 0.5),
         p99=percentile(latencies, 0.99),
     )
+
+
+async def send(
+    clients: list[Client], requests: Iterator[bytes], updates_each: int, seconds: float
+) -> float:
+    """Send requests, by whoever is free, and return how long it took to the last answer."""
+    started = time.perf_counter()
+    until = started + seconds
+    async with asyncio.timeout(PATIENCE_SECONDS + seconds):
+        await asyncio.gather(*(c.send_all(requests, updates_each, until) for c in clients))
+    return time.perf_counter() - started
 
 
 def make_requests(path: str, updates_each: int, numbers: range) -> list[bytes]:
