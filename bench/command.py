@@ -16,15 +16,26 @@ from rich.console import Console
 
 from bench import measuring
 from bench.contenders import CONTENDERS
+from bench.errors import BenchError
 from bench.growth import growth
 from bench.report import as_table, write
-from bench.rig import BenchError, Rig, rig
+from bench.rig import Rig, rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 GROWTH_ROUNDS = 3
 PACKAGES = ("celery", "kombu", "redis", "hiredis", "psycopg", "sqlalchemy", "pydantic")
+PACKAGES_OF_HTTP = (
+    "psycopg",
+    "sqlalchemy",
+    "pydantic",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+)
 
 
 @click.command("bench")
@@ -34,6 +45,7 @@ PACKAGES = ("celery", "kombu", "redis", "hiredis", "psycopg", "sqlalchemy", "pyd
 @click.option("--broker-url", default="", help="An empty Redis; by default a Valkey is started.")
 @click.option("--rabbitmq-url", default="", help="A RabbitMQ; without one it is left out.")
 @click.option("--growth", "also_growth", is_flag=True, help="Also what grows; half an hour.")
+@click.option("--http", "over_http", is_flag=True, help="The gateway instead of the queue.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Where to write all.")
 @click.option("--write", "into_docs", is_flag=True, help="Write docs/benchmarks.md's figures.")
 def command(
@@ -44,6 +56,7 @@ def command(
     broker_url: str,
     rabbitmq_url: str,
     also_growth: bool,
+    over_http: bool,
     json_path: Path | None,
     into_docs: bool,
 ) -> None:
@@ -51,13 +64,19 @@ def command(
 
     Every contender settles the same kind of events with the guarded update and
     publishes an outcome for each; they take turns, as often as there are rounds.
+    With --http it is the gateway, beside the endpoint that a tutorial has one write.
     """
+    if over_http and (only or also_growth or rabbitmq_url):
+        raise click.UsageError("--http takes neither --only nor --growth nor --rabbitmq-url")
     console = Console(stderr=True)
     results: dict[str, Any] = {}
     failure: BenchError | None = None
     try:
         with rig(database_url, broker_url, rabbitmq_url) as at:
-            results |= _run(at, rounds, only, console)
+            if over_http:
+                results |= _run_http(at, rounds, console)
+            else:
+                results |= _run(at, rounds, only, console)
             if also_growth:
                 results["growth"] = growth(at, min(rounds, GROWTH_ROUNDS), console.print)
     except BenchError as error:
@@ -103,7 +122,22 @@ def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[
     return results
 
 
-def _machine(at: Rig) -> dict[str, str]:
+def _run_http(at: Rig, rounds: int, console: Console) -> dict[str, Any]:
+    try:
+        machine = _machine(at, PACKAGES_OF_HTTP)
+        from bench.http import compare  # noqa: PLC0415 - of a group
+    except ModuleNotFoundError as error:
+        raise BenchError(
+            f"{error.name} is not installed: uv run --group bench settle bench --http"
+        ) from error
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False)
+
+    return {"machine": machine, "http": compare(at, rounds, say)}
+
+
+def _machine(at: Rig, packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     with psycopg.connect(at.database_url) as connection:
         (postgres,) = connection.execute("SHOW server_version").fetchone() or ("",)
     server = at.redis.info("server")
@@ -114,5 +148,5 @@ def _machine(at: Rig) -> dict[str, str]:
         "python": platform.python_version(),
         "PostgreSQL": postgres.partition(" ")[0],
         name: server.get("valkey_version") or server["redis_version"],
-        **{package: version(package) for package in PACKAGES},
+        **{package: version(package) for package in packages},
     }

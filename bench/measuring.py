@@ -13,7 +13,8 @@ import redis
 from celery import Celery
 
 from bench.contenders import SETTLE
-from bench.rig import BenchError, Rig, event_id
+from bench.errors import BenchError
+from bench.events import event_id
 from db import Database, Settlement
 from tasks.names import OUTCOMES, QUEUE, TASK
 from tasks.producer import Producer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.contenders import Contender
+    from bench.rig import Rig
 
 BATCH = 1_000
 # The first part of a run is the start of the worker.

@@ -5,10 +5,13 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from bench.http_report import GATEWAY, ONE_COMMIT, TUTORIAL
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 OURS, THEIRS = "#2a6f97", "#b0b0b0"
+HTTP_LINES = ((GATEWAY, OURS, "o-"), (TUTORIAL, "0.5", "s-"), (ONE_COMMIT, "0.5", "^--"))
 
 
 def draw(results: dict[str, Any], folder: Path) -> None:
@@ -24,7 +27,13 @@ def draw(results: dict[str, Any], folder: Path) -> None:
             folder / f"benchmarks-{name}.svg", metadata={"Date": None}, bbox_inches="tight"
         )
 
-    for name, drawing in (("throughput", _throughput), ("latency", _latency), ("growth", _growth)):
+    drawings = {
+        "throughput": _throughput,
+        "latency": _latency,
+        "growth": _growth,
+        "http": _http,
+    }
+    for name, drawing in drawings.items():
         figure = Figure(figsize=(7.5, 3.2))
         if drawing(figure, results):
             save(figure, name)
@@ -88,3 +97,42 @@ def _growth(figure: Any, results: dict[str, Any]) -> bool:
             right.set_ylabel("p99 at half of the rate, ms (dashed)")
     figure.tight_layout()
     return True
+
+
+def _http(figure: Any, results: dict[str, Any]) -> bool:
+    if "http" not in results:
+        return False
+    cells = results["http"]["cells"]
+    figure.set_size_inches(10, 3 * len(cells))
+    rows = figure.subplots(len(cells), 2, squeeze=False)
+    for (rate, latency), (connections, sizes) in zip(rows, cells.items(), strict=True):
+        several = f"{connections} connection{'s' if int(connections) > 1 else ''}"
+        _by_size(rate, sizes, "per_second", f"events a second, {several}")
+        _by_size(latency, sizes, "p99_milliseconds", f"p99 of requests, ms, {several}")
+    rows[0][1].legend(loc="upper left")
+    figure.tight_layout()
+    return True
+
+
+def _by_size(axes: Any, sizes: dict[str, Any], figure: str, label: str) -> None:
+    for name, colour, style in HTTP_LINES:
+        each = [(int(size), cell[name][figure]) for size, cell in sizes.items() if name in cell]
+        medians = [statistics.median(rounds) for _, rounds in each]
+        spread = [
+            [m - min(rounds) for m, (_, rounds) in zip(medians, each, strict=True)],
+            [max(rounds) - m for m, (_, rounds) in zip(medians, each, strict=True)],
+        ]
+        axes.errorbar(
+            [size for size, _ in each],
+            medians,
+            yerr=spread,
+            fmt=style,
+            color=colour,
+            capsize=2,
+            label=name,
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("updates in a request")
+    axes.set_ylabel(label)
+    axes.grid(visible=True, alpha=0.3)

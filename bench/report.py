@@ -7,8 +7,17 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from bench import http_report
+
 DOCS = Path(__file__).parent.parent / "docs"
-BEGIN, END = "<!-- figures: written by `settle bench --write` -->", "<!-- end of figures -->"
+# Between which lines each comparison's figures stand.
+PLACES = {
+    "queue": ("<!-- figures: written by `settle bench --write` -->", "<!-- end of figures -->"),
+    "http": (
+        "<!-- figures: written by `settle bench --http --write` -->",
+        "<!-- end of figures over HTTP -->",
+    ),
+}
 
 # What is compared with what, and what is asked of it.
 TARGETS = (
@@ -31,7 +40,13 @@ HAS_TO_BE_FLAT = ("messages in the queue", "rows in the table")
 
 
 def as_table(results: dict[str, Any]) -> str:
-    """Write rates, ratios and latencies as Markdown."""
+    """Write what was measured as Markdown."""
+    lines = [http_report.as_table(results["http"])] if "http" in results else _rates(results)
+    machine = ", ".join(f"{name} {value}" for name, value in results["machine"].items())
+    return "\n".join([*lines, "", f"On: {machine}."])
+
+
+def _rates(results: dict[str, Any]) -> list[str]:
     rates = results["rates"]
     lines = ["| what | a second, median | lowest to highest | runs |", "|---|--:|--:|--:|"]
     lines += [
@@ -56,8 +71,7 @@ def as_table(results: dict[str, Any]) -> str:
         lines += _latencies(results["latency"])
     if "growth" in results:
         lines += _growth(results["growth"])
-    machine = ", ".join(f"{name} {value}" for name, value in results["machine"].items())
-    return "\n".join([*lines, "", f"On: {machine}."])
+    return lines
 
 
 def _latencies(latency: dict[str, list[float]]) -> list[str]:
@@ -104,18 +118,40 @@ def _verdict(met: bool) -> str:
 
 
 def write(results: dict[str, Any]) -> None:
-    """Put the figures into the documentation."""
-    page = DOCS / "benchmarks.md"
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{as_table(results)}\n\n{END}{after}")
+    """Put the figures into the documentation, and leave those of the other comparison."""
+    page, figures = DOCS / "benchmarks.md", DOCS / "benchmarks.json"
+    page.write_text(put_into(page.read_text(), results))
+    kept = merge(json.loads(figures.read_text()), results)
+    figures.write_text(json.dumps(kept, indent=1) + "\n")
+    from bench.plots import draw  # noqa: PLC0415 - matplotlib need not be there
+
+    draw(kept, DOCS)
+
+
+def put_into(page: str, results: dict[str, Any]) -> str:
+    """Return a page with the figures where they belong.
+
+    Raises:
+        ValueError: The page has no such place.
+    """
+    begin, end = PLACES["http" if "http" in results else "queue"]
+    before, found, rest = page.partition(begin)
+    _, also_found, after = rest.partition(end)
+    if not (found and also_found):
+        raise ValueError(f"the page has no place between {begin} and {end}")
+    return f"{before}{begin}\n\n{as_table(results)}\n\n{end}{after}"
+
+
+def merge(before: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept of all comparisons after one of them has run again."""
+    if "http" in results:
+        return {**before, "http": {"machine": results["machine"], **results["http"]}}
     kept = {**results}
     if "latency" in results:
         kept["latency"] = {
             name: [round(cut * 1000, 2) for cut in statistics.quantiles(seconds, n=100)]
             for name, seconds in results["latency"].items()
         }
-    (DOCS / "benchmarks.json").write_text(json.dumps(kept, indent=1) + "\n")
-    from bench.plots import draw  # noqa: PLC0415 - matplotlib need not be there
-
-    draw(kept, DOCS)
+    if "http" in before:
+        kept["http"] = before["http"]
+    return kept

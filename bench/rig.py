@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,11 +15,13 @@ import psycopg
 import redis
 from kombu.connection import Connection
 
+from bench.errors import BenchError
+from bench.events import event_id
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
 from tasks.names import OUTCOMES, QUEUE
 from tasks.producer import Producer
-from worker.embedded import dies_with_parent, servers
+from worker.embedded import dies_with_parent, free_port, servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +36,6 @@ OTHER_EVENTS = """
 INSERT INTO events (id, account_id, event_type, payload, created_at)
 SELECT 'other_' || n, 'acct_1', 'order.created', '{}', now() FROM generate_series(1, %s) n
 """
-
-
-class BenchError(Exception):
-    """A run did not do what it is compared for."""
 
 
 class Rig:
@@ -124,11 +123,6 @@ class Rig:
             return int((row.fetchone() or (0,))[0])
 
 
-def event_id(number: int) -> str:
-    """Return the id of the n-th event."""
-    return f"evt_{number:09}"
-
-
 def commands(contender: Contender) -> list[list[str]]:
     """Return the command lines of a contender's processes."""
     if contender.app == "-":
@@ -150,25 +144,39 @@ def process(command: list[str], environment: dict[str, str]) -> Iterator[subproc
     try:
         yield running
     finally:
-        running.kill()
+        # A server may have children of its own.
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
         running.wait()
 
 
 @contextmanager
-def flower(environment: dict[str, str]) -> Iterator[None]:
-    """Run a Flower while the `with` block lasts, from when it listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    command = [sys.executable, "-m", "celery", "-A", "worker", "flower"]
-    options = ["--address=127.0.0.1", f"--port={port}", "--logging=error"]
-    with process([*command, *options], environment) as running:
+def listening(
+    command: list[str], environment: dict[str, str], port: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server while the `with` block lasts, from when it listens on.
+
+    Raises:
+        BenchError: It does not.
+    """
+    with process(command, environment) as running:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             if running.poll() is not None or time.monotonic() > deadline:
-                raise BenchError("Flower did not start")
+                raise BenchError(f"it did not start: {' '.join(command)}")
             time.sleep(POLL_SECONDS)
+        yield running
+
+
+@contextmanager
+def flower(environment: dict[str, str]) -> Iterator[None]:
+    """Run a Flower while the `with` block lasts, from when it listens on."""
+    port = free_port()
+    command = [sys.executable, "-m", "celery", "-A", "worker", "flower"]
+    options = ["--address=127.0.0.1", f"--port={port}", "--logging=error"]
+    with listening([*command, *options], environment, port):
         yield
 
 

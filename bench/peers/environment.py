@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from functools import cache
 
-from bench.rig import BenchError
+from bench.errors import BenchError
 from worker.embedded import temporary_folder
 
 _KEPT = ExitStack()

@@ -1,0 +1,7 @@
+"""What a benchmark may raise."""
+
+from __future__ import annotations
+
+
+class BenchError(Exception):
+    """A run did not do what it is compared for."""

@@ -1,0 +1,157 @@
+"""What the benchmarks make of what they measured, and how the load client reads answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bench import http_client, http_load, http_report, report
+from bench.errors import BenchError
+from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL
+
+PAGE = "\n".join(
+    ["# Benchmarks", *report.PLACES["queue"], "between", *report.PLACES["http"], "end"]
+)
+MACHINE = {"processors": "2"}
+
+
+def figures(*rates: float) -> dict[str, list[float]]:
+    """Make what is measured of one contender at one size."""
+    return {
+        "requests": [10.0] * len(rates),
+        "per_second": list(rates),
+        "p50_milliseconds": [1.5] * len(rates),
+        "p99_milliseconds": [2_500.0] * len(rates),
+    }
+
+
+def over_http(size: str, **contenders: list[float]) -> dict[str, Any]:
+    """Make the results of a comparison at one size, with four connections."""
+    names = {"ours": GATEWAY, "tutorial": TUTORIAL, "one_commit": ONE_COMMIT, "nothing": NOTHING}
+    cell = {names[name]: figures(*rates) for name, rates in contenders.items()}
+    return {"machine": MACHINE, "http": {"rounds": 3, "cells": {"4": {size: cell}}}}
+
+
+def test_medians_and_spread_over_http() -> None:
+    """Each contender has a line with its median, its extremes and its latencies."""
+    table = http_report.as_table(over_http("1000", ours=[30_000, 10_000, 20_000])["http"])
+    assert "| 4 | 1,000 | Settle | 20,000 | 10,000 to 30,000 | 1.5 ms | 2,500.0 ms | 30 |" in table
+    assert "÷" not in table
+
+
+@pytest.mark.parametrize(
+    ("size", "rate", "verdict"),
+    [
+        pytest.param("1000", 2_000, "15.0 | 10.0 to 20.0 | 10 met", id="ten times as many"),
+        pytest.param("1000", 4_000, "7.5 | 5.0 to 10.0 | 10 **not met**", id="not so many"),
+        pytest.param("1", 40_000, "0.8 | 0.5 to 1.0 | 1 **not met**", id="slower at one"),
+        pytest.param("10", 2_000, "15.0 | 10.0 to 20.0 | ", id="nothing is asked"),
+    ],
+)
+def test_ratios_over_http(size: str, rate: float, verdict: str) -> None:
+    """Ratios are taken round by round, and their median is what the target is for."""
+    results = over_http(size, ours=[20_000, 40_000, 30_000], tutorial=[rate] * 3)
+    line = f"| 4 | {int(size):,} | Settle ÷ tutorial, a commit per event | {verdict} |"
+    assert line in http_report.as_table(results["http"]).splitlines()
+
+
+def test_the_load_client_is_compared_too() -> None:
+    """So that it can be seen whether it is what limits the others."""
+    table = http_report.as_table(over_http("1", ours=[1_000], nothing=[20_000])["http"])
+    assert "| nothing behind it ÷ Settle | 20.0 | 20.0 to 20.0 | 3 met |" in table
+
+
+def test_figures_go_where_they_belong() -> None:
+    """Writing the figures of one comparison leaves those of the other."""
+    queue: dict[str, Any] = {"machine": MACHINE, "rates": {"Settle": [5.0]}}
+    page = report.put_into(PAGE, queue)
+    page = report.put_into(page, over_http("1", ours=[1_000]))
+    assert "| Settle | 5 | 5 to 5 | 1 |" in page
+    assert "| 4 | 1 | Settle | 1,000 |" in page
+    assert report.put_into(page, queue) == page
+    assert page.startswith("# Benchmarks\n")
+    assert page.endswith("\nend")
+    with pytest.raises(ValueError, match="no place"):
+        report.put_into("an empty page", queue)
+
+
+def test_figures_are_kept_together() -> None:
+    """Neither comparison's JSON takes the other's away."""
+    queue: dict[str, Any] = {"machine": MACHINE, "rates": {"Settle": [5.0]}}
+    http = over_http("1", ours=[1_000])
+    kept = report.merge(report.merge({}, queue), http)
+    assert kept == {**queue, "http": {"machine": MACHINE, **http["http"]}}
+    assert report.merge(kept, queue) == kept
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [pytest.param(0.5, 3, id="p50"), pytest.param(0.99, 5, id="p99"), pytest.param(0, 1, id="p0")],
+)
+def test_percentiles(share: float, expected: float) -> None:
+    """Of few values the 99th percentile is the highest."""
+    assert http_load.percentile([5, 3, 1, 2, 4], share) == expected
+
+
+def test_requests_name_each_event_once() -> None:
+    """As many as there are whole ones."""
+    requests = http_load.make_requests("/path", 2, range(3, 8))
+    assert [request.partition(b"\r\n\r\n")[2] for request in requests] == [
+        b'[{"id":"evt_000000003","status":"completed"},{"id":"evt_000000004","status":"completed"}]',
+        b'[{"id":"evt_000000005","status":"completed"},{"id":"evt_000000006","status":"completed"}]',
+    ]
+    assert b"Content-Length: 89\r\n" in requests[0]
+
+
+SETTLED = b'HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n[{"updated":true}]'
+
+
+class Answers(asyncio.Transport):
+    """A connection that answers each request in pieces of some bytes."""
+
+    def __init__(self, client: http_client.Client, answer: bytes, piece_bytes: int) -> None:
+        super().__init__()
+        self._client, self._answer, self._piece_bytes = client, answer, piece_bytes
+
+    def write(self, data: Any) -> None:
+        """Answer soon."""
+        loop = asyncio.get_running_loop()
+        for at in range(0, len(self._answer), self._piece_bytes):
+            loop.call_soon(self._client.data_received, self._answer[at : at + self._piece_bytes])
+
+    def close(self) -> None:
+        """Take note of nothing."""
+
+
+def ask(answer: bytes, piece_bytes: int = 1_000) -> int:
+    """Send three requests, and return how many were answered."""
+
+    async def send() -> int:
+        client = http_client.Client()
+        client.connection_made(Answers(client, answer, piece_bytes))
+        await client.send_all(iter([b"request"] * 3), 1, float("inf"))
+        return len(client.latencies)
+
+    return asyncio.run(send())
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 1_000])
+def test_answers_in_pieces(piece_bytes: int) -> None:
+    """However an answer is cut, the next request is sent after its last byte."""
+    assert ask(SETTLED, piece_bytes) == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(SETTLED.replace(b"true", b"null"), id="not updated"),
+        pytest.param(SETTLED.replace(b"200", b"503"), id="an error"),
+        pytest.param(SETTLED.replace(b"Content-Length", b"Something-Else"), id="no length"),
+    ],
+)
+def test_answers_that_do_not_count(answer: bytes) -> None:
+    """A benchmark ends when anything is not settled."""
+    with pytest.raises(BenchError):
+        ask(answer)
