@@ -7,7 +7,7 @@ row's status, and no trace of SQLAlchemy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +34,10 @@ class Settlement(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """An event as committed, or as another transaction committed it before."""
+    """An event as committed, or as another transaction committed it before.
+
+    `payload` is JSON text, where it was read.
+    """
 
     id: str
     account_id: str
@@ -43,7 +46,7 @@ class EventRow(NamedTuple):
     completed_at: datetime | None
     failed_at: datetime | None
     settled_by: str | None
-    payload: Any = None
+    payload: str | None = None
 
     @property
     def status(self) -> Status | None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, any_, bindparam, case, func, or_, select, update
+from sqlalchemy import Text, and_, any_, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from db.arrays import TextArray
@@ -92,4 +92,6 @@ def read_events(*, with_payload: bool) -> Select[Any]:
 def _columns(*, with_payload: bool) -> list[ColumnElement[Any]]:
     names = ["id", "account_id", "event_type", "created_at", "completed_at", "failed_at"]
     names.append("settled_by")
-    return [getattr(Event, name) for name in (*names, *(["payload"] if with_payload else []))]
+    columns: list[ColumnElement[Any]] = [getattr(Event, name) for name in names]
+    # As text, to be passed on: not everything that PostgreSQL holds can be made of Python's types.
+    return [*columns, Event.payload.cast(Text)] if with_payload else columns

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Raw
 
 from tasks.outcomes import Moment, encode_json, timestamp
 
@@ -40,16 +40,12 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
             row.event_type,
             row.failed_at,
             row.id,
-            row.payload,
+            Raw(row.payload or "null"),
         )
 
     def to_json(self) -> bytes:
-        """Write it as the JSON object that clients get."""
-        return encode_json(self.to_dict())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Write it as the same object, its times as an outcome has them."""
-        return {
+        """Write it as the JSON object that clients get, its times as an outcome has them."""
+        told = {
             "accountId": self.account_id,
             "completedAt": self.completed_at and timestamp(self.completed_at),
             "createdAt": timestamp(self.created_at),
@@ -58,3 +54,4 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
             "id": self.id,
             "payload": self.payload,
         }
+        return encode_json(told)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
 import redis
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from tasks.errors import OutcomesNotPublishedError
 from tasks.names import DEAD_LETTERS, OUTCOMES
@@ -82,8 +82,9 @@ class Problem(msgspec.Struct, frozen=True, rename="camel"):
 class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     """What became of one update.
 
-    `payload` and `error` are in it only where they were given. Nothing is checked
-    when one is made: a worker makes each from a row (docs/adr/0009-msgspec.md).
+    `payload` and `error` are in it only where they were given, the payload of a row as
+    the text that it is. Nothing is checked when one is made: a worker makes each from
+    a row (docs/adr/0009-msgspec.md).
     """
 
     id: Annotated[
@@ -139,10 +140,24 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
 
     def to_json(self) -> bytes:
         """Write it as the JSON object that consumers get."""
-        return encode_json(self.to_dict())
+        return encode_json(self._told())
 
     def to_dict(self) -> dict[str, Any]:
-        """Write it as the same object, for a Celery result or an HTTP response."""
+        """Write it as the same object in Python's types, for a Celery result.
+
+        A payload that these cannot hold (nested too deeply, a number of thousands of
+        digits) is the text that it is.
+        """
+        told = self._told()
+        if isinstance(self.payload, Raw):
+            text = bytes(self.payload)
+            try:
+                told["payload"] = json.loads(text)
+            except (ValueError, RecursionError):
+                told["payload"] = text.decode()
+        return told
+
+    def _told(self) -> dict[str, Any]:
         told = {
             "id": self.id,
             "updated": self.updated,

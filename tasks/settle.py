@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from db import BadDataError, EventRow, Settlement
 from tasks.errors import OutcomesMissingError
@@ -167,7 +167,7 @@ def classify(
         row.created_at,
         row.completed_at,
         row.failed_at,
-        row.payload if with_payload else UNSET,
+        Raw(row.payload or "null") if with_payload else UNSET,
     )
 
 

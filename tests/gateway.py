@@ -125,7 +125,11 @@ class Gateways:
     def start(self, *, module: str = "worker", host: str = "", **settings: str) -> Gateway:
         """Start one and wait until it listens."""
         log = self.service.folder / f"gateway-{len(self.started)}.log"
+        users = self.service.users
         environment = {**os.environ, **self.service.environment, **settings}
+        for name in ("CELERY_BROKER_URL", "SETTLE_OUTCOME_URL"):
+            if environment[name] == users.worker:
+                environment[name] = users.gateway
         gateway = Gateway(log, environment, module=module, host=host)
         self.started.append(gateway)
         gateway.wait_for_log("gateway starts")
@@ -167,3 +171,30 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
+
+
+def completed(*ids: str) -> list[dict[str, str]]:
+    """Make updates that complete events."""
+    return [{"id": id_, "status": "completed"} for id_ in ids]
+
+
+def statuses(service: Service, *ids: str) -> list[str | None]:
+    """Return how events stand in the table."""
+    rows = service.database.read_events(ids)
+    return [rows[id_].status for id_ in ids]
+
+
+def published(service: Service) -> list[dict[str, Any]]:
+    """Return what the stream of outcomes holds."""
+    entries = service.redis.xrange("event-outcomes")
+    return [json.loads(fields["outcome"]) for _, fields in entries]
+
+
+def check_is_problem(answer: Answer, status: int, error: str, message: str = "") -> None:
+    """Check that an answer is an error, in the one form."""
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/json"
+    told = answer.json
+    assert list(told) == ["error", "message", "statusCode"]
+    assert (told["error"], told["statusCode"]) == (error, status)
+    assert message in told["message"], told

@@ -22,7 +22,7 @@ from tests.accounts import (
     redis_users,
 )
 from tests.conftest import clone
-from tests.gateway import Gateways
+from tests.gateway import Gateway, Gateways
 from tests.node import Node
 from tests.service import Service
 from worker.embedded import ServerUnavailable
@@ -134,9 +134,16 @@ def lasting_service(
 
 @pytest.fixture
 def gateways(service: Service) -> Iterator[Gateways]:
-    """Give a way to start gateways, as the same users as the worker's."""
+    """Give a way to start gateways, as the documented user."""
     with closing(Gateways(service)) as gateways:
         yield gateways
+
+
+@pytest.fixture
+def gateway(service: Service, gateways: Gateways) -> Gateway:
+    """Give a gateway without keys, and four pending events."""
+    service.load("ev_1", "ev_2", "ev_3", "ev_4")
+    return gateways.start()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

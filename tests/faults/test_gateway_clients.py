@@ -151,7 +151,7 @@ def test_a_client_that_stops_in_the_middle_is_let_go(gateway: Gateway, sent: str
         head, _, body = read_all(client).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 408 ")
         assert json.loads(body)["statusCode"] == 408
-    assert b"settle_gateway_requests_open 1.0" in gateway.ask("GET", "/metrics").body
+    assert b"settle_gateway_requests_open 0.0" in gateway.ask("GET", "/metrics").body
 
 
 def test_a_client_that_sends_byte_by_byte_is_let_go(gateway: Gateway) -> None:
@@ -187,7 +187,7 @@ def test_a_client_that_does_not_read_is_let_go(gateway: Gateway) -> None:
     wait_until_let_go(gateway, clients)
     assert all(len(read_all(client)) < 4 * BIG for client in clients)
     check_others_are_served(gateway)
-    assert b"settle_gateway_requests_open 1.0" in gateway.ask("GET", "/metrics").body
+    assert b"settle_gateway_requests_open 0.0" in gateway.ask("GET", "/metrics").body
 
 
 @pytest.mark.parametrize(

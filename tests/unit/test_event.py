@@ -11,7 +11,7 @@ from tests.documents import read, validator
 
 CREATED = datetime(2026, 11, 23, 10, tzinfo=timezone(timedelta(hours=1)))
 FAILED = datetime(2026, 11, 23, 9, 0, 1, 5, tzinfo=UTC)
-ROW = EventRow("ev_1", "acct_9", "order.created", CREATED, None, FAILED, "m", {"total": [1]})
+ROW = EventRow("ev_1", "acct_9", "order.created", CREATED, None, FAILED, "m", '{"total":[1]}')
 
 
 def test_an_event_is_the_documented_object() -> None:

@@ -74,10 +74,18 @@ def test_an_outcome_of_another_accounts_event_tells_nothing_of_it() -> None:
 
 def test_the_payload_is_told_only_where_asked_for() -> None:
     """It is left out by default, and null where there is no event."""
-    row = COMPLETED._replace(payload={"a": 1})
+    row = COMPLETED._replace(payload='{"a": 1}')
     assert "payload" not in classify("m", update(), row).to_dict()
     assert classify("m", update(), row, with_payload=True).to_dict()["payload"] == {"a": 1}
     assert classify("m", update(), None, with_payload=True).to_dict()["payload"] is None
+
+
+@pytest.mark.parametrize("text", ["[" * 2_000 + "]" * 2_000, "1" * 5_000], ids=["deep", "long"])
+def test_a_payload_that_python_cannot_hold_is_passed_on(text: str) -> None:
+    """As it stands to consumers, as text to whoever waits for a Celery result."""
+    outcome = classify("m", update(), COMPLETED._replace(payload=text), with_payload=True)
+    assert f'"payload":{text}}}'.encode() in outcome.to_json()
+    assert outcome.to_dict()["payload"] == text
 
 
 def test_an_invalid_update_is_told_why_beside_its_neighbours() -> None:

@@ -35,7 +35,7 @@ MESSAGE_ID = "5f0c9a52-6a5b-4f0e-9d5c-2f6f1b0d7a11"
 
 
 def _pending(id_: str, total: int) -> EventRow:
-    payload = {"total": total}
+    payload = json.dumps({"total": total})
     return EventRow(id_, "acct_9", "order.created", CREATED, None, None, None, payload)
 
 
@@ -56,6 +56,11 @@ EVENTS = {
         _settled(_pending("ev_4", 75), "failed", "earlier"),
     )
 }
+
+
+def _shown(row: EventRow) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(Event.from_row(row).to_json())
+    return shown
 
 
 class Exchange(NamedTuple):
@@ -108,7 +113,7 @@ EXCHANGES = {
     "wholeEvent": _exchange(
         "The whole event: what says nothing about its status is ignored",
         "billing-3",
-        [Event.from_row(EVENTS["ev_2"]).to_dict() | {"status": "failed"}],
+        [_shown(EVENTS["ev_2"]) | {"status": "failed"}],
         ev_2="failed",
     ),
     "anotherAccount": _exchange(
@@ -166,7 +171,7 @@ def problem(status_code: int, message: str) -> dict[str, Any]:
 
 def event(id_: str) -> dict[str, Any]:
     """Return one of the events as HTTP clients get it."""
-    return Event.from_row(EVENTS[id_]).to_dict()
+    return _shown(EVENTS[id_])
 
 
 def outcomes() -> list[dict[str, Any]]:

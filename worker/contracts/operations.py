@@ -72,6 +72,13 @@ def _settle_events(place: str) -> dict[str, Any]:
                         for name, exchange in EXCHANGES.items()
                     },
                 ),
+                "links": {
+                    "event": {
+                        "operationId": "getEvent",
+                        "description": "The first of the events, as it is now.",
+                        "parameters": {"id": "$response.body#/0/id"},
+                    }
+                },
             },
             "400": problems.bad_batch(),
             **problems.shared(401, 408, 413, 415, 429, 500, 503),

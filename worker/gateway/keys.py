@@ -27,14 +27,18 @@ logger = logging.getLogger(__name__)
 
 RANDOM_BYTES = 32
 PREFIX = "settle_"
+# An update that names no account is looked for in each.
+MAX_ACCOUNTS = 100
 
 
 def _accounts(value: object) -> object:
-    if value == "all" or (
-        isinstance(value, list) and value and all(isinstance(each, str) for each in value)
-    ):
+    if value == "all":
         return value
-    raise ValueError('must be a list of account ids, or "all"')
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError('must be a list of account ids, or "all"')
+    if not 1 <= len(value) <= MAX_ACCOUNTS:
+        raise ValueError(f'must be 1 to {MAX_ACCOUNTS} account ids, or "all"')
+    return value
 
 
 class Key(BaseModel):

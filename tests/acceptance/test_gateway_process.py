@@ -1,0 +1,150 @@
+"""The process behind the HTTP door: started, stopped, watched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.gateway import (
+    Gateway,
+    Gateways,
+    check_is_problem,
+    completed,
+    free_port,
+    published,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.service import Service
+
+
+def start_in_vain(service: Service, **settings: str) -> str:
+    """Start a gateway that cannot work, and return its one line."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "worker", "gateway"],
+        env={**os.environ, **service.environment, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 1, ended
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert ended.stderr.startswith("Error: SETTLE_GATEWAY_")
+    return ended.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1"])  # noqa: S104
+def test_it_is_not_opened_to_others_without_keys(service: Service, host: str) -> None:
+    """It says which setting is missing, before it listens."""
+    line = start_in_vain(service, SETTLE_GATEWAY_HOST=host)
+    assert line.startswith("Error: SETTLE_GATEWAY_KEYS_FILE: is required")
+
+
+def test_a_port_that_is_taken_is_one_line(service: Service, gateway: Gateway) -> None:
+    """It names the setting."""
+    line = start_in_vain(service, SETTLE_GATEWAY_PORT=str(gateway.port))
+    assert f"SETTLE_GATEWAY_PORT: cannot listen on 127.0.0.1, port {gateway.port}" in line
+
+
+@pytest.mark.parametrize("text", [None, "[[key", '[[key]]\nname = "a"'])
+def test_a_keys_file_that_is_bad_is_one_line(
+    service: Service, tmp_path: Path, text: str | None
+) -> None:
+    """It names the setting and the file."""
+    path = tmp_path / "keys.toml"
+    if text is not None:
+        path.write_text(text)
+    line = start_in_vain(
+        service, SETTLE_GATEWAY_KEYS_FILE=str(path), SETTLE_GATEWAY_PORT=str(free_port())
+    )
+    assert line.startswith(f"Error: SETTLE_GATEWAY_KEYS_FILE: {path}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_stop_answers_what_is_under_way(
+    service: Service, gateway: Gateway, number: signal.Signals
+) -> None:
+    """Then it exits with 0; nobody is cut off, and nobody new is let in."""
+    with ThreadPoolExecutor() as threads:
+        with service.database.engine.begin() as blocker:
+            blocker.exec_driver_sql("SELECT FROM events WHERE id = 'ev_1' FOR UPDATE")
+            waiting = threads.submit(gateway.patch, completed("ev_1", "ev_2"))
+            _wait_until_blocked(service)
+            gateway.process.send_signal(number)
+            _wait_until_refused(gateway)
+            assert gateway.process.poll() is None
+        assert [one["updated"] for one in waiting.result().json] == [True, True]
+    assert gateway.process.wait(60) == 0
+    assert "gateway stopped" in gateway.log.read_text()
+    assert "Traceback" not in gateway.log.read_text()
+    assert len(published(service)) == 2
+
+
+def test_it_stops_at_any_time(gateways: Gateways) -> None:
+    """Also told so before it serves."""
+    for _ in range(5):
+        gateway = gateways.start()
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(60) in (0, -signal.SIGTERM)
+
+
+def test_it_is_up_before_its_servers_are(gateways: Gateways) -> None:
+    """It asks for them when there is something to do, and tells that they are away."""
+    gateway = gateways.start(DATABASE_URL="postgresql://u:hush@127.0.0.1:1/none")
+    for answer in (gateway.patch(completed("ev_1")), gateway.get("ev_1")):
+        check_is_problem(answer, 503, "Service Unavailable", "the database does not answer")
+        assert int(answer.headers["retry-after"]) >= 1
+    check_is_problem(gateway.ask("GET", "/healthz"), 503, "Service Unavailable", "the database")
+    assert "hush" not in gateway.log.read_text()
+
+
+def test_its_metrics_tell_what_it_did(gateway: Gateway) -> None:
+    """Requests by status, updates by outcome."""
+    gateway.patch(completed("ev_1", "ev_2", "nobody"))
+    gateway.patch([])
+    told = gateway.ask("GET", "/metrics").body.decode().splitlines()
+    for line in (
+        'settle_gateway_requests_total{status="200"} 1.0',
+        'settle_gateway_requests_total{status="400"} 1.0',
+        'settle_gateway_updates_total{outcome="updated"} 2.0',
+        'settle_gateway_updates_total{outcome="not_found"} 1.0',
+        "settle_gateway_unpublished_outcomes 0.0",
+    ):
+        assert line in told
+
+
+def _wait_until_blocked(service: Service) -> None:
+    """Wait until a session waits for a lock."""
+    question = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    waiting = threading.Event()
+    for _ in range(3_000):
+        with service.database.engine.connect() as operator:
+            if operator.exec_driver_sql(question).scalar_one():
+                return
+        waiting.wait(0.02)
+    raise AssertionError("nobody waits")
+
+
+def _wait_until_refused(gateway: Gateway) -> None:
+    """Wait until it takes no more connections."""
+    waiting = threading.Event()
+    for _ in range(3_000):
+        connection = gateway.connect()
+        try:
+            connection.connect()
+        except ConnectionError:
+            return
+        finally:
+            connection.close()
+        waiting.wait(0.02)
+    raise AssertionError("it still listens")

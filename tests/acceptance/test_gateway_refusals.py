@@ -1,0 +1,232 @@
+"""What the HTTP door refuses: in one form, and with nothing applied."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.gateway import (
+    BATCH,
+    JSON,
+    Gateway,
+    Gateways,
+    ask,
+    check_is_problem,
+    completed,
+    path_of,
+    published,
+    statuses,
+)
+
+if TYPE_CHECKING:
+    from tests.gateway import Answer
+    from tests.service import Service
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "error", "message"),
+    [
+        pytest.param("", {}, 400, "Bad Request", "the body is not JSON", id="nothing"),
+        pytest.param("[{]", {}, 400, "Bad Request", "the body is not JSON", id="no JSON"),
+        pytest.param("[" * 10**5, {}, 400, "Bad Request", "the body is not JSON", id="too deep"),
+        pytest.param('{"id": "ev_1"}', {}, 400, "Bad Request", "must be an array", id="an object"),
+        pytest.param("[]", {}, 400, "Bad Request", "1 to 1000 updates, this one 0", id="empty"),
+        pytest.param(
+            json.dumps([*completed("ev_1"), {"id": "ev_2", "status": "done"}]),
+            {},
+            *(400, "Bad Request", "[1].status: must be 'completed' or 'failed', got 'done'"),
+            id="a field",
+        ),
+        pytest.param(
+            json.dumps([*completed("ev_1"), 7]), {}, 400, "Bad Request", "[1]: ", id="an element"
+        ),
+        pytest.param(
+            json.dumps(completed("ev_1", "a\0")), {}, 400, "Bad Request", "[1].id", id="NUL"
+        ),
+        pytest.param(
+            '[{"id": "ev_1", "status": "failed"}, {"id": "\\ud800", "status": "failed"}]',
+            {},
+            *(400, "Bad Request", "[1].id: "),
+            id="half a character",
+        ),
+        pytest.param(
+            json.dumps(completed("ev_1")),
+            {"Idempotency-Key": "a b"},
+            *(400, "Bad Request", "Idempotency-Key: "),
+            id="a space in the key",
+        ),
+        pytest.param(
+            json.dumps(completed("ev_1")),
+            {"Idempotency-Key": ""},
+            *(400, "Bad Request", "Idempotency-Key: "),
+            id="no key",
+        ),
+        pytest.param(
+            json.dumps(completed("ev_1")),
+            {"Idempotency-Key": "x" * 256},
+            *(400, "Bad Request", "Idempotency-Key: "),
+            id="a long key",
+        ),
+        pytest.param(
+            json.dumps(completed("ev_1")),
+            {"Content-Type": "text/plain"},
+            *(415, "Unsupported Media Type", "Content-Type: must be application/json"),
+            id="text",
+        ),
+    ],
+)
+def test_a_request_that_is_not_valid_applies_nothing(
+    *,
+    service: Service,
+    gateway: Gateway,
+    body: str,
+    headers: dict[str, str],
+    status: int,
+    error: str,
+    message: str,
+) -> None:
+    """One error names the element and the field; nobody else is told anything."""
+    answer = gateway.ask("PATCH", BATCH, body, {**JSON, **headers})
+    check_is_problem(answer, status, error, message)
+    assert statuses(service, "ev_1") == [None]
+    assert published(service) == []
+    assert service.redis.exists("event-status-updates.dead") == 0
+
+
+def test_a_key_may_be_given_once(service: Service, gateway: Gateway) -> None:
+    """Of two, none is meant more than the other."""
+    connection = gateway.connect()
+    body = json.dumps(completed("ev_1")).encode()
+    connection.putrequest("PATCH", BATCH)
+    for name, value in (
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        ("Idempotency-Key", "a"),
+        ("Idempotency-Key", "b"),
+    ):
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    assert connection.getresponse().status == 400
+    connection.close()
+    assert statuses(service, "ev_1") == [None]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
+def test_a_body_that_is_too_large_is_refused(
+    service: Service, gateways: Gateways, *, chunked: bool
+) -> None:
+    """Before it is read, where it says how large it is; as soon as it is too large, else."""
+    service.load("ev_1")
+    gateway = gateways.start(SETTLE_GATEWAY_BODY_MAX_BYTES="1024")
+    body = json.dumps(completed("ev_1")).encode().ljust(1_025)
+    sent = iter([body[:1_000], body[1_000:]]) if chunked else body
+    answer = gateway.ask("PATCH", BATCH, sent, JSON)
+    check_is_problem(
+        answer,
+        413,
+        "Content Too Large",
+        "larger than 1,024 bytes",
+    )
+    assert statuses(service, "ev_1") == [None]
+    sent = iter([body[:1_000], body[1_000:1_024]]) if chunked else body[:1_024]
+    assert gateway.ask("PATCH", BATCH, sent, JSON).status == 200
+
+
+METHODS = [
+    *((method, BATCH, {"PATCH"}) for method in ("GET", "POST", "PUT", "DELETE", "PURGE")),
+    *((method, path_of("ev_1"), {"GET", "HEAD"}) for method in ("PATCH", "DELETE", "OPTIONS")),
+    *((method, "/healthz", {"GET", "HEAD"}) for method in ("POST", "PURGE")),
+    ("POST", "/metrics", {"GET", "HEAD"}),
+]
+
+
+def test_another_method_is_told_which_there_are(gateway: Gateway) -> None:
+    """In the header that is made for it."""
+    for method, path, allow in METHODS:
+        answer = gateway.ask(method, path)
+        check_is_problem(answer, 405, "Method Not Allowed", f"{method} is not for this path")
+        assert set(answer.headers["allow"].split(", ")) == allow
+
+
+def test_what_is_not_there_is_not_found(gateway: Gateway) -> None:
+    """An event, and a path."""
+    check_is_problem(gateway.get("nobody"), 404, "Not Found", "no such event")
+    for path in ("/", "/v2/api/events", "/v1/api/events/batch", "/docs"):
+        check_is_problem(gateway.ask("GET", path), 404, "Not Found", "nothing here")
+
+
+@pytest.mark.parametrize("id_", ["", "x" * 256, "a\0b"], ids=["empty", "too long", "NUL"])
+def test_what_cannot_be_an_id_is_refused(gateway: Gateway, id_: str) -> None:
+    """Instead of looking for it."""
+    check_is_problem(gateway.get(id_), 400, "Bad Request", "id: ")
+
+
+def test_what_is_not_http_is_told_so(gateway: Gateway) -> None:
+    """In the same form as everything else."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as client:
+        client.sendall(b"settle ev_1, please\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(4_096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["statusCode"] == 400
+
+
+def test_a_head_that_does_not_end_is_refused(gateway: Gateway) -> None:
+    """Nobody may send as much of it as there is memory."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\n")
+        with suppress(ConnectionError):
+            for _ in range(1_000):
+                client.sendall(b"x: " + b"x" * 10_000)
+        with suppress(ConnectionError):
+            answer = b"".join(iter(lambda: client.recv(4_096), b""))
+            assert answer.startswith(b"HTTP/1.1 431 ")
+    assert gateway.ask("GET", "/healthz", headers={"x": "x" * 50_000}).status == 200
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_an_offer_to_speak_another_protocol_is_not_taken(gateway: Gateway, protocol: str) -> None:
+    """It is served in this one, body and all; Java's client offers HTTP/2 with every request."""
+    connection = gateway.connect()
+    headers = {**JSON, "Connection": "Upgrade, HTTP2-Settings", "Upgrade": protocol}
+    for id_ in ("ev_1", "ev_2"):
+        answer = ask(connection, "PATCH", BATCH, json.dumps(completed(id_)), headers)
+        assert answer.json[0]["updated"]
+    assert ask(connection, "GET", path_of("ev_1"), headers=headers).json["id"] == "ev_1"
+    connection.close()
+
+
+def test_requests_beyond_the_rate_are_asked_to_wait(service: Service, gateways: Gateways) -> None:
+    """Nothing of them is applied; later they may."""
+    service.load("ev_1", "ev_2")
+    gateway = gateways.start(SETTLE_GATEWAY_REQUESTS_PER_SECOND="1")
+    answers: list[Answer] = []
+    while not answers or answers[-1].status == 200:
+        answers.append(gateway.patch(completed("ev_1")))
+    check_is_problem(answers[-1], 429, "Too Many Requests", "more than 1 requests a second")
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    answer = answers[-1]
+    while answer.status == 429:
+        answer = gateway.patch(completed("ev_2"))
+    assert answer.json[0]["updated"]
+
+
+def test_what_an_operator_must_see_to_is_told_to_the_log(
+    service: Service, gateway: Gateway
+) -> None:
+    """500, and nothing of the inside; when it is seen to, requests are served again."""
+    with service.database.engine.begin() as operator:
+        operator.exec_driver_sql("ALTER TABLE events RENAME TO elsewhere")
+    for answer in (gateway.patch(completed("ev_1")), gateway.get("ev_1")):
+        check_is_problem(answer, 500, "Internal Server Error", "its log says why")
+    check_is_problem(gateway.ask("GET", "/healthz"), 503, "Service Unavailable", "the database")
+    gateway.wait_for_log("42P01")
+    with service.database.engine.begin() as operator:
+        operator.exec_driver_sql("ALTER TABLE elsewhere RENAME TO events")
+    assert published(service) == []
+    assert gateway.patch(completed("ev_1")).json[0]["updated"]
+    assert gateway.ask("GET", "/healthz").json == {"status": "ok"}
