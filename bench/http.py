@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.http_load import Job, load
-from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL
+from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL, UNSHARED
 from bench.rig import listening
 from worker.embedded import free_port
 
@@ -60,25 +60,28 @@ def uvicorn(application: str, port: int, *options: str) -> list[str]:
 @contextmanager
 def endpoints(rig: Rig) -> Iterator[list[Endpoint]]:
     """Run everybody's server while the `with` block lasts; it is idle while others are asked."""
-    ports = [free_port() for _ in range(3)]
-    gateway, tutorial, nothing = ports
+    ports = [free_port() for _ in range(4)]
+    gateway, unshared, tutorial, nothing = ports
     environment = {
         **os.environ,
         "CELERY_BROKER_URL": rig.broker_url,
         "SETTLE_OUTCOME_URL": rig.broker_url,
         "DATABASE_URL": rig.database_url,
-        "SETTLE_GATEWAY_PORT": str(gateway),
     }
     commands = (
         [sys.executable, "-m", "worker", "gateway"],
+        [sys.executable, "-m", "bench.peers.unshared_gateway"],
         uvicorn("bench.peers.tutorial_endpoint:app", tutorial),
         uvicorn("bench.peers.trivial_endpoints:nothing", nothing),
     )
     with ExitStack() as stack:
         for command, port in zip(commands, ports, strict=True):
-            stack.enter_context(listening(command, environment, port))
+            stack.enter_context(
+                listening(command, {**environment, "SETTLE_GATEWAY_PORT": str(port)}, port)
+            )
         yield [
             Endpoint(GATEWAY, gateway, publishes=True),
+            Endpoint(UNSHARED, unshared, publishes=True),
             Endpoint(TUTORIAL, tutorial),
             Endpoint(ONE_COMMIT, tutorial, f"{BATCH}/one-commit"),
             Endpoint(NOTHING, nothing, settles=False),

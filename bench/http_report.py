@@ -6,6 +6,7 @@ import statistics
 from typing import Any
 
 GATEWAY = "Settle"
+UNSHARED = "Settle, each request by itself"
 TUTORIAL = "tutorial, a commit per event"
 ONE_COMMIT = "tutorial, a commit per request"
 NOTHING = "nothing behind it"
@@ -15,6 +16,7 @@ NOTHING = "nothing behind it"
 COMPARISONS: tuple[tuple[str, str, dict[str, float]], ...] = (
     (GATEWAY, TUTORIAL, {"1": 1, "1000": 10}),
     (GATEWAY, ONE_COMMIT, {}),
+    (GATEWAY, UNSHARED, {}),
     (NOTHING, GATEWAY, {"1": 3, "10": 3, "100": 3, "1000": 3}),
 )
 
