@@ -24,7 +24,7 @@ class OneByOne(Batcher[Any]):
 
 
 if __name__ == "__main__":
-    settling.Batcher = OneByOne  # type: ignore[attr-defined, misc]
+    settling.Batcher = OneByOne  # type: ignore[attr-defined]
     # As many at once as there are slots.
     settling.Settler._may_leave = lambda self: bool(self._free)  # type: ignore[method-assign]  # noqa: SLF001
     main(["gateway"])
