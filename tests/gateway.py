@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
-import time
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from tests.service import PATIENCE_SECONDS
-from worker.embedded import dies_with_parent
+from tests.service import PATIENCE_SECONDS, LoggedProcess
+from worker.embedded import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +38,7 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-class Gateway:
+class Gateway(LoggedProcess):
     """A `settle gateway` process."""
 
     def __init__(
@@ -55,32 +52,16 @@ class Gateway:
             module: `worker`, or one that changes something before it runs the same command.
             host: Where it listens, if it is not to be the default.
         """
-        self.log, self.host, self.port = log, host or "127.0.0.1", free_port()
+        self.host, self.port = host or "127.0.0.1", free_port()
         environment = {**environment, "SETTLE_GATEWAY_PORT": str(self.port)}
         if host:
             environment["SETTLE_GATEWAY_HOST"] = host
-        with log.open("wb") as stream:
-            self.process = subprocess.Popen(
-                [*dies_with_parent("KILL"), sys.executable, "-m", module, "gateway"],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,
-            )
+        super().__init__(log, environment, sys.executable, "-m", module, "gateway")
 
     @property
     def url(self) -> str:
         """Return where it is."""
         return f"http://{self.host}:{self.port}"
-
-    def wait_for_log(self, text: str) -> None:
-        """Wait until it has written a text."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while text not in self.log.read_text(errors="replace"):
-            assert self.process.poll() is None, self.log.read_text(errors="replace")
-            assert time.monotonic() < deadline, self.log.read_text(errors="replace")
-            time.sleep(0.02)
 
     def connect(self) -> HTTPConnection:
         """Open a connection for several requests."""
@@ -103,16 +84,6 @@ class Gateway:
     def get(self, id_: str, **headers: str) -> Answer:
         """Ask for an event."""
         return self.ask("GET", path_of(id_), headers=named(headers))
-
-    def stop(self) -> int:
-        """Tell it to stop, wait until it has, and return its exit code."""
-        self.process.terminate()
-        return self.process.wait(PATIENCE_SECONDS)
-
-    def kill(self) -> None:
-        """End it however it stands."""
-        self.process.kill()
-        self.process.wait()
 
 
 class Gateways:
@@ -164,13 +135,6 @@ def path_of(id_: str) -> str:
 def named(headers: Mapping[str, str]) -> dict[str, str]:
     """Write the names of headers as HTTP has them."""
     return {name.replace("_", "-"): value for name, value in headers.items()}
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def completed(*ids: str) -> list[dict[str, str]]:

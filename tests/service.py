@@ -29,26 +29,14 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60
 
 
-class Worker:
-    """A `celery -A worker worker` process."""
+class LoggedProcess:
+    """A process of ours, and what it writes."""
 
-    def __init__(
-        self,
-        log: Path,
-        environment: dict[str, str],
-        *options: str,
-        python: str = sys.executable,
-        module: str = "celery",
-        app: str = "worker",
-    ) -> None:
+    def __init__(self, log: Path, environment: dict[str, str], *command: str) -> None:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [
-                    *dies_with_parent("KILL"),
-                    *(python, "-m", module, "-A", app, "worker"),
-                    *("--loglevel", "INFO", *options),
-                ],
+                [*dies_with_parent("KILL"), *command],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
@@ -57,7 +45,7 @@ class Worker:
             )
 
     def wait_for_log(self, text: str) -> None:
-        """Wait until the worker has written a text."""
+        """Wait until it has written a text."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while text not in self.log.read_text(errors="replace"):
             assert self.process.poll() is None, self.log.read_text(errors="replace")
@@ -73,6 +61,22 @@ class Worker:
         """End it however it stands."""
         self.process.kill()
         self.process.wait()
+
+
+class Worker(LoggedProcess):
+    """A `celery -A worker worker` process."""
+
+    def __init__(
+        self,
+        log: Path,
+        environment: dict[str, str],
+        *options: str,
+        python: str = sys.executable,
+        module: str = "celery",
+        app: str = "worker",
+    ) -> None:
+        command = (python, "-m", module, "-A", app, "worker", "--loglevel", "INFO")
+        super().__init__(log, environment, *command, *options)
 
 
 class Service:

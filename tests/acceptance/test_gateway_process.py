@@ -17,9 +17,9 @@ from tests.gateway import (
     Gateways,
     check_is_problem,
     completed,
-    free_port,
     published,
 )
+from worker.embedded import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

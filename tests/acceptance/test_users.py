@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing, contextmanager, suppress
-from http.client import HTTPConnection
+from contextlib import closing, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,11 +19,12 @@ from tasks.outcome_client import OutcomeClient
 from tasks.outcomes import DeadLetter, OutcomePublisher
 from tasks.settle import invalid
 from tests.accounts import CannotCreateUsersError, documented_rules, redis_users
+from tests.gateway import Gateways, completed
 from tests.service import PATIENCE_SECONDS
 from worker.embedded import dies_with_parent, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.accounts import RedisUrls
     from tests.conftest import Urls
@@ -88,58 +86,19 @@ def test_the_consumer_follows_as_a_group(service: Service) -> None:
         assert {outcome.id for outcome in islice(taken, 2)} == {"ev_1", "ev_2"}
 
 
-def test_the_gateway_settles_and_publishes(service: Service) -> None:
+def test_the_gateway_settles_and_publishes(service: Service, gateways: Gateways) -> None:
     """With the worker's role, its own user of the result channel, and no broker."""
     service.load("ev_1")
     # So that the script that publishes has to be loaded first.
     service.redis.script_flush()
-    with gateway(service) as door:
-        (told,) = door(
-            *("PATCH", "/v2/api/events/batch", '[{"id": "ev_1", "status": "completed"}]'),
-            {"Content-Type": "application/json", "Idempotency-Key": "once"},
-        )
-        assert told["updated"]
-        (outcome,) = service.wait({"once": ["ev_1"]})["once"]
-        assert {**outcome.to_dict(), "payload": {"a": 1}} == told
-        assert door("GET", "/v2/api/events/ev_1")["completedAt"] == told["completedAt"]
-
-
-@contextmanager
-def gateway(service: Service) -> Iterator[Callable[..., Any]]:
-    """Run `settle gateway`, and give a way to ask it for what it answers with 200."""
-    environment = {
-        "CELERY_BROKER_URL": "amqp://127.0.0.1:1//",
-        "DATABASE_URL": service.environment["DATABASE_URL"],
-        "SETTLE_OUTCOME_URL": service.users.gateway,
-        "SETTLE_GATEWAY_PORT": str(port := free_port()),
-    }
-    process = subprocess.Popen(
-        [*dies_with_parent("KILL"), sys.executable, "-m", "worker", "gateway"],
-        env={**os.environ, **environment},
-    )
-
-    def ask(*request: Any) -> Any:
-        with closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)) as connection:
-            connection.request(*request)
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-            return json.load(answer)
-
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            with suppress(ConnectionRefusedError):
-                assert ask("GET", "/healthz") == {"status": "ok"}
-                break
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield ask
-        process.terminate()
-        assert process.wait(PATIENCE_SECONDS) == 0
-    finally:
-        process.kill()
-        process.wait()
+    gateway = gateways.start(CELERY_BROKER_URL="amqp://127.0.0.1:1//")
+    assert gateway.ask("GET", "/healthz").json == {"status": "ok"}
+    (told,) = gateway.patch(completed("ev_1"), idempotency_key="once").json
+    assert told["updated"]
+    (outcome,) = service.wait({"once": ["ev_1"]})["once"]
+    assert {**outcome.to_dict(), "payload": {"a": 1}} == told
+    assert gateway.get("ev_1").json["completedAt"] == told["completedAt"]
+    assert gateway.stop() == 0
 
 
 def test_the_gateway_needs_all_that_it_may(urls: Urls, curious: RedisUrls) -> None:
