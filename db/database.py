@@ -17,7 +17,7 @@ from db.rows import EventRow, Settlement
 from db.statements import read_events, settle_pending_events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import sqlalchemy
 
@@ -58,13 +58,18 @@ class Database:
         )
 
     def settle_pending_events(
-        self, settlements: Sequence[Settlement], *, with_payload: bool = False
+        self,
+        settlements: Sequence[Settlement],
+        *,
+        with_payload: bool = False,
+        accounts: Collection[str] | None = None,
     ) -> dict[str, EventRow]:
         """Settle those events of a batch that are pending, in one transaction.
 
         Args:
             settlements: In the order in which they arrived; the first of an event wins.
             with_payload: Read the payload too.
+            accounts: As if there were no events but theirs; None for all.
 
         Returns:
             Every event of the batch that exists, by id, as committed.
@@ -80,7 +85,9 @@ class Database:
         try:
             with self.engine.begin() as connection:
                 while remaining:
-                    rows |= _settle_once(connection, remaining, with_payload=with_payload)
+                    rows |= _settle_once(
+                        connection, remaining, with_payload=with_payload, accounts=accounts
+                    )
                     # An event inserted between the two statements is pending still.
                     remaining = [
                         settlement
@@ -92,18 +99,25 @@ class Database:
         return rows
 
     def read_events(
-        self, event_ids: Sequence[str], *, with_payload: bool = False
+        self,
+        event_ids: Sequence[str],
+        *,
+        with_payload: bool = False,
+        accounts: Collection[str] | None = None,
     ) -> dict[str, EventRow]:
         """Read events as they stand.
+
+        Args:
+            event_ids: Of which.
+            with_payload: Read the payload too.
+            accounts: As if there were no events but theirs; None for all.
 
         Raises:
             DatabaseError: See `db.errors`.
         """
-        statement = read_events(with_payload=with_payload)
         try:
             with self.engine.connect() as connection:
-                rows = connection.execute(statement, {"event_ids": list(event_ids)})
-                return {row.id: EventRow(*row) for row in rows}
+                return _read(connection, event_ids, with_payload=with_payload, accounts=accounts)
         except SQLAlchemyError as error:
             raise classify(error) from error
 
@@ -125,7 +139,11 @@ class Database:
 
 
 def _settle_once(
-    connection: sqlalchemy.Connection, settlements: Sequence[Settlement], *, with_payload: bool
+    connection: sqlalchemy.Connection,
+    settlements: Sequence[Settlement],
+    *,
+    with_payload: bool,
+    accounts: Collection[str] | None,
 ) -> dict[str, EventRow]:
     event_ids, statuses, account_ids, message_ids = zip(*settlements, strict=True)
     arrays = {
@@ -133,11 +151,28 @@ def _settle_once(
         "statuses": statuses,
         "account_ids": account_ids,
         "message_ids": message_ids,
+        **_accounts(accounts),
     }
-    settled = connection.execute(settle_pending_events(with_payload=with_payload), arrays)
+    statement = settle_pending_events(with_payload=with_payload, of_accounts=accounts is not None)
+    settled = connection.execute(statement, arrays)
     rows = {row[0]: EventRow(*row) for row in settled.all()}
     others = [event_id for event_id in dict.fromkeys(event_ids) if event_id not in rows]
     if others:
-        read = connection.execute(read_events(with_payload=with_payload), {"event_ids": others})
-        rows.update((row[0], EventRow(*row)) for row in read.all())
+        rows |= _read(connection, others, with_payload=with_payload, accounts=accounts)
     return rows
+
+
+def _read(
+    connection: sqlalchemy.Connection,
+    event_ids: Sequence[str],
+    *,
+    with_payload: bool,
+    accounts: Collection[str] | None,
+) -> dict[str, EventRow]:
+    statement = read_events(with_payload=with_payload, of_accounts=accounts is not None)
+    read = connection.execute(statement, {"event_ids": list(event_ids), **_accounts(accounts)})
+    return {row[0]: EventRow(*row) for row in read.all()}
+
+
+def _accounts(accounts: Collection[str] | None) -> dict[str, list[str]]:
+    return {} if accounts is None else {"accounts": list(accounts)}

@@ -25,6 +25,9 @@ class DatabaseError(Exception):
 class TransientDatabaseError(DatabaseError):
     """The database could not apply the batch just now; the same batch may succeed later."""
 
+    # Perhaps after it was applied. Another connection may be as good as ever.
+    connection_was_lost = False
+
 
 class BadDataError(DatabaseError):
     """The database refuses a value in the batch; it will refuse it again."""
@@ -40,7 +43,10 @@ def classify(error: sqlalchemy.exc.SQLAlchemyError) -> DatabaseError:
     sqlstate: str = getattr(driver_error, "sqlstate", None) or ""
     # The first line only: the rest of a driver's message may quote values.
     reason = str(driver_error or error).strip().partition("\n")[0]
-    return _class_of(error, sqlstate)(f"{sqlstate}: {reason}" if sqlstate else reason)
+    classed = _class_of(error, sqlstate)(f"{sqlstate}: {reason}" if sqlstate else reason)
+    if isinstance(classed, TransientDatabaseError):
+        classed.connection_was_lost = getattr(error, "connection_invalidated", False)
+    return classed
 
 
 def _class_of(error: sqlalchemy.exc.SQLAlchemyError, sqlstate: str) -> type[DatabaseError]:

@@ -33,11 +33,13 @@ PENDING = and_(Event.completed_at.is_(None), Event.failed_at.is_(None))
 
 
 @cache
-def settle_pending_events(*, with_payload: bool) -> ReturningUpdate[Any]:
+def settle_pending_events(*, with_payload: bool, of_accounts: bool = False) -> ReturningUpdate[Any]:
     """Build the UPDATE that settles the pending events of a batch.
 
     Args:
         with_payload: Return the payload column as well.
+        of_accounts: Pass over events that are not of the accounts in one more
+            array parameter, `accounts`.
 
     Returns:
         A statement with four array parameters of equal length, in the order of
@@ -59,6 +61,7 @@ def settle_pending_events(*, with_payload: bool) -> ReturningUpdate[Any]:
         .join(batch, batch.c.id == Event.id)
         .where(PENDING)
         .where(or_(batch.c.account_id.is_(None), batch.c.account_id == Event.account_id))
+        .where(*_guards(of_accounts=of_accounts))
         .order_by(Event.id.collate("C"), batch.c.position)
         .with_for_update(key_share=True, of=Event)
         .cte("pending")
@@ -83,10 +86,23 @@ def settle_pending_events(*, with_payload: bool) -> ReturningUpdate[Any]:
 
 
 @cache
-def read_events(*, with_payload: bool) -> Select[Any]:
-    """Build the SELECT of the events whose ids are in the array parameter `event_ids`."""
+def read_events(*, with_payload: bool, of_accounts: bool = False) -> Select[Any]:
+    """Build the SELECT of the events whose ids are in the array parameter `event_ids`.
+
+    Args:
+        with_payload: Return the payload column as well.
+        of_accounts: As for `settle_pending_events`.
+    """
     ids = bindparam("event_ids", type_=TextArray)
-    return select(*_columns(with_payload=with_payload)).where(Event.id == any_(ids))
+    of_ids = Event.id == any_(ids)
+    return select(*_columns(with_payload=with_payload)).where(
+        of_ids, *_guards(of_accounts=of_accounts)
+    )
+
+
+def _guards(*, of_accounts: bool) -> list[ColumnElement[bool]]:
+    accounts = bindparam("accounts", type_=TextArray)
+    return [Event.account_id == any_(accounts)] if of_accounts else []
 
 
 def _columns(*, with_payload: bool) -> list[ColumnElement[Any]]:

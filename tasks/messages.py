@@ -238,10 +238,15 @@ def _explain_field(detail: Any, whole: str) -> str:
     text = text.replace("Input should be", "must be").replace("String should", "must")
     if "input" not in detail:
         return f"{field}: {text}"
-    given = repr(detail["input"])
-    if len(given) > MAX_QUOTED_CHARACTERS:
-        given = given[:MAX_QUOTED_CHARACTERS] + "…"
-    return f"{field}: {text}, got {given}"
+    return f"{field}: {text}, got {_quoted(detail['input'])}"
+
+
+def _quoted(value: Any) -> str:
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "something nested deeply"
+    return text if len(text) <= MAX_QUOTED_CHARACTERS else text[:MAX_QUOTED_CHARACTERS] + "…"
 
 
 def _path(location: Sequence[int | str]) -> str:

@@ -150,7 +150,7 @@ def statuses(service: Service, *ids: str) -> list[str | None]:
 
 def published(service: Service) -> list[dict[str, Any]]:
     """Return what the stream of outcomes holds."""
-    entries = service.redis.xrange("event-outcomes")
+    entries = service.channel.xrange("event-outcomes")
     return [json.loads(fields["outcome"]) for _, fields in entries]
 
 

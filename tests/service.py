@@ -20,13 +20,21 @@ from tests.accounts import RedisUrls
 from worker.embedded import dies_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from tasks.outcomes import Outcome
     from tests.rabbitmq import RabbitMQ
 
 PATIENCE_SECONDS = 60
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 class LoggedProcess:

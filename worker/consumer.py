@@ -16,11 +16,12 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from vine import promise as vine_promise
 
 from tasks.names import TASK
+from worker.ending import GRACE_SECONDS
 from worker.monitoring import inspecting
 from worker.monitoring.health import vitals
 from worker.monitoring.outage import outage
 from worker.settings import load_settings
-from worker.stopping import GRACE_SECONDS, end_after
+from worker.stopping import end_after
 
 if TYPE_CHECKING:
     from worker.strategy import BatchStrategy

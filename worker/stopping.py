@@ -8,9 +8,7 @@ back when its lease ends: nothing is lost by ending a process.
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 from typing import Any
 
 from celery.platforms import EX_FAILURE
@@ -18,25 +16,19 @@ from celery.signals import worker_shutting_down
 from celery.utils.log import get_logger
 from celery.worker import state
 
+from worker import ending
+from worker.ending import GRACE_SECONDS
 from worker.settings import load_settings
 
 logger = get_logger(__name__)
 
-# For the steps of a stop that come after the batches.
-GRACE_SECONDS = 5.0
 HARD_STOP_SECONDS = 2.0
 
 
 def end_after(seconds: float) -> None:
     """End this process after some seconds, should it still be there."""
-
-    def end() -> None:
-        logger.error("a slot did not finish in time: the worker ends without it")
-        os._exit(EX_FAILURE)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+    why = "a slot did not finish in time: the worker ends without it"
+    ending.end_after(seconds, why, logger)
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker.batching import Batcher
 from worker.cli import main
 from worker.gateway import settling
 
@@ -15,16 +14,19 @@ if TYPE_CHECKING:
     from worker.batching import Batch
 
 
-class OneByOne(Batcher[Any]):
-    """Lets each request leave by itself."""
+class OneByOne(settling.Queue):
+    """Lets each request leave by itself, as many at once as there are slots."""
 
-    def take(self, now: float, **options: Any) -> Batch[Any] | None:
+    @property
+    def may_leave(self) -> bool:
+        """Return whether there is one."""
+        return len(self) > 0
+
+    def take(self, now: float, **options: Any) -> Batch[settling.Asked] | None:
         """Take the next one."""
         return super().take(now, **{**options, "max_items": 1})
 
 
 if __name__ == "__main__":
-    settling.Batcher = OneByOne  # type: ignore[attr-defined]
-    # As many at once as there are slots.
-    settling.Settler._may_leave = lambda self: bool(self._free)  # type: ignore[method-assign]  # noqa: SLF001
+    settling.Queue = OneByOne  # type: ignore[misc]
     main(["gateway"])

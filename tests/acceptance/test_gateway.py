@@ -184,3 +184,15 @@ def test_a_payload_may_be_whatever_postgresql_holds(
     answer = gateway.patch(completed("ev_1", "ev_2"))
     assert answer.status == 200
     assert payload.replace(" ", "").encode() in answer.body.replace(b" ", b"")
+
+
+def test_an_answer_may_be_long(service: Service, gateway: Gateway) -> None:
+    """An event is told as often as it is named, with its payload."""
+    payload = {"text": "x" * 100_000}
+    with service.database.engine.begin() as owner:
+        owner.exec_driver_sql(
+            "UPDATE events SET payload = %s WHERE id = 'ev_2'", (json.dumps(payload),)
+        )
+    outcomes = gateway.patch(completed(*["ev_2"] * 50, "ev_1")).json
+    assert [one["id"] for one in outcomes] == [*["ev_2"] * 50, "ev_1"]
+    assert all(one["payload"] == payload for one in outcomes[:-1])

@@ -21,6 +21,7 @@ from tests.gateway import (
     published,
     statuses,
 )
+from tests.service import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.gateway import Answer
@@ -150,6 +151,31 @@ def test_another_method_is_told_which_there_are(gateway: Gateway) -> None:
         answer = gateway.ask(method, path)
         check_is_problem(answer, 405, "Method Not Allowed", f"{method} is not for this path")
         assert set(answer.headers["allow"].split(", ")) == allow
+
+
+def test_a_tunnel_is_not_opened(gateway: Gateway) -> None:
+    """CONNECT is a method like any other."""
+    with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE_SECONDS) as client:
+        client.sendall(f"CONNECT {BATCH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert client.recv(1_000).startswith(b"HTTP/1.1 405 ")
+    assert "Traceback" not in gateway.log.read_text()
+
+
+def test_what_follows_a_request_is_no_answer_to_it(service: Service, gateway: Gateway) -> None:
+    """A client that sends nonsense behind it is told nothing, and may repeat it."""
+    body = json.dumps(completed("ev_1"))
+    head = f"PATCH {BATCH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Idempotency-Key: once\r\nContent-Length: {len(body)}\r\n\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", gateway.port), PATIENCE_SECONDS) as client,
+        service.database.engine.begin() as owner,
+    ):
+        owner.exec_driver_sql("SELECT FROM events WHERE id = 'ev_1' FOR UPDATE")
+        client.sendall(f"{head}{body}?\r\n\r\n".encode())
+        with suppress(ConnectionError):
+            assert client.recv(1_000) == b""
+    assert gateway.patch(completed("ev_1"), idempotency_key="once").json[0]["updated"]
+    assert "Traceback" not in gateway.log.read_text()
 
 
 def test_what_is_not_there_is_not_found(gateway: Gateway) -> None:

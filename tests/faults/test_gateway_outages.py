@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
+import psutil
 import psycopg
 import pytest
 from redis.exceptions import RedisError
 
-from tests.service import PATIENCE_SECONDS
+from tests.gateway import completed, published
+from tests.service import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from tests.faults.rig import Rig
     from tests.gateway import Answer, Gateways
-    from tests.service import Service
-
-
-def completed(*ids: str) -> list[dict[str, str]]:
-    """Make updates that complete events."""
-    return [{"id": id_, "status": "completed"} for id_ in ids]
 
 
 def check_is_away(answer: Answer, what: str) -> None:
@@ -34,20 +28,6 @@ def check_is_away(answer: Answer, what: str) -> None:
     assert list(told) == ["error", "message", "statusCode"]
     assert (told["error"], told["statusCode"]) == ("Service Unavailable", 503)
     assert f"the {what} does not answer" in told["message"]
-
-
-def published(service: Service) -> list[dict[str, Any]]:
-    """Return what the stream of outcomes holds."""
-    entries = service.channel.xrange("event-outcomes")
-    return [json.loads(fields["outcome"]) for _, fields in entries]
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("immediate", [False, True], ids=["stopped", "crashed"])
@@ -63,7 +43,7 @@ def test_without_the_database_nothing_is_applied(
     for _ in range(3):
         check_is_away(gateway.patch(completed("ev_1"), idempotency_key="key"), "database")
         check_is_away(gateway.get("ev_1"), "database")
-        check_is_away(gateway.ask("GET", "/healthz"), "database")
+        check_is_away(gateway.ask("GET", "/healthz"), "database or the result channel")
     assert len(published(service)) == 1
     unloaded_rig.postgres.start()
     eventually(lambda: gateway.ask("GET", "/healthz").status == 200)
@@ -84,7 +64,7 @@ def test_without_the_channel_nothing_more_is_applied(unloaded_rig: Rig, gateways
     check_is_away(gateway.patch(completed("ev_1"), idempotency_key="first"), "result channel")
     for _ in range(3):
         check_is_away(gateway.patch(completed("ev_2"), idempotency_key="next"), "result channel")
-        check_is_away(gateway.ask("GET", "/healthz"), "result channel")
+        check_is_away(gateway.ask("GET", "/healthz"), "database or the result channel")
     rows = service.database.read_events(["ev_1", "ev_2"])
     assert [rows[id_].settled_by for id_ in ("ev_1", "ev_2")] == ["first", None]
     assert gateway.get("ev_1").json["completedAt"] is not None
@@ -138,3 +118,37 @@ def test_a_row_that_is_locked_for_long_is_asked_for_later(
     assert service.database.read_events(["ev_1"])["ev_1"].status is None
     told = gateway.patch(completed("ev_1", "ev_2"), idempotency_key="k").json
     assert [one["updated"] for one in told] == [True, True]
+
+
+@contextmanager
+def frozen(rig: Rig) -> Iterator[None]:
+    """Let PostgreSQL neither do anything nor be gone."""
+    with psycopg.connect(rig.service.database_url) as owner:
+        backend = psutil.Process(owner.info.backend_pid).parent()
+    assert backend is not None
+    processes = [backend, *backend.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+def test_a_database_that_hangs_keeps_nobody_waiting_for_ever(
+    unloaded_rig: Rig, gateways: Gateways
+) -> None:
+    """A request is asked to come again, and the gateway ends when it is told to."""
+    unloaded_rig.service.load("ev_1")
+    settings = {"SETTLE_STATEMENT_TIMEOUT_SECONDS": "0.5", "SETTLE_STOP_TIMEOUT_SECONDS": "1"}
+    gateway = gateways.start(**settings)
+    assert gateway.ask("GET", "/healthz").status == 200
+    with frozen(unloaded_rig):
+        check_is_away(gateway.patch(completed("ev_1"), idempotency_key="key"), "database")
+        check_is_away(gateway.ask("GET", "/healthz"), "database or the result channel")
+        assert gateway.stop() == 1
+        assert "the gateway ends without it" in gateway.log.read_text()
+    (outcome,) = gateways.start().patch(completed("ev_1"), idempotency_key="key").json
+    assert outcome["updated"]

@@ -32,9 +32,9 @@ from tests.deployment import (
 )
 from worker.celery import app
 from worker.cli import main
+from worker.ending import GRACE_SECONDS
 from worker.gateway.keys import Keys
 from worker.settings import Settings, variable
-from worker.stopping import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -36,7 +36,7 @@ def test_a_key_is_found_by_what_its_holder_sends(tmp_path: Path) -> None:
     found = [keys.find(token) for token in (shop, ops)]
     assert [key and key.name for key in found] == ["shop", "ops"]
     assert [key and key.account_ids for key in found] == [frozenset({"acct_1", "acct_2"}), None]
-    for token in ("", shop[:-1], shop.upper(), sha256(shop.encode()).hexdigest(), "é\udc80"):
+    for token in ("", shop[:-1], shop.upper(), sha256(shop.encode()).hexdigest(), "é"):
         assert keys.find(token) is None
 
 
@@ -135,11 +135,7 @@ DIGEST = "0" * 64
         pytest.param(
             '[[key]]\nname = "a"\nsha256 = "hush"\naccounts = "all"', "key[0].sha256", id="digest"
         ),
-        pytest.param(
-            f'[[key]]\nname = "a"\nsha256 = "{DIGEST}"\naccounts = "all"\nkey = "hush"',
-            "key[0].key",
-            id="unknown field",
-        ),
+        pytest.param("[[key]]\nhush = 1\nhush = 1", "is not TOML: see ", id="twice"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused(

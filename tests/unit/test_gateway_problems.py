@@ -95,12 +95,12 @@ def test_trouble_is_a_line_when_it_begins_and_one_when_it_is_over(
     """Not one with every request."""
     problems = Problems()
     with caplog.at_level(logging.INFO):
-        problems.is_over()
+        problems.trouble.is_over()
         for _ in range(5):
             answer(problems, TransientDatabaseError("no connection"))
         answer(problems, OutcomesNotPublishedError("no connection"))
-        problems.is_over()
-        problems.is_over()
+        problems.trouble.is_over()
+        problems.trouble.is_over()
     assert [record.message for record in caplog.records] == [
         *("database is away", "result channel is away", "settles again")
     ]

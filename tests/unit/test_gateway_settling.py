@@ -3,115 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from db import TransientDatabaseError
 from tasks.errors import OutcomesNotPublishedError
-from tasks.messages import Message, StatusUpdate
-from tests.model import ReferenceEvents
+from tests.stub_service import Stub, ask, message, occupy, run
 from worker.gateway import settling
-from worker.gateway.publishing import PatientPublisher
 from worker.gateway.settling import SLOTS, BusyError, Settler
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
-
-    from db import EventRow, Settlement
-    from tasks.outcomes import DeadLetter, Outcome
-
 OURS, THEIRS = frozenset({"ours"}), frozenset({"theirs"})
-
-
-class Stub:
-    """The service as far as the gateway uses it, in memory: database, channel and all."""
-
-    message_max_updates = 1_000
-
-    def __init__(self, ids: Sequence[str], *, outcome_payload: bool = False) -> None:
-        """Hold pending events, those whose id begins with a `t` being theirs, the others ours."""
-        self.outcome_payload = outcome_payload
-        self.events = ReferenceEvents(
-            {id_: "theirs" if id_.startswith("t") else "ours" for id_ in ids}
-        )
-        self.database = self.publisher = self
-        self.batches: list[list[str]] = []
-        self.published: list[Outcome] = []
-        self.is_open = threading.Event()
-        self.is_open.set()
-        self.begun = threading.Semaphore(0)
-        self.fails_on: dict[str, Exception] = {}
-        self.channel_is_away = False
-        self._lock = threading.Lock()
-
-    def settle_pending_events(
-        self, settlements: Sequence[Settlement], *, with_payload: bool = False
-    ) -> dict[str, EventRow]:
-        """Settle, once the gate is open."""
-        self.begun.release()
-        self.is_open.wait()
-        ids = [settlement.event_id for settlement in settlements]
-        with self._lock:
-            self.batches.append(ids)
-            for id_ in ids:
-                if id_ in self.fails_on:
-                    raise self.fails_on[id_]
-            return self.events.settle_pending_events(settlements)
-
-    def publish(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
-        """Publish."""
-        if self.channel_is_away:
-            raise OutcomesNotPublishedError
-        with self._lock:
-            self.published += outcomes
-
-
-def message(name: str, *ids: str) -> Message:
-    """Make a message that completes some events."""
-    updates = [{"id": id_, "status": "completed"} for id_ in ids]
-    return Message(name, tuple(StatusUpdate.model_validate(update) for update in updates))
-
-
-def run(
-    stub: Stub, scenario: Callable[[Settler], Coroutine[Any, Any, None]], *, max_updates: int = 10
-) -> None:
-    """Let a scenario play with a settler."""
-
-    async def play() -> None:
-        service: Any = stub
-        settler = Settler(service, PatientPublisher(service), max_updates=max_updates)
-        try:
-            await scenario(settler)
-        finally:
-            stub.is_open.set()
-            settler.close()
-
-    asyncio.run(play())
 
 
 @pytest.fixture(autouse=True)
 def never_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing be late, unless a test says so."""
     monkeypatch.setattr(settling, "LATE_SECONDS", 3_600)
-
-
-async def occupy(settler: Settler, stub: Stub) -> list[asyncio.Task[Any]]:
-    """Let a request be under way, and not come to an end."""
-    stub.is_open.clear()
-    taken = [asyncio.create_task(settler.settle(message("first", "o0"), None))]
-    assert await asyncio.to_thread(stub.begun.acquire)
-    return taken
-
-
-async def ask(
-    settler: Settler, *asked: tuple[Message, frozenset[str] | None]
-) -> list[asyncio.Task[Any]]:
-    """Ask for messages to be settled."""
-    tasks = [asyncio.create_task(settler.settle(*one)) for one in asked]
-    await asyncio.sleep(0)
-    return tasks
 
 
 def test_a_request_alone_leaves_at_once() -> None:
@@ -218,25 +125,58 @@ def test_a_request_may_be_larger_than_a_batch() -> None:
     assert stub.batches == [ids]
 
 
-def test_accounts_do_not_share_a_statement() -> None:
-    """In one batch, and yet nobody sees what is not theirs."""
-    stub = Stub(["o0", "o1", "o2", "o3", "o9", "t9"])
+def test_accounts_do_not_share_a_batch() -> None:
+    """Nobody waits for the others' batch, and nobody sees what is not theirs."""
+    stub = Stub(["o0", "o9", "t9"])
 
     async def scenario(settler: Settler) -> None:
         taken = await occupy(settler, stub)
-        ours, theirs, everybodys = await ask(
+        ours, theirs = await ask(
             settler,
             (message("ours", "o9", "t9"), OURS),
             (message("theirs", "o9", "t9"), THEIRS),
-            (message("all", "o9", "t9"), None),
         )
+        for _ in range(2):
+            assert await asyncio.to_thread(stub.begun.acquire)
         stub.is_open.set()
         await asyncio.gather(*taken)
         assert [one.reason for one in await ours] == [None, "not_found"]
         assert [one.reason for one in await theirs] == ["not_found", None]
-        assert [one.reason for one in await everybodys] == ["already_completed"] * 2
 
     run(stub, scenario)
+
+
+def test_a_lost_connection_is_tried_once_more() -> None:
+    """As after a restart of the database; trouble that lasts is told."""
+    stub = Stub(["o1"])
+    lost = TransientDatabaseError("cut")
+    lost.connection_was_lost = True
+    stub.fails_on = {"o1": lost}
+
+    async def scenario(settler: Settler) -> None:
+        with pytest.raises(TransientDatabaseError):
+            await settler.settle(message("m", "o1"), None)
+        assert stub.batches == [["o1"], ["o1"]]
+        stub.fails_once_on, stub.fails_on = stub.fails_on, {}
+        assert (await settler.settle(message("m", "o1"), None))[0].updated
+
+    run(stub, scenario)
+
+
+def test_what_waits_when_it_is_closed_is_not_begun() -> None:
+    """And nothing is raised where nobody can see it."""
+    stub = Stub(["o0", "o1"])
+
+    async def scenario(settler: Settler) -> None:
+        taken = await occupy(settler, stub)
+        (waiting,) = await ask(settler, (message("m", "o1"), None))
+        stub.is_open.set()
+        settler.close()
+        assert (await taken[0])[0].updated
+        waiting.cancel()
+
+    run(stub, scenario)
+    assert stub.batches == [["o0"]]
 
 
 def test_the_failure_of_some_is_not_that_of_others() -> None:

@@ -88,3 +88,11 @@ def test_what_is_not_valid_is_named(sent: Any, told: str) -> None:
     with pytest.raises(NotUnderstoodError) as refused:
         understand_request(text.encode(), max_updates=3)
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("depth", range(900, 1_010, 5))
+def test_a_field_may_be_nested_as_deeply_as_one_likes(depth: int) -> None:
+    """It is refused, however little of it can be said."""
+    text = '[{"id": "a", "status": "failed", "accountId": %s}]'
+    with pytest.raises(NotUnderstoodError):
+        understand_request((text % ("[" * depth + "]" * depth)).encode(), max_updates=1)

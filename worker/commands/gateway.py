@@ -18,12 +18,7 @@ logger = logging.getLogger(__name__)
 def command(context: click.Context) -> None:
     """Serve PATCH /v2/api/events/batch: the guarded update over HTTP, until told to stop."""
     if context.invoked_subcommand is None:
-        try:
-            serve(load_settings())
-        except ModuleNotFoundError as error:
-            raise click.ClickException(
-                f"{error.name} is not installed: pip install 'settle[http]'"
-            ) from error
+        serve(load_settings())
 
 
 def serve(settings: Settings) -> None:
@@ -32,9 +27,14 @@ def serve(settings: Settings) -> None:
     Raises:
         SettingsError: They cannot work.
     """
-    from worker.gateway import server  # noqa: PLC0415 - of an extra
-    from worker.gateway.admission import is_loopback  # noqa: PLC0415
-    from worker.gateway.application import make_application  # noqa: PLC0415
+    try:
+        from worker.gateway import server  # noqa: PLC0415 - of an extra
+        from worker.gateway.admission import is_loopback  # noqa: PLC0415
+        from worker.gateway.application import make_application  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"{error.name} is not installed: pip install 'settle[http]'"
+        ) from error
     from worker.gateway.keys import Keys  # noqa: PLC0415
     from worker.service import make_service  # noqa: PLC0415
 
@@ -73,6 +73,8 @@ def new_key(*, name: str, accounts: tuple[str, ...], all_accounts: bool) -> None
     """
     from worker.gateway.keys import as_toml, draw  # noqa: PLC0415
 
+    if not all((name, *accounts)):
+        raise click.UsageError("a name, of a key or of an account, is not empty")
     if bool(accounts) == all_accounts:
         raise click.UsageError("name each --account, or give --all-accounts")
     token, key = draw(name, list(accounts) or "all")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from db.database import POOL_SIZE
 from worker.doctor.verdict import Finding, failure, ok, warning
+from worker.ending import GRACE_SECONDS
 from worker.settings import is_redis, uses_sentinels
-from worker.stopping import GRACE_SECONDS
 from worker.transport.channel import Channel
 from worker.transport.leases import RENEWED_AFTER
 

@@ -1,8 +1,7 @@
-"""The events of some accounts, for who may see no others.
+"""The events of some accounts, for whoever may see no others.
 
-What settling needs of the database (`tasks.settle.Events`), with the events of all
-other accounts left out, as if they were not there. The guard stands in the update
-itself: nothing is looked up first.
+What settling needs of the database (`tasks.settle.Events`), as if all other events were
+not there. That is guarded by the statements themselves: nothing is looked up first.
 """
 
 from __future__ import annotations
@@ -10,32 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from db import EventRow, Settlement
-    from tasks.settle import Events
+    from db import Database, EventRow, Settlement
 
 
 class EventsOfAccounts:
-    """Some of the events of a database."""
+    """Some of the events of a database, or all."""
 
-    def __init__(self, events: Events, accounts: frozenset[str]) -> None:
-        self._events, self._accounts = events, accounts
+    def __init__(self, database: Database, accounts: frozenset[str] | None) -> None:
+        self._database, self._accounts = database, accounts
 
     def settle_pending_events(
         self, settlements: Sequence[Settlement], *, with_payload: bool = False
-    ) -> Mapping[str, EventRow]:
+    ) -> dict[str, EventRow]:
         """Settle those events of a batch that are pending and ours; return all that are ours."""
-        ours = [
-            # An event is of one account, so only one of these can apply.
-            settlement._replace(account_id=account)
-            for settlement in settlements
-            for account in self._asked_for(settlement)
-        ]
-        rows = self._events.settle_pending_events(ours, with_payload=with_payload)
-        return {id_: row for id_, row in rows.items() if row.account_id in self._accounts}
-
-    def _asked_for(self, settlement: Settlement) -> frozenset[str]:
-        if settlement.account_id is None:
-            return self._accounts
-        return self._accounts & {settlement.account_id}
+        return self._database.settle_pending_events(
+            settlements, with_payload=with_payload, accounts=self._accounts
+        )

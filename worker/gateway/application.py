@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -21,15 +24,17 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from db import DatabaseError
 from tasks.errors import OutcomesNotPublishedError
 from tasks.events import Event
 from tasks.messages import Identifier, Message, explain
 from tasks.requests import understand_request
+from worker.ending import GRACE_SECONDS, end_after
 from worker.gateway import terms
 from worker.gateway.admission import Admission
+from worker.gateway.answers import answer
 from worker.gateway.body import Reader
 from worker.gateway.counting import Counting
+from worker.gateway.health import Health
 from worker.gateway.metrics import CATALOGUE
 from worker.gateway.problems import Problems
 from worker.gateway.publishing import PatientPublisher
@@ -40,14 +45,19 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from tasks.outcomes import Outcome
     from worker.gateway.keys import Keys
     from worker.service import Service
     from worker.settings import Settings
 
-JSON = "application/json"
+logger = logging.getLogger(__name__)
+
 CATCH_UP_SECONDS = 1.0
-# Less than whoever asks is likely to wait.
-HEALTH_SECONDS = 3.0
+# Of a batch; a server that does not answer at all keeps nobody waiting for longer.
+STATEMENTS = 2
+HANGS = "a server does not answer: the gateway ends without it"
+# Events looked for at once, each on a connection.
+LOOKS = 8
 
 _check_id = TypeAdapter(Identifier).validate_python
 
@@ -78,7 +88,9 @@ class Gateway:
         self._reader = Reader(settings.gateway_body_max_bytes)
         self._publisher = PatientPublisher(service.publisher)
         self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
-        self._checking: asyncio.Task[None] | None = None
+        self._patience_seconds = STATEMENTS * settings.statement_timeout_seconds
+        self._health = Health(service, self._publisher)
+        self._looking = ThreadPoolExecutor(LOOKS, thread_name_prefix="look")
         self.problems = Problems()
 
     async def settle(self, request: Request) -> Response:
@@ -90,9 +102,20 @@ class Gateway:
         message_id = _message_id(request)
         body = await self._reader.read(request)
         updates = understand_request(body, max_updates=self._max_updates)
-        outcomes = await self._settler.settle(Message(message_id, tuple(updates)), accounts)
-        self.problems.is_over()
-        return Response(b"[" + b",".join(o.to_json() for o in outcomes) + b"]", media_type=JSON)
+        outcomes = await self._settle(Message(message_id, tuple(updates)), accounts)
+        self.problems.trouble.is_over()
+        return answer(outcomes)
+
+    async def _settle(self, message: Message, accounts: frozenset[str] | None) -> list[Outcome]:
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                return await self._settler.settle(message, accounts)
+        except TimeoutError as error:
+            self.problems.trouble.note("database is away", error)
+            raise HTTPException(503, terms.DATABASE_AWAY, terms.RETRY_SOON) from error
+        except asyncio.CancelledError as error:
+            # The process stops, and has waited for as long as it may.
+            raise HTTPException(503, terms.STOPPING, terms.RETRY_SOON) from error
 
     async def look(self, request: Request) -> Response:
         """Show an event as it stands."""
@@ -101,28 +124,19 @@ class Gateway:
             id_ = _check_id(request.path_params["id"])
         except ValidationError as error:
             raise HTTPException(400, explain(error, "id")) from error
-        rows = await asyncio.to_thread(self._service.database.read_events, [id_], with_payload=True)
-        row = rows.get(id_)
-        if row is None or (accounts is not None and row.account_id not in accounts):
+        read = partial(
+            self._service.database.read_events, [id_], with_payload=True, accounts=accounts
+        )
+        rows = await asyncio.get_running_loop().run_in_executor(self._looking, read)
+        if id_ not in rows:
             raise HTTPException(404, terms.NO_EVENT)
-        return Response(Event.from_row(row).to_json(), media_type=JSON)
+        return Response(Event.from_row(rows[id_]).to_json(), media_type=terms.JSON)
 
     async def tell_health(self, request: Request) -> Response:
         """Tell whether updates can be settled."""
-        try:
-            async with asyncio.timeout(HEALTH_SECONDS):
-                await asyncio.shield(self._one_check())
-        except (DatabaseError, OutcomesNotPublishedError, TimeoutError) as error:
-            self.problems.note("not healthy", error)
-            raise HTTPException(503, terms.UNHEALTHY, terms.RETRY_SOON) from error
-        self.problems.is_over()
+        if not await self._health.is_good():
+            raise HTTPException(503, terms.UNHEALTHY, terms.RETRY_SOON)
         return JSONResponse({"status": "ok"})
-
-    def _one_check(self) -> asyncio.Task[None]:
-        # Nobody is asked for a key here: however many ask, the servers are asked once.
-        if self._checking is None or self._checking.done():
-            self._checking = asyncio.create_task(asyncio.to_thread(self._service.check))
-        return self._checking
 
     async def expose_metrics(self, request: Request) -> Response:
         """Expose the metrics."""
@@ -137,6 +151,10 @@ class Gateway:
             yield
         finally:
             catching_up.cancel()
+            end_after(
+                GRACE_SECONDS, "a server does not answer: the gateway ends without it", logger
+            )
+            self._looking.shutdown(cancel_futures=True)
             self._settler.close()
             self._publisher.close()
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-JSON = "application/json"
 # Of all requests together, while they are read.
 MAX_HELD_BYTES = 128 * 2**20
 
@@ -38,7 +37,7 @@ class Reader:
             HTTPException: It is something else, or too large.
             ClientDisconnect: It did not come.
         """
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != terms.JSON:
             raise HTTPException(415, terms.NOT_JSON)
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes:

@@ -17,6 +17,9 @@ from worker.gateway.problems import problem
 if TYPE_CHECKING:
     import asyncio
 
+    from uvicorn._types import ASGI3Application
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 RECEIVE_SECONDS = terms.RECEIVE_SECONDS
 # As long a client may leave its answer unread once no more of it fits into the buffers.
 SEND_SECONDS = 30.0
@@ -27,6 +30,7 @@ class Connection(HttpToolsProtocol):
 
     _due: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    _served: RequestResponseCycle | None = None
     _in_head = False
     _head_bytes = 0
 
@@ -42,8 +46,10 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            (end_of_head,) = upgrade.args
-            self._read_as_http_1(data[end_of_head:])
+            # A CONNECT is answered as any method that there is not.
+            if self.parser.get_method() != b"CONNECT":
+                (end_of_head,) = upgrade.args
+                self._read_as_http_1(data[end_of_head:])
         except httptools.HttpParserError:
             self.send_400_response(terms.NOT_HTTP)
         if was_in_head and self._in_head:
@@ -89,9 +95,23 @@ class Connection(HttpToolsProtocol):
             self._unread = None
         super().resume_writing()
 
+    def on_response_complete(self) -> None:
+        """Serve the next request, or let the client go."""
+        super().on_response_complete()
+        self._abort_if_closing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Let an idle client go."""
+        super().timeout_keep_alive_handler()
+        self._abort_if_closing()
+
     def send_400_response(self, msg: str) -> None:
         """Tell a client that it does not speak HTTP, in the form that every error has."""
         self._refuse(400, msg)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _asks_for_another_protocol(self) -> bool:
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
@@ -122,14 +142,29 @@ class Connection(HttpToolsProtocol):
             self._due = None
 
     def _give_up(self) -> None:
-        if self.cycle is not None and self.cycle.response_started:
-            self.transport.close()
-            return
         self._refuse(408, terms.TOO_SLOW)
 
     def _refuse(self, status: int, message: str) -> None:
-        answer = problem(status, message, {"Connection": "close"})
-        head = [b"HTTP/1.1 %d \r\n" % status]
-        head += [b"%s: %s\r\n" % header for header in answer.raw_headers]
-        self.transport.write(b"".join([*head, b"\r\n", bytes(answer.body)]))
+        """Let a client go, and tell it why unless it would take that for another answer."""
+        if not self._owes_another_answer():
+            answer = problem(status, message, {"Connection": "close"})
+            head = [b"HTTP/1.1 %d \r\n" % status]
+            head += [b"%s: %s\r\n" % header for header in answer.raw_headers]
+            self.transport.write(b"".join([*head, b"\r\n", bytes(answer.body)]))
         self.transport.close()
+        if self._served is not None:
+            self._served.disconnected = True
+            self._served.message_event.set()
+        self._abort_if_closing()
+
+    def _owes_another_answer(self) -> bool:
+        """Return whether a request that came whole is not answered, or an answer has begun."""
+        cycle = self.cycle
+        if self.pipeline or cycle is None:
+            return bool(self.pipeline)
+        return bool(cycle.response_started if cycle.more_body else not cycle.response_complete)
+
+    def _abort_if_closing(self) -> None:
+        """Wait no longer for the client to read the rest."""
+        if self.transport.is_closing():
+            self.loop.call_later(SEND_SECONDS, self.transport.abort)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import re
 import secrets
 import tomllib
 from hashlib import sha256
@@ -27,24 +28,20 @@ logger = logging.getLogger(__name__)
 
 RANDOM_BYTES = 32
 PREFIX = "settle_"
-# An update that names no account is looked for in each.
-MAX_ACCOUNTS = 100
 
 
 def _accounts(value: object) -> object:
-    if value == "all":
+    if value == "all" or (
+        isinstance(value, list) and value and all(each and isinstance(each, str) for each in value)
+    ):
         return value
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError('must be a list of account ids, or "all"')
-    if not 1 <= len(value) <= MAX_ACCOUNTS:
-        raise ValueError(f'must be 1 to {MAX_ACCOUNTS} account ids, or "all"')
-    return value
+    raise ValueError('must be a list of account ids, or "all"')
 
 
 class Key(BaseModel):
     """What the file says of a key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     name: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -57,7 +54,7 @@ class Key(BaseModel):
 
 
 class _File(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     key: list[Key] = []
 
@@ -82,7 +79,7 @@ class Keys:
     def find(self, token: str) -> Key | None:
         """Return the key that a client has shown, if it is one."""
         self._read_again_if_changed()
-        digest = sha256(token.encode(errors="surrogateescape")).hexdigest()
+        digest = sha256(token.encode()).hexdigest()
         found = None
         for key in self._keys:
             if hmac.compare_digest(key.sha256, digest):
@@ -117,11 +114,12 @@ def _read(path: Path) -> list[Key]:
     except OSError as error:
         reason = f"{path}: {error.strerror or error}"
     except tomllib.TOMLDecodeError as error:
-        reason = f"{path} is not TOML: {error}"
+        # Where it goes wrong, and not what stands there, for it may be a key.
+        place = re.search(r"at (line \d+, column \d+|end of document)", str(error))
+        reason = f"{path} is not TOML: see {place[1] if place else 'it'}"
     except UnicodeDecodeError:
         reason = f"{path} is not UTF-8"
     except ValidationError as error:
-        # What is there may be a key, in place of its digest.
         reason = f"{path}: {explain(error, 'the file', quoting=False)}"
     raise SettingsError(f"SETTLE_GATEWAY_KEYS_FILE: {reason}")
 

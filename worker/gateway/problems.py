@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from tasks.errors import NotUnderstoodError, OutcomesNotPublishedError
 from tasks.outcomes import Problem, encode_json
 from worker.gateway import terms
 from worker.gateway.settling import BusyError
-from worker.trouble import Trouble
+from worker.gateway.trouble_log import TroubleLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,23 +26,18 @@ logger = logging.getLogger(__name__)
 
 CLIENT_LEFT = 499
 
-_AWAY: dict[type[Exception], tuple[str, str]] = {
-    TransientDatabaseError: ("database is away", terms.DATABASE_AWAY),
-    OutcomesNotPublishedError: ("result channel is away", terms.CHANNEL_AWAY),
-}
-
 
 def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with an error."""
     body = encode_json(Problem.of(status, message))
-    return Response(body, status, headers, "application/json")
+    return Response(body, status, headers, terms.JSON)
 
 
 class Problems:
-    """What each exception is answered with, and what is worth a line in the log."""
+    """What each exception is answered with."""
 
     def __init__(self) -> None:
-        self._trouble = Trouble()
+        self.trouble = TroubleLog("settles again")
         self.handlers: dict[Any, Any] = {
             HTTPException: self.refuse,
             NotUnderstoodError: self.explain,
@@ -54,18 +48,6 @@ class Problems:
             DatabaseError: self.admit_failure,
             Exception: self.admit_failure,
         }
-
-    def is_over(self) -> None:
-        """Take note that the servers answer."""
-        lasted = self._trouble.over(time.monotonic())
-        if lasted is not None:
-            logger.info("settles again", extra={"seconds": round(lasted, 1)})
-
-    def note(self, event: str, error: Exception) -> None:
-        """Take note of trouble that lasts, and say so now and then."""
-        if self._trouble.note(event, time.monotonic()):
-            reason = f"{type(error).__name__}: {error}"
-            logger.warning(event, extra={"error": reason, "tries": self._trouble.tries})
 
     async def refuse(self, request: Request, error: HTTPException) -> Response:
         """Tell what is wrong with a request."""
@@ -90,8 +72,10 @@ class Problems:
 
     async def admit_trouble(self, request: Request, error: Exception) -> Response:
         """Tell that a server is away, and when to try again."""
-        event, message = _AWAY[type(error)]
-        self.note(event, error)
+        is_channel = isinstance(error, OutcomesNotPublishedError)
+        event = "result channel is away" if is_channel else "database is away"
+        self.trouble.note(event, error)
+        message = terms.CHANNEL_AWAY if is_channel else terms.DATABASE_AWAY
         return problem(503, message, terms.RETRY_SOON)
 
     async def admit_failure(self, request: Request, error: Exception) -> Response:

@@ -33,6 +33,7 @@ class PatientPublisher:
         self._publisher = publisher
         self._kept: deque[tuple[Sequence[Outcome], Sequence[DeadLetter]]] = deque()
         self._catching_up = threading.Lock()
+        metrics.UNPUBLISHED.set_function(self.__len__)
 
     def __len__(self) -> int:
         return sum(len(outcomes) for outcomes, _ in list(self._kept))
@@ -52,7 +53,6 @@ class PatientPublisher:
             while self._kept:
                 self._publisher.publish(*self._kept[0])
                 self._kept.popleft()
-                metrics.UNPUBLISHED.set(len(self))
         finally:
             self._catching_up.release()
 
@@ -66,11 +66,12 @@ class PatientPublisher:
             self._publisher.publish(outcomes, letters)
         except OutcomesNotPublishedError:
             self._kept.append((outcomes, letters))
-            metrics.UNPUBLISHED.set(len(self))
             raise
 
     def close(self) -> None:
         """Try once more, and say how much was left."""
+        with self._catching_up:
+            pass  # Whoever is at it comes to an end first.
         with suppress(OutcomesNotPublishedError):
             self.catch_up()
         if self._kept:

@@ -3,8 +3,9 @@
 A slot is a thread that applies and publishes one batch at a time. Requests that come
 while one is at it share the next batch, and its transaction, which is what makes
 many small ones fast (docs/adr/0013-shared-transactions.md). They do not wait for one
-that is late, as it is when somebody has locked a row, nor when they fill a batch. A
-request is never split, and is answered with the outcomes of its own updates.
+that is late, as it is when somebody has locked a row, nor when they fill a batch, nor
+for those who may see other accounts. A request is never split, and is answered with the
+outcomes of its own updates.
 """
 
 from __future__ import annotations
@@ -15,28 +16,27 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from db import TransientDatabaseError
 from tasks.settle import dead_letters, settle_batch
 from worker.batching import Batch, Batcher
 from worker.gateway import metrics
 from worker.gateway.accounts import EventsOfAccounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from tasks.messages import Message
     from tasks.outcomes import Outcome
     from worker.gateway.publishing import PatientPublisher
     from worker.service import Service
+
+    Accounts = frozenset[str] | None
 
 SLOTS = 8
 # Longer than a batch takes whose rows are not locked, on a busy machine.
 LATE_SECONDS = 0.1
 # So many updates may wait for a slot: seconds of work, and some hundred bytes each.
 MAX_WAITING_UPDATES = 100_000
-
-Answer = list["Outcome"] | Exception
 
 
 class BusyError(Exception):
@@ -45,16 +45,30 @@ class BusyError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """A message, of whom it may see the events, and who waits for its outcomes."""
+    """A message, and who waits for its outcomes."""
 
     message: Message
-    accounts: frozenset[str] | None
     answer: asyncio.Future[list[Outcome]]
 
     @property
     def update_count(self) -> int:
         """Return how many updates it carries."""
         return len(self.message.updates)
+
+
+class Queue(Batcher[Asked]):
+    """Those who may see the same accounts."""
+
+    def __init__(self, accounts: Accounts, max_updates: int) -> None:
+        super().__init__(max_updates=max_updates, max_wait_seconds=0)
+        self.accounts = accounts
+        # The numbers of the batches under way that are not late.
+        self.awaited: set[int] = set()
+
+    @property
+    def may_leave(self) -> bool:
+        """Return whether a batch is to leave, if there is a slot."""
+        return len(self) > 0 and (not self.awaited or self.update_count >= self.max_updates)
 
 
 class Settler:
@@ -69,12 +83,12 @@ class Settler:
             max_updates: How many updates are applied together; one message may carry more.
         """
         self._service, self._publisher = service, publisher
-        self._waiting: Batcher[Asked] = Batcher(max_updates=max_updates, max_wait_seconds=0)
+        self._max_updates = max_updates
+        self._queues: dict[Accounts, Queue] = {}
         self._threads = ThreadPoolExecutor(SLOTS, thread_name_prefix="slot")
         self._free = SLOTS
-        self._awaited: set[int] = set()
 
-    async def settle(self, message: Message, accounts: frozenset[str] | None) -> list[Outcome]:
+    async def settle(self, message: Message, accounts: Accounts) -> list[Outcome]:
         """Settle a message: committed and published on return.
 
         Args:
@@ -90,71 +104,81 @@ class Settler:
             OutcomesNotPublishedError: It may be committed. Then the same message is
                 answered later, and its outcomes are published meanwhile.
         """
-        if self._waiting.update_count >= MAX_WAITING_UPDATES:
+        if sum(queue.update_count for queue in self._queues.values()) >= MAX_WAITING_UPDATES:
             raise BusyError
-        asked = Asked(message, accounts, asyncio.get_running_loop().create_future())
-        self._waiting.add([asked], time.monotonic())
+        asked = Asked(message, asyncio.get_running_loop().create_future())
+        queue = self._queues.get(accounts)
+        if queue is None:
+            queue = self._queues[accounts] = Queue(accounts, self._max_updates)
+        queue.add([asked], time.monotonic())
         self._fill_slots()
         return await asked.answer
 
     def close(self) -> None:
-        """Wait for the threads."""
+        """Begin nothing more, and wait for what is under way."""
+        self._queues.clear()
         self._threads.shutdown()
 
     def _fill_slots(self) -> None:
+        for accounts, queue in list(self._queues.items()):
+            while self._free > 0 and queue.may_leave:
+                self._start(queue)
+            if not queue and not queue.awaited:
+                del self._queues[accounts]
+
+    def _start(self, queue: Queue) -> None:
+        batch = queue.take(time.monotonic())
+        if batch is None:
+            return
+        # Whoever had a batch waits behind the others for the next.
+        self._queues[queue.accounts] = self._queues.pop(queue.accounts)
+        self._free -= 1
+        queue.awaited.add(batch.number)
         loop = asyncio.get_running_loop()
-        while self._may_leave() and (batch := self._waiting.take(time.monotonic())):
-            self._free -= 1
-            self._awaited.add(batch.number)
-            work = loop.run_in_executor(self._threads, self._work, batch)
-            late = loop.call_later(LATE_SECONDS, self._await_no_more, batch)
-            work.add_done_callback(partial(self._answer, batch, late))
+        messages = [asked.message for asked in batch.items]
+        work = loop.run_in_executor(self._threads, self._work, messages, queue.accounts)
+        late = loop.call_later(LATE_SECONDS, self._await_no_more, queue, batch)
+        work.add_done_callback(partial(self._answer, queue, batch, late))
 
-    def _may_leave(self) -> bool:
-        is_full = self._waiting.update_count >= self._waiting.max_updates
-        return bool(self._free) and (is_full or not self._awaited)
-
-    def _await_no_more(self, batch: Batch[Asked]) -> None:
-        self._awaited.discard(batch.number)
+    def _await_no_more(self, queue: Queue, batch: Batch[Asked]) -> None:
+        queue.awaited.discard(batch.number)
         self._fill_slots()
 
     def _answer(
-        self, batch: Batch[Asked], late: asyncio.TimerHandle, work: asyncio.Future[list[Answer]]
+        self,
+        queue: Queue,
+        batch: Batch[Asked],
+        late: asyncio.TimerHandle,
+        work: asyncio.Future[list[list[Outcome]]],
     ) -> None:
         late.cancel()
-        self._free += 1
-        self._await_no_more(batch)
         error = work.exception()
-        answers = [error] * len(batch.items) if error else work.result()
-        for asked, answer in zip(batch.items, answers, strict=True):
+        for number, asked in enumerate(batch.items):
             if asked.answer.done():
                 continue
-            if isinstance(answer, BaseException):
-                asked.answer.set_exception(answer)
+            if error is not None:
+                asked.answer.set_exception(error)
             else:
-                asked.answer.set_result(answer)
+                asked.answer.set_result(work.result()[number])
+        self._free += 1
+        self._await_no_more(queue, batch)
 
     # -- in a slot's thread ---------------------------------------------------------------------
 
-    def _work(self, batch: Batch[Asked]) -> list[Answer]:
-        metrics.UPDATES_TOGETHER.observe(batch.update_count)
-        answers: dict[Asked, Answer] = {}
-        for accounts, together in _by_accounts(batch.items):
-            try:
-                told: Sequence[Answer] = self._settle([a.message for a in together], accounts)
-            except Exception as error:  # noqa: BLE001 - whoever asked is told
-                told = [error] * len(together)
-            answers |= zip(together, told, strict=True)
-        return [answers[asked] for asked in batch.items]
-
-    def _settle(
-        self, messages: list[Message], accounts: frozenset[str] | None
-    ) -> list[list[Outcome]]:
+    def _work(self, messages: list[Message], accounts: Accounts) -> list[list[Outcome]]:
         self._publisher.catch_up()
-        events: Any = self._service.database
-        if accounts is not None:
-            events = EventsOfAccounts(events, accounts)
-        told = settle_batch(messages, events, with_payload=True)
+        events = EventsOfAccounts(self._service.database, accounts)
+        try:
+            told = settle_batch(messages, events, with_payload=True)
+        except TransientDatabaseError as error:
+            if not error.connection_was_lost:
+                raise
+            # As after a restart of the server, which every connection finds out once.
+            told = settle_batch(messages, events, with_payload=True)
+        self._publish(messages, told)
+        return told
+
+    def _publish(self, messages: list[Message], told: list[list[Outcome]]) -> None:
         letters = [
             letter
             for message, outcomes in zip(messages, told, strict=True)
@@ -162,18 +186,8 @@ class Settler:
         ]
         outcomes = [outcome for each in told for outcome in each]
         if not self._service.outcome_payload:
-            self._publisher.publish([each.without_payload() for each in outcomes], letters)
-        else:
-            self._publisher.publish(outcomes, letters)
+            outcomes = [outcome.without_payload() for outcome in outcomes]
+        self._publisher.publish(outcomes, letters)
+        metrics.UPDATES_TOGETHER.observe(len(outcomes))
         for reason, count in Counter(each.reason for each in outcomes).items():
             metrics.UPDATES_ANSWERED.labels(reason or "updated").inc(count)
-        return told
-
-
-def _by_accounts(
-    items: Sequence[Asked],
-) -> Iterator[tuple[frozenset[str] | None, list[Asked]]]:
-    grouped: dict[frozenset[str] | None, list[Asked]] = {}
-    for asked in items:
-        grouped.setdefault(asked.accounts, []).append(asked)
-    yield from grouped.items()

@@ -10,6 +10,7 @@ EVENT: Final = "/v2/api/events/{id}"
 HEALTH: Final = "/healthz"
 METRICS: Final = "/metrics"
 
+JSON: Final = "application/json"
 MESSAGE_ID: Final = r"^[\x21-\x7e]{1,255}$"
 RETRY_SOON: Final = {"Retry-After": "1"}
 ASK_FOR_KEY: Final = {"WWW-Authenticate": "Bearer"}
@@ -24,10 +25,11 @@ UNKNOWN_KEY: Final = "Authorization: the API key is not known"
 NOT_LOCAL: Final = "Host: without API keys only requests to localhost are served"
 NO_EVENT: Final = "there is no such event"
 NOTHING_HERE: Final = f"there is nothing here: see PATCH {BATCH}, GET {EVENT}"
-NOT_JSON: Final = "Content-Type: must be application/json"
+NOT_JSON: Final = f"Content-Type: must be {JSON}"
 TOO_SLOW: Final = f"the request did not come within {RECEIVE_SECONDS:g} s"
 NOT_HTTP: Final = "the request is not HTTP/1.1"
 TOO_LONG_HEAD: Final = f"the head of a request may be {MAX_HEAD_BYTES:,} bytes"
+STOPPING: Final = "the service stops: try again, with the same Idempotency-Key"
 FAILED: Final = "the service has failed: its log says why"
 DATABASE_AWAY: Final = (
     "the database does not answer in time: try again, with the same Idempotency-Key"
