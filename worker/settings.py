@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         default=1_000,
         ge=1,
         le=100_000,
-        description="How many updates one message may carry; a larger one is `invalid`.",
+        description="How many updates one message, or request, may carry; a larger one is refused.",
     )
     outcome_stream_max_length: int = Field(
         default=1_000_000,
@@ -95,15 +95,15 @@ class Settings(BaseSettings):
         default=30,
         gt=0,
         le=3_600,
-        description="After how many seconds PostgreSQL gives a batch's statement up; "
-        "the batch is then tried again.",
+        description="After how many seconds PostgreSQL gives a batch's statement up; the batch "
+        "is then tried again. A request over HTTP is answered 503 after twice as long at most.",
     )
     lock_timeout_seconds: float = Field(
         default=10,
         gt=0,
         le=3_600,
         description="How many seconds a batch waits for a row that another session has locked; "
-        "the batch is then tried again.",
+        "the batch is then tried again, or its requests over HTTP are answered 503.",
     )
     lease_seconds: float = Field(
         default=30,
@@ -135,14 +135,14 @@ class Settings(BaseSettings):
         default=20,
         gt=0,
         le=3_600,
-        description="How many seconds a worker that is told to stop takes to finish what it "
-        "holds; the rest goes back to the queue. Keep it under the supervisor's grace period.",
+        description="How many seconds a worker or a gateway that is told to stop takes to finish "
+        "what it holds; a worker gives the rest back. Keep it under the supervisor's grace period.",
     )
 
     log_format: Literal["auto", "human", "json"] = Field(
         default="auto",
-        description="How a worker writes its log: `human`, one JSON object a line (`json`), or "
-        "for humans on a terminal and as JSON elsewhere (`auto`).",
+        description="How workers and gateways write their log: `human`, one JSON object a line "
+        "(`json`), or for humans on a terminal and as JSON elsewhere (`auto`).",
     )
     metrics_port: int = Field(
         default=0,
@@ -186,8 +186,8 @@ class Settings(BaseSettings):
     gateway_requests_per_second: int | None = Field(
         default=None,
         ge=1,
-        description="How many requests a second the gateway takes with each API key; in each of "
-        "its processes, if there are several. Not set: as many as come.",
+        description="How many requests a second the gateway takes with each name of an API key, "
+        "in each of its processes. Not set: as many as come.",
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 const TRIES = 4;
-const RETRIED = [429, 502, 503, 504]; // 502 and 504 are a proxy's
+const RETRIED = [408, 429, 502, 503, 504]; // 502 and 504 are a proxy's
 const url = new URL("/v2/api/events/batch", process.env.SETTLE_URL ?? "http://127.0.0.1:8000");
 const [key, status, ...ids] = process.argv.slice(2);
 if (!ids.length) {
@@ -47,7 +47,8 @@ main().then(
   (outcomes) => outcomes.forEach((outcome) => console.log(JSON.stringify(outcome))),
   (error) => {
     const why = error.cause ?? error;
-    console.error(`not known to be done: ${key}: ${why.message || why.code}`);
+    const what = error.refused ? "refused" : "not known to be done";
+    console.error(`${what}: ${key}: ${why.message || why.code}`);
     process.exit(1);
   },
 );

@@ -27,3 +27,4 @@ def test_a_request_that_comes_again_gets_the_same_outcomes(
     assert refused.returncode == 1
     assert refused.stderr.count("\n") == 1
     assert "400 [0].status: must be 'completed' or 'failed', got 'done'" in refused.stderr
+    assert refused.stderr.startswith("refused: import-8: ")

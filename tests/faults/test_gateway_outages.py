@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -140,15 +141,31 @@ def frozen(rig: Rig) -> Iterator[None]:
 def test_a_database_that_hangs_keeps_nobody_waiting_for_ever(
     unloaded_rig: Rig, gateways: Gateways
 ) -> None:
-    """A request is asked to come again, and the gateway ends when it is told to."""
+    """A request is asked to come again."""
     unloaded_rig.service.load("ev_1")
-    settings = {"SETTLE_STATEMENT_TIMEOUT_SECONDS": "0.5", "SETTLE_STOP_TIMEOUT_SECONDS": "1"}
-    gateway = gateways.start(**settings)
+    gateway = gateways.start(SETTLE_STATEMENT_TIMEOUT_SECONDS="0.5")
     assert gateway.ask("GET", "/healthz").status == 200
     with frozen(unloaded_rig):
         check_is_away(gateway.patch(completed("ev_1"), idempotency_key="key"), "database")
         check_is_away(gateway.ask("GET", "/healthz"), "database or the result channel")
+    (outcome,) = gateway.patch(completed("ev_1"), idempotency_key="key").json
+    assert outcome["updated"]
+
+
+def test_a_database_that_hangs_does_not_hold_up_a_stop(
+    unloaded_rig: Rig, gateways: Gateways
+) -> None:
+    """Whoever waits is asked to come again, and the process ends without it."""
+    unloaded_rig.service.load("ev_1")
+    gateway = gateways.start(SETTLE_STOP_TIMEOUT_SECONDS="1")
+    assert gateway.ask("GET", "/healthz").status == 200
+    with frozen(unloaded_rig), ThreadPoolExecutor() as pool:
+        asked = pool.submit(gateway.patch, completed("ev_1"), idempotency_key="key")
+        eventually(lambda: b"requests_open 1.0" in gateway.ask("GET", "/metrics").body)
         assert gateway.stop() == 1
-        assert "the gateway ends without it" in gateway.log.read_text()
+        answer = asked.result()
+        assert answer.status == 503
+        assert "the service stops" in answer.json["message"]
+    assert "the gateway ends without it" in gateway.log.read_text()
     (outcome,) = gateways.start().patch(completed("ev_1"), idempotency_key="key").json
     assert outcome["updated"]

@@ -159,7 +159,7 @@ def _get_metrics() -> dict[str, Any]:
                 "description": "In Prometheus' text format.",
                 "content": {"text/plain": {"schema": {"type": "string"}}},
             },
-            **problems.shared(401, 500),
+            **problems.shared(401, 429, 500),
         },
     }
 

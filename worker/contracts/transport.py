@@ -61,6 +61,7 @@ _HEADERS = {
 _DELIVERY = {
     "type": "object",
     "properties": {
+        "door": {"const": "http"},
         "queue": {"type": ["string", "null"]},
         "exchange": {"type": ["string", "null"]},
         "redelivered": {"type": "boolean"},

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from tasks.outcomes import Outcome
 
-PIECE_BYTES = 2**16
+# More than a thousand outcomes take whose payloads are small.
+PIECE_BYTES = 2**20
 
 
 def answer(outcomes: Iterable[Outcome]) -> Response:
