@@ -147,6 +147,7 @@ def test_a_database_that_hangs_keeps_nobody_waiting_for_ever(
     assert gateway.ask("GET", "/healthz").status == 200
     with frozen(unloaded_rig):
         check_is_away(gateway.patch(completed("ev_1"), idempotency_key="key"), "database")
+        check_is_away(gateway.get("ev_1"), "database")
         check_is_away(gateway.ask("GET", "/healthz"), "database or the result channel")
     (outcome,) = gateway.patch(completed("ev_1"), idempotency_key="key").json
     assert outcome["updated"]

@@ -13,7 +13,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import TypeAdapter, ValidationError
@@ -41,16 +41,17 @@ from worker.gateway.publishing import PatientPublisher
 from worker.gateway.settling import Settler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from starlette.requests import Request
 
-    from tasks.outcomes import Outcome
     from worker.gateway.keys import Keys
     from worker.service import Service
     from worker.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 CATCH_UP_SECONDS = 1.0
 # Of a batch; a server that does not answer at all keeps nobody waiting for longer.
@@ -102,14 +103,15 @@ class Gateway:
         message_id = _message_id(request)
         body = await self._reader.read(request)
         updates = understand_request(body, max_updates=self._max_updates)
-        outcomes = await self._settle(Message(message_id, tuple(updates)), accounts)
+        message = Message(message_id, tuple(updates))
+        outcomes = await self._in_time(self._settler.settle(message, accounts))
         self.problems.trouble.is_over()
         return answer(outcomes)
 
-    async def _settle(self, message: Message, accounts: frozenset[str] | None) -> list[Outcome]:
+    async def _in_time(self, work: Awaitable[Result]) -> Result:
         try:
             async with asyncio.timeout(self._patience_seconds):
-                return await self._settler.settle(message, accounts)
+                return await work
         except TimeoutError as error:
             self.problems.trouble.note("database is away", error)
             raise HTTPException(503, terms.DATABASE_AWAY, terms.RETRY_SOON) from error
@@ -127,7 +129,8 @@ class Gateway:
         read = partial(
             self._service.database.read_events, [id_], with_payload=True, accounts=accounts
         )
-        rows = await asyncio.get_running_loop().run_in_executor(self._looking, read)
+        looking = asyncio.get_running_loop().run_in_executor(self._looking, read)
+        rows = await self._in_time(looking)
         if id_ not in rows:
             raise HTTPException(404, terms.NO_EVENT)
         return Response(Event.from_row(rows[id_]).to_json(), media_type=terms.JSON)
@@ -151,9 +154,7 @@ class Gateway:
             yield
         finally:
             catching_up.cancel()
-            end_after(
-                GRACE_SECONDS, "a server does not answer: the gateway ends without it", logger
-            )
+            end_after(GRACE_SECONDS, HANGS, logger)
             self._looking.shutdown(cancel_futures=True)
             self._settler.close()
             self._publisher.close()
