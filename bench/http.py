@@ -18,13 +18,13 @@ from bench.http_load import Job, load
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL, UNSHARED
 from bench.rig import listening
 from worker.embedded import free_port
+from worker.gateway.terms import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bench.rig import Rig
 
-BATCH = "/v2/api/events/batch"
 # How many updates a request carries, and how many events there are for it: more than the
 # fastest settles in the time.
 SIZES = {1: 15_000, 10: 60_000, 100: 100_000, 1_000: 120_000}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+from bench.comparing import ratios, verdict
+
 GATEWAY = "Settle"
 UNSHARED = "Settle, each request by itself"
 TUTORIAL = "tutorial, a commit per event"
@@ -69,9 +71,7 @@ def _figures(figures: dict[str, list[float]]) -> str:
 
 
 def _ratio(one: dict[str, list[float]], other: dict[str, list[float]], target: float | None) -> str:
-    each = [a / b for a, b in zip(one["per_second"], other["per_second"], strict=True)]
+    each = ratios(one["per_second"], other["per_second"])
     median = statistics.median(each)
-    verdict = ""
-    if target is not None:
-        verdict = f"{target} {'met' if median >= target else '**not met**'}"
-    return f"{median:.1f} | {min(each):.1f} to {max(each):.1f} | {verdict}"
+    told = "" if target is None else f"{target} {verdict(median >= target)}"
+    return f"{median:.1f} | {min(each):.1f} to {max(each):.1f} | {told}"

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.errors import BenchError
-from bench.http import BATCH, uvicorn
+from bench.http import uvicorn
 from bench.http_load import Job, Measured, load, render
 from bench.rig import listening
 from worker.embedded import free_port
+from worker.gateway.terms import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import http_report
+from bench.comparing import ratios, verdict
 
 DOCS = Path(__file__).parent.parent / "docs"
 # Between which lines each comparison's figures stand.
@@ -53,19 +54,19 @@ def _rates(results: dict[str, Any]) -> list[str]:
         f"| {name} | {statistics.median(r):,.0f} | {min(r):,.0f} to {max(r):,.0f} | {len(r)} |"
         for name, r in rates.items()
     ]
-    ratios = [t for t in TARGETS if t[0] in rates and t[1] in rates]
-    if ratios:
+    compared = [t for t in TARGETS if t[0] in rates and t[1] in rates]
+    if compared:
         lines += [
             "",
             "| compared | times, median of rounds | lowest to highest | target |",
             "|---|--:|--:|--:|",
         ]
-        for name, other, target in ratios:
-            each = [a / b for a, b in zip(rates[name], rates[other], strict=True)]
+        for name, other, target in compared:
+            each = ratios(rates[name], rates[other])
             median = statistics.median(each)
             lines.append(
                 f"| {name} ÷ {other} | {median:.2f} | {min(each):.2f} to {max(each):.2f} "
-                f"| {target} {_verdict(median >= target)} |"
+                f"| {target} {verdict(median >= target)} |"
             )
     if "latency" in results:
         lines += _latencies(results["latency"])
@@ -85,8 +86,8 @@ def _latencies(latency: dict[str, list[float]]) -> list[str]:
         p50, p90, p99 = cuts[49], cuts[89], cuts[98]
         figures = " | ".join(f"{ms:.1f} ms" for ms in (p50, p90, p99, max(seconds) * 1000))
         _, half, most = next(target for target in LATENCY_TARGETS if name.startswith(target[0]))
-        verdict = _verdict(p50 <= half and p99 <= most)
-        target = f"p50 ≤ {half:g} ms, p99 ≤ {most:g} ms {verdict}"
+        met = verdict(p50 <= half and p99 <= most)
+        target = f"p50 ≤ {half:g} ms, p99 ≤ {most:g} ms {met}"
         lines.append(f"| {name} | {figures} | {len(seconds):,} | {target} |")
     return lines
 
@@ -103,7 +104,7 @@ def _growth(growth: dict[str, Any]) -> list[str]:
             each = [1e6 / rate for rate in point["rates"]]
             median = statistics.median(each)
             first = first or median
-            flat = _verdict(abs(median / first - 1) <= FLAT) if kind in HAS_TO_BE_FLAT else ""
+            flat = verdict(abs(median / first - 1) <= FLAT) if kind in HAS_TO_BE_FLAT else ""
             target = f"± {FLAT:.0%} of the first {flat}" if flat else ""
             p99 = point.get("p99_milliseconds")
             lines.append(
@@ -111,10 +112,6 @@ def _growth(growth: dict[str, Any]) -> list[str]:
                 f"| {f'{p99:.1f} ms' if p99 else ''} | {target} |"
             )
     return lines
-
-
-def _verdict(met: bool) -> str:
-    return "met" if met else "**not met**"
 
 
 def write(results: dict[str, Any]) -> None:

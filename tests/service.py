@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
+def eventually(holds: Callable[[], bool], told: Callable[[], object] = lambda: "") -> None:
+    """Wait until something holds, and tell how it stands if it never does."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, told()
         time.sleep(0.02)
 
 
@@ -177,10 +177,7 @@ class Service:
 
     def wait_until_empty(self) -> None:
         """Wait until the broker holds nothing, fetched or not."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._waiting_or_held():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        eventually(lambda: not self._waiting_or_held())
 
     def _waiting_or_held(self) -> bool:
         if self.rabbitmq is not None:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker.embedded.places import free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-PATIENCE_SECONDS = 60
 
 
 class Page(NamedTuple):
@@ -49,11 +43,3 @@ class Watched:
             for family in text_string_to_metric_families(self.get("/metrics").text)
             for sample in family.samples
         }
-
-
-def eventually(holds: Callable[[], bool], told: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.1)

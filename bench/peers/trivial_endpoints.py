@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tasks.outcomes import Outcome
+from worker.gateway.terms import BATCH, JSON
 
 if TYPE_CHECKING:
     from litestar import Litestar
     from starlette.applications import Starlette
 
-BATCH = "/v2/api/events/batch"
-JSON = "application/json"
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 HEADERS = ((b"content-type", JSON.encode()),)
 

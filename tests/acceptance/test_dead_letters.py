@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.service import PATIENCE_SECONDS
+from tests.service import eventually
 
 if TYPE_CHECKING:
     from tests.service import Service
@@ -48,10 +48,7 @@ def make_letters(service: Service) -> dict[str, str]:
         ignore_result=True,
     )
     service.wait({large.id: [""], partly.id: ["ev_4"]})
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while service.channel.xlen(DEAD) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    eventually(lambda: service.channel.xlen(DEAD) >= 2)
     assert worker.stop() == 0
     listed = [json.loads(line) for line in dead(service, "list", "--json").stdout.splitlines()]
     assert {one["messageId"] for one in listed} == {large.id, partly.id}

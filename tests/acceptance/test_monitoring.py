@@ -12,7 +12,8 @@ import pytest
 
 from tasks.names import QUEUE
 from tasks.producer import Producer
-from tests.watching import PATIENCE_SECONDS, Watched, eventually
+from tests.service import PATIENCE_SECONDS, eventually
+from tests.watching import Watched
 
 if TYPE_CHECKING:
     from pathlib import Path

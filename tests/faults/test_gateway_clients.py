@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.gateway import BATCH, Gateway, Gateways, path_of
-from tests.service import PATIENCE_SECONDS
+from tests.service import PATIENCE_SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,14 +124,15 @@ def check_others_are_served(gateway: Gateway) -> None:
 def wait_until_let_go(gateway: Gateway, clients: list[socket.socket]) -> None:
     """Wait until the gateway has no connection to any of them."""
     theirs = {client.getsockname() for client in clients}
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while theirs & {
-        tuple(one.raddr)
-        for one in psutil.Process(gateway.process.pid).net_connections("tcp4")
-        if one.status == psutil.CONN_ESTABLISHED
-    }:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+
+    def connected() -> set[tuple[object, ...]]:
+        return {
+            tuple(one.raddr)
+            for one in psutil.Process(gateway.process.pid).net_connections("tcp4")
+            if one.status == psutil.CONN_ESTABLISHED
+        }
+
+    eventually(lambda: not theirs & connected())
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,18 @@ client sends an Idempotency-Key, and repeats what was not answered.
 
 from __future__ import annotations
 
-import json
 import signal
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.gateway import published
 from tests.service import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
     from tests.gateway import Gateways
-    from tests.service import Service
 
 IDS = ["ev_1", "ev_2", "ev_3", "nobody"]
 UPDATES = [{"id": id_, "status": "failed"} for id_ in IDS]
@@ -31,12 +30,6 @@ STEPS = {
     "published partly": ("key", 2),
     "published": ("key", 4),
 }
-
-
-def published(service: Service) -> list[dict[str, Any]]:
-    """Return what the stream of outcomes holds."""
-    entries = service.channel.xrange("event-outcomes")
-    return [json.loads(fields["outcome"]) for _, fields in entries]
 
 
 @pytest.mark.parametrize("step", STEPS)

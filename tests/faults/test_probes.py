@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.watching import Watched, eventually
+from tests.service import eventually
+from tests.watching import Watched
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig

@@ -165,4 +165,4 @@ def _get_metrics() -> dict[str, Any]:
 
 
 def _json(schema: dict[str, Any], examples: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema, "examples": examples}}
+    return {terms.JSON: {"schema": schema, "examples": examples}}

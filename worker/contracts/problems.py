@@ -15,13 +15,13 @@ HEADERS = {
         "description": "How to authenticate.",
         "required": True,
         "schema": {"type": "string", "pattern": "^Bearer"},
-        "example": "Bearer",
+        "example": terms.ASK_FOR_KEY["WWW-Authenticate"],
     },
     "Retry-After": {
         "description": "After how many seconds to try again.",
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
-        "example": 1,
+        "example": int(terms.RETRY_SOON["Retry-After"]),
     },
     "Allow": {
         "description": "With 405: the methods that there are.",
@@ -114,7 +114,7 @@ def bad_id() -> dict[str, Any]:
     example = {
         "summary": "An id with NUL",
         "value": problem(400, message),
-        "x-request-path": "/v2/api/events/ev%00",
+        "x-request-path": terms.EVENT.format(id="ev%00"),
     }
     return response("No event can have this id.", {"nulInId": example})
 
@@ -124,7 +124,7 @@ def unknown_event() -> dict[str, Any]:
     example = {
         "summary": "An unknown event",
         "value": problem(404, terms.NO_EVENT),
-        "x-request-path": "/v2/api/events/ev_404",
+        "x-request-path": terms.EVENT.format(id="ev_404"),
     }
     return response("There is no such event, or it is of another account.", {"unknown": example})
 
@@ -135,7 +135,7 @@ def response(description: str, examples: dict[str, Any], *headers: str) -> dict[
     told: dict[str, Any] = {"description": description}
     if headers:
         told["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
-    return {**told, "content": {"application/json": content}}
+    return {**told, "content": {terms.JSON: content}}
 
 
 def _reference(name: str) -> dict[str, str]:

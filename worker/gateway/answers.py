@@ -6,6 +6,7 @@ with each. So a long answer is written as it is sent, and sent as it is read.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response, StreamingResponse
@@ -28,15 +29,12 @@ def answer(outcomes: Iterable[Outcome]) -> Response:
     second = next(pieces, None)
     if second is None:
         return Response(first, media_type=JSON)
-    return StreamingResponse(_one_after_the_other(first, second, pieces), media_type=JSON)
+    return StreamingResponse(_in_the_loop(chain((first, second), pieces)), media_type=JSON)
 
 
-async def _one_after_the_other(
-    first: bytes, second: bytes, rest: Iterator[bytes]
-) -> AsyncIterator[bytes]:
-    yield first
-    yield second
-    for piece in rest:
+async def _in_the_loop(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Make pieces here: what is not asynchronous would go to a thread for each."""
+    for piece in pieces:
         yield piece
 
 

@@ -24,6 +24,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from db import TransientDatabaseError
 from tasks.errors import OutcomesNotPublishedError
 from tasks.events import Event
 from tasks.messages import Identifier, Message, explain
@@ -113,8 +114,8 @@ class Gateway:
             async with asyncio.timeout(self._patience_seconds):
                 return await work
         except TimeoutError as error:
-            self.problems.trouble.note("database is away", error)
-            raise HTTPException(503, terms.DATABASE_AWAY, terms.RETRY_SOON) from error
+            waited = f"no answer within {self._patience_seconds:g} s"
+            raise TransientDatabaseError(waited) from error
         except asyncio.CancelledError as error:
             # The process stops, and has waited for as long as it may.
             raise HTTPException(503, terms.STOPPING, terms.RETRY_SOON) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from starlette.exceptions import HTTPException
@@ -10,8 +9,6 @@ from starlette.exceptions import HTTPException
 from worker.gateway import terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from starlette.requests import Request
 
 # Of all requests together, while they are read.
@@ -43,7 +40,7 @@ class Reader:
         if declared.isdecimal() and int(declared) > self._max_bytes:
             self._refuse()
         body = bytearray()
-        with self._holding(body):
+        try:
             async for chunk in request.stream():
                 body += chunk
                 self._held_bytes += len(chunk)
@@ -51,14 +48,9 @@ class Reader:
                     self._refuse()
                 if self._held_bytes > MAX_HELD_BYTES:
                     raise HTTPException(503, terms.TOO_MUCH_WAITS, terms.RETRY_SOON)
-            return bytes(body)
+        finally:
+            self._held_bytes -= len(body)
+        return bytes(body)
 
     def _refuse(self) -> NoReturn:
         raise HTTPException(413, terms.too_large(self._max_bytes))
-
-    @contextmanager
-    def _holding(self, body: bytearray) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self._held_bytes -= len(body)

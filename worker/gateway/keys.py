@@ -13,6 +13,7 @@ import logging
 import re
 import secrets
 import tomllib
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -47,7 +48,7 @@ class Key(BaseModel):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     accounts: Annotated[list[str] | Literal["all"], BeforeValidator(_accounts)]
 
-    @property
+    @cached_property
     def account_ids(self) -> frozenset[str] | None:
         """Return its accounts, None for all."""
         return None if self.accounts == "all" else frozenset(self.accounts)

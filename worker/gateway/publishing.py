@@ -50,11 +50,14 @@ class PatientPublisher:
         if not self._catching_up.acquire(blocking=False):
             raise OutcomesNotPublishedError
         try:
-            while self._kept:
-                self._publisher.publish(*self._kept[0])
-                self._kept.popleft()
+            self._publish_kept()
         finally:
             self._catching_up.release()
+
+    def _publish_kept(self) -> None:
+        while self._kept:
+            self._publisher.publish(*self._kept[0])
+            self._kept.popleft()
 
     def publish(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
         """Publish outcomes, or keep them.
@@ -70,9 +73,7 @@ class PatientPublisher:
 
     def close(self) -> None:
         """Try once more, and say how much was left."""
-        with self._catching_up:
-            pass  # Whoever is at it comes to an end first.
-        with suppress(OutcomesNotPublishedError):
-            self.catch_up()
+        with suppress(OutcomesNotPublishedError), self._catching_up:
+            self._publish_kept()
         if self._kept:
             logger.error("outcomes not published", extra={"outcomes": len(self)})

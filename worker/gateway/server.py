@@ -18,7 +18,7 @@ import uvicorn
 
 from worker.garbage import collect_seldom
 from worker.gateway.connection import Connection
-from worker.monitoring.lines import HumanFormatter, JsonFormatter
+from worker.monitoring.lines import HumanFormatter, JsonFormatter, is_json
 from worker.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _allow_many_connections() -> None:
 def log_as(log_format: str) -> None:
     """Write the log to stderr, in the form that the settings name."""
     is_terminal = sys.stderr.isatty()
-    in_json = log_format == "json" or (log_format == "auto" and not is_terminal)
+    in_json = is_json(log_format, is_terminal=is_terminal)
     handler = logging.StreamHandler()
     form: Any = JsonFormatter() if in_json else HumanFormatter(color=is_terminal)
     handler.setFormatter(form)

@@ -20,6 +20,11 @@ _COLORS = {"WARNING": "\033[33m", "ERROR": "\033[31m", "CRITICAL": "\033[1;31m"}
 _PLAIN = "\033[0m"
 
 
+def is_json(log_format: str, *, is_terminal: bool) -> bool:
+    """Return whether lines are JSON, given the setting and whether a person reads along."""
+    return log_format == "json" or (log_format == "auto" and not is_terminal)
+
+
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """Return what a call site gave as `extra`, long texts cut."""
     return {

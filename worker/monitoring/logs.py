@@ -21,7 +21,7 @@ from celery.platforms import isatty
 from celery.utils.log import get_logger
 from celery.worker import request as celery_request
 
-from worker.monitoring.lines import HumanFormatter, JsonFormatter
+from worker.monitoring.lines import HumanFormatter, JsonFormatter, is_json
 from worker.monitoring.outage import outage
 from worker.settings import load_settings
 
@@ -58,8 +58,8 @@ def install(app: Any, instance: Any, options: dict[str, Any]) -> None:
 
 
 def _writes_json(logfile: Any) -> bool:
-    form = load_settings().log_format
-    return form == "json" or (form == "auto" and not (logfile is None and isatty(sys.__stderr__)))
+    is_terminal = logfile is None and isatty(sys.__stderr__)
+    return is_json(load_settings().log_format, is_terminal=bool(is_terminal))
 
 
 def _form(logger: Any, logfile: Any, colorize: Any, **_: Any) -> None:
