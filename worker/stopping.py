@@ -33,7 +33,10 @@ def end_after(seconds: float) -> None:
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _make_the_next_signal_hard(how: str = "", **_: Any) -> None:
-    if how == "Warm":
+    if signal.getsignal(signal.SIGTERM) is _stop_hard:
+        # The next signal came before this was done about the first.
+        _stop_hard(signal.SIGTERM, None)
+    elif how == "Warm":
         signal.signal(signal.SIGTERM, _stop_hard)
         # Also where the consumer cannot be told, being in a slot itself: in a solo pool.
         end_after(load_settings().stop_timeout_seconds + GRACE_SECONDS)

@@ -110,9 +110,11 @@ class Rig:
         processes = [server, *server.children(recursive=True)]
         for process in processes:
             process.suspend()
-        yield
-        for process in processes:
-            process.resume()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def drain(self) -> None:
         """Wait until the broker holds nothing, or as long as there is any hope."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.storms import Storm, nothing, weather
+from tests.service import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.faults.rig import Rig
     from tests.service import Worker
 
@@ -33,11 +38,29 @@ def start_and_work(rig: Rig, pool: str, **settings: str) -> Worker:
     return worker
 
 
+def has_stalled(rig: Rig) -> bool:
+    """Return whether something is held that nobody finishes."""
+    held = set(rig.service.redis.hkeys("unacked"))
+    time.sleep(0.5)
+    return not held.isdisjoint(rig.service.redis.hkeys("unacked"))
+
+
+@contextmanager
+def stalled_by_the_database(rig: Rig) -> Iterator[None]:
+    """Let the worker have something in hand that it cannot finish.
+
+    A worker that the freeze finds between two batches has not: it would stop at once.
+    """
+    with rig.frozen_database():
+        eventually(lambda: has_stalled(rig))
+        yield
+
+
 @POOLS
 def test_a_stop_ends_though_the_database_does_not_answer(rig: Rig, pool: str) -> None:
     """What was held goes back, and the process does not wait for its slots for ever."""
     worker = start_and_work(rig, pool, SETTLE_STOP_TIMEOUT_SECONDS="1")
-    with rig.frozen_database():
+    with stalled_by_the_database(rig):
         worker.stop()
         assert "not everything held could be finished" in worker.log.read_text() or pool == "solo"
     settle_the_rest(rig)
@@ -47,7 +70,7 @@ def test_a_stop_ends_though_the_database_does_not_answer(rig: Rig, pool: str) ->
 def test_a_second_signal_is_hard(rig: Rig, pool: str) -> None:
     """The worker does not take the time that it was given for the first."""
     worker = start_and_work(rig, pool, SETTLE_STOP_TIMEOUT_SECONDS="3600")
-    with rig.frozen_database():
+    with stalled_by_the_database(rig):
         worker.process.send_signal(signal.SIGTERM)
         worker.wait_for_log("Warm shutdown")
         assert worker.stop() != 0
