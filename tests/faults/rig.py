@@ -114,7 +114,8 @@ class Rig:
             yield
         finally:
             for process in processes:
-                process.resume()
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def drain(self) -> None:
         """Wait until the broker holds nothing, or as long as there is any hope."""

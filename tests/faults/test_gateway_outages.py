@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import psutil
 import psycopg
 import pytest
 from redis.exceptions import RedisError
@@ -15,8 +14,6 @@ from tests.gateway import check_is_problem, completed, published
 from tests.service import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.faults.rig import Rig
     from tests.gateway import Answer, Gateways
 
@@ -117,23 +114,6 @@ def test_a_row_that_is_locked_for_long_is_asked_for_later(
     assert [one["updated"] for one in told] == [True, True]
 
 
-@contextmanager
-def frozen(rig: Rig) -> Iterator[None]:
-    """Let PostgreSQL neither do anything nor be gone."""
-    with psycopg.connect(rig.service.database_url) as owner:
-        backend = psutil.Process(owner.info.backend_pid).parent()
-    assert backend is not None
-    processes = [backend, *backend.children(recursive=True)]
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
-
-
 def test_a_database_that_hangs_keeps_nobody_waiting_for_ever(
     unloaded_rig: Rig, gateways: Gateways
 ) -> None:
@@ -141,7 +121,7 @@ def test_a_database_that_hangs_keeps_nobody_waiting_for_ever(
     unloaded_rig.service.load("ev_1")
     gateway = gateways.start(SETTLE_STATEMENT_TIMEOUT_SECONDS="0.5")
     assert gateway.ask("GET", "/healthz").status == 200
-    with frozen(unloaded_rig):
+    with unloaded_rig.frozen_database():
         check_is_away(gateway.patch(completed("ev_1"), idempotency_key="key"), "database")
         check_is_away(gateway.get("ev_1"), "database")
         check_is_away(gateway.ask("GET", "/healthz"), "database or the result channel")
@@ -156,7 +136,7 @@ def test_a_database_that_hangs_does_not_hold_up_a_stop(
     unloaded_rig.service.load("ev_1")
     gateway = gateways.start(SETTLE_STOP_TIMEOUT_SECONDS="1")
     assert gateway.ask("GET", "/healthz").status == 200
-    with frozen(unloaded_rig), ThreadPoolExecutor() as pool:
+    with unloaded_rig.frozen_database(), ThreadPoolExecutor() as pool:
         asked = pool.submit(gateway.patch, completed("ev_1"), idempotency_key="key")
         eventually(lambda: b"requests_open 1.0" in gateway.ask("GET", "/metrics").body)
         assert gateway.stop() == 1
