@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-import time
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import redis
 import trustme
 
 from tests.faults.network import Link
-from tests.service import PATIENCE_SECONDS, Service
+from tests.service import Service, eventually
 from worker.doctor.examination import examine
 from worker.doctor.parts import broker_part
 from worker.doctor.verdict import Verdict
@@ -62,10 +61,7 @@ def sentinel(primary: Redis, folder: Path) -> Iterator[str]:
 
 def wait_for_failover(client: redis.Redis) -> None:
     """Wait until a replica has become the primary."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while client.info("replication")["role"] != "master":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: client.info("replication")["role"] == "master")
 
 
 def test_a_broker_behind_sentinels_fails_over(

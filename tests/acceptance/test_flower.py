@@ -9,13 +9,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.service import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from tests.service import Service
 
 TASK = "events.update_status"
-PATIENCE_SECONDS = 30.0
 # No look-ups of its own in the background, and no sandbox, which root has not.
 CHROMIUM = (
     *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
@@ -38,6 +38,12 @@ class Flower:
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+
+    def is_up(self) -> bool:
+        """Return whether it answers."""
+        with suppress(OSError):
+            return self.text("/healthcheck") == "OK"
+        return False
 
     def text(self, path: str) -> str:
         """Return what is at a path."""
@@ -82,24 +88,11 @@ def running_flower(broker_url: str) -> Iterator[Flower]:
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     flower = Flower(port)
     try:
-        eventually(lambda: flower.text("/healthcheck") == "OK")
+        eventually(flower.is_up)
         yield flower
     finally:
         process.terminate()
         process.wait()
-
-
-def eventually(holds: Any) -> None:
-    """Wait until something holds, whatever it raises before."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            if holds():
-                return
-        except OSError:
-            pass
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -107,7 +100,7 @@ def sent(service: Service, flower: Flower) -> dict[str, str]:
     """Settle messages of every kind, with Flower watching, and say what each was told."""
     service.load(*(f"ev_{number}" for number in range(8)))
     service.start_worker("-E")
-    eventually(lambda: flower.samples("flower_worker_online"))
+    eventually(lambda: bool(flower.samples("flower_worker_online")))
     single = [service.send(kwargs={"id": f"ev_{n}", "status": "completed"}).id for n in range(5)]
     service.wait({id_: [f"ev_{n}"] for n, id_ in enumerate(single)})
     updates = [{"id": f"ev_{n}", "status": "failed"} for n in range(4, 8)]

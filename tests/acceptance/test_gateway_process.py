@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +19,7 @@ from tests.gateway import (
     completed,
     published,
 )
+from tests.service import eventually
 from worker.embedded import free_port
 
 if TYPE_CHECKING:
@@ -126,25 +127,23 @@ def test_its_metrics_tell_what_it_did(gateway: Gateway) -> None:
 def _wait_until_blocked(service: Service) -> None:
     """Wait until a session waits for a lock."""
     question = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    waiting = threading.Event()
-    for _ in range(3_000):
+
+    def somebody_waits() -> bool:
         with service.database.engine.connect() as operator:
-            if operator.exec_driver_sql(question).scalar_one():
-                return
-        waiting.wait(0.02)
-    raise AssertionError("nobody waits")
+            return bool(operator.exec_driver_sql(question).scalar_one())
+
+    eventually(somebody_waits)
 
 
 def _wait_until_refused(gateway: Gateway) -> None:
     """Wait until it takes no more connections."""
-    waiting = threading.Event()
-    for _ in range(3_000):
-        connection = gateway.connect()
-        try:
-            connection.connect()
-        except ConnectionError:
-            return
-        finally:
-            connection.close()
-        waiting.wait(0.02)
-    raise AssertionError("it still listens")
+
+    def is_refused() -> bool:
+        with closing(gateway.connect()) as connection:
+            try:
+                connection.connect()
+            except ConnectionError:
+                return True
+        return False
+
+    eventually(is_refused)

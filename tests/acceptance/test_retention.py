@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.service import eventually
+
 if TYPE_CHECKING:
     from tests.service import Service
 
@@ -44,10 +46,13 @@ def old(service: Service) -> Service:
         service.send(kwargs={"id": "ev_1", "status": status}, ignore_result=True)
         for status in ("completed", "done")
     ]
-    for message in sent:
-        while not any(message.id in fields["outcome"] for _, fields in entries(service)):
-            time.sleep(0.02)
+    eventually(lambda: {message.id for message in sent} <= told(service))
     return service
+
+
+def told(service: Service) -> set[str]:
+    """Return the ids of the messages that have outcomes."""
+    return {json.loads(one["outcome"]).get("messageId") for _, one in entries(service)}
 
 
 def entries(service: Service) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.service import Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,19 +65,9 @@ def test_a_command_prints_no_password(command: tuple[str, ...], where: str) -> N
 def test_a_worker_logs_no_password(where: str, tmp_path: Path) -> None:
     """Not in its banner, nor while it looks for its broker."""
     log = tmp_path / "log"
-    with (
-        log.open("wb") as stream,
-        subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "worker", "worker", "--loglevel", "INFO"],
-            env={**os.environ, **URLS[where], "C_FORCE_ROOT": "1"},
-            stdout=stream,
-            stderr=stream,
-        ) as process,
-    ):
-        deadline = time.monotonic() + 60
-        while "broker is away" not in log.read_text():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        process.kill()
+    worker = Worker(log, {**os.environ, **URLS[where], "C_FORCE_ROOT": "1"})
+    try:
+        worker.wait_for_log("broker is away")
+    finally:
+        worker.kill()
     assert SECRET not in log.read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 import urllib.request
 from contextlib import closing, suppress
 from itertools import islice
@@ -20,7 +19,7 @@ from tasks.outcomes import DeadLetter, OutcomePublisher
 from tasks.settle import invalid
 from tests.accounts import CannotCreateUsersError, documented_rules, redis_users
 from tests.gateway import Gateways, completed
-from tests.service import PATIENCE_SECONDS
+from tests.service import eventually
 from worker.embedded import dies_with_parent, free_port
 
 if TYPE_CHECKING:
@@ -59,15 +58,16 @@ def test_the_operator_watches_with_flower(service: Service) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + PATIENCE_SECONDS
+
+    def read(page: str) -> str:
+        with suppress(OSError):
+            address = f"http://127.0.0.1:{port}/{page}"
+            return str(urllib.request.urlopen(address, timeout=10).read().decode())
+        return ""
+
     try:
-        for page, text in (("metrics", "flower_worker_online"), ("broker", "event-status-updates")):
-            told = ""
-            while text not in told:
-                assert time.monotonic() < deadline, told
-                with suppress(OSError):
-                    address = f"http://127.0.0.1:{port}/{page}"
-                    told = urllib.request.urlopen(address, timeout=10).read().decode()
+        eventually(lambda: "flower_worker_online" in read("metrics"))
+        eventually(lambda: "event-status-updates" in read("broker"))
     finally:
         flower.kill()
         flower.wait()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.service import eventually
 
+if TYPE_CHECKING:
     from tests.service import Service
 
 POOLS = ["threads", "prefork", "solo"]
@@ -163,9 +162,7 @@ def test_a_lost_connection_is_survived(service: Service) -> None:
     service.load(*ids)
     worker = service.start_worker()
     messages = send_singles(service, ids)
-    deadline = time.monotonic() + 30
-    while not service.redis.xlen("event-outcomes"):
-        assert time.monotonic() < deadline
+    eventually(lambda: service.redis.xlen("event-outcomes") > 0)
     service.redis.client_kill_filter(_type="normal", skipme=True)
     told = service.wait(messages)
     assert all(outcome.updated for many in told.values() for outcome in many)
@@ -226,13 +223,6 @@ def test_a_rate_limit_is_kept(service: Service) -> None:
     assert service.redis.xlen("event-outcomes") == 1
     service.operator.control.rate_limit("events.update_status", 0)
     service.wait(messages)
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
 
 
 def ids_of(answer: dict[str, list[dict[str, str]]] | None) -> list[str]:

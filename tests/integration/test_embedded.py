@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis
 
+from tests.service import eventually
 from worker.embedded import Postgres, Redis, ServerUnavailable, binaries, servers, temporary_folder
 
 START_BOTH = """
@@ -141,9 +141,7 @@ def test_a_killed_parent_leaves_no_server_behind() -> None:
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    for pid in pids:
-        while is_running(pid):
-            time.sleep(0.01)
+    eventually(lambda: not any(is_running(pid) for pid in pids))
     # Nobody is left who could have removed it.
     shutil.rmtree(folder)
 
