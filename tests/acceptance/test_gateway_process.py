@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.gateway import (
+    BATCH,
+    JSON,
+    Answer,
     Gateway,
     Gateways,
     check_is_problem,
@@ -89,6 +92,23 @@ def test_a_stop_answers_what_is_under_way(
     assert "gateway stopped" in gateway.log.read_text()
     assert "Traceback" not in gateway.log.read_text()
     assert len(published(service)) == 2
+
+
+def test_a_stop_does_not_wait_for_the_rest_of_a_request(
+    service: Service, gateways: Gateways
+) -> None:
+    """Its client is told to send it again, in the form that every error has."""
+    service.load("ev_1")
+    gateway = gateways.start(SETTLE_STOP_TIMEOUT_SECONDS="1")
+    connection = gateway.connect()
+    connection.request("PATCH", BATCH, headers={**JSON, "Content-Length": "1000"})
+    eventually(lambda: b"requests_open 1.0" in gateway.ask("GET", "/metrics").body)
+    assert gateway.stop() == 0
+    response = connection.getresponse()
+    answer = Answer(response.status, dict(response.getheaders()), response.read())
+    connection.close()
+    check_is_problem(answer, 503, "Service Unavailable", "the service stops")
+    assert "Traceback" not in gateway.log.read_text()
 
 
 def test_it_stops_at_any_time(gateways: Gateways) -> None:

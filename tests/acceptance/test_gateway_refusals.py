@@ -214,6 +214,45 @@ def test_a_head_that_does_not_end_is_refused(gateway: Gateway) -> None:
     assert gateway.ask("GET", "/healthz", headers={"x": "x" * 50_000}).status == 200
 
 
+CHUNKED = (
+    f"PATCH {BATCH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n"
+)
+
+
+def test_fields_behind_a_body_do_not_end_for_ever_either(
+    service: Service, gateway: Gateway
+) -> None:
+    """They count like those before it, and nothing is applied of what has no end."""
+    body = json.dumps(completed("ev_1"))
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as client:
+        client.sendall(f"{CHUNKED}{len(body):x}\r\n{body}\r\n0\r\n".encode())
+        with pytest.raises(ConnectionError):
+            client.sendall((b"x: " + b"x" * 10_000 + b"\r\n") * 10_000)
+    assert statuses(service, "ev_1") == [None]
+
+
+def test_a_body_may_come_in_many_small_pieces(gateway: Gateway) -> None:
+    """What is between them is not taken for fields that never end."""
+    body = json.dumps(completed(*["ev_1"] * 500))
+    pieces = "".join(f"1\r\n{one}\r\n" for one in body)
+    assert len(pieces) > 2**16
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as client:
+        client.sendall(f"{CHUNKED}{pieces}0\r\n\r\n".encode())
+        assert client.recv(1_000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_field_behind_a_body_is_none_of_its_head(gateway: Gateway) -> None:
+    """No key, no host, no credentials: a proxy in front may not have looked at it."""
+    body = json.dumps(completed("ev_1"))
+    request = f"{CHUNKED}{len(body):x}\r\n{body}\r\n0\r\nIdempotency-Key: behind\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as client:
+        client.sendall(request.encode())
+        answer = client.recv(10_000)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"behind"' not in answer
+
+
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
 def test_an_offer_to_speak_another_protocol_is_not_taken(gateway: Gateway, protocol: str) -> None:
     """It is served in this one, body and all; Java's client offers HTTP/2 with every request."""

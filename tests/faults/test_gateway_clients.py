@@ -191,6 +191,19 @@ def test_a_client_that_does_not_read_is_let_go(gateway: Gateway) -> None:
     assert b"settle_gateway_requests_open 0.0" in gateway.ask("GET", "/metrics").body
 
 
+def test_clients_that_ask_on_and_leave_are_no_trouble(unloaded_rig: Rig, gateway: Gateway) -> None:
+    """Also in the middle of the first of several requests, which has nowhere to be answered."""
+    body = '[{"id": "ev_1", "status": "completed"}]'
+    with unloaded_rig.service.database.engine.begin() as owner:
+        owner.exec_driver_sql("SELECT FROM events WHERE id = 'ev_1' FOR UPDATE")
+        for _ in range(SLOW_OF_EACH_KIND):
+            connect(gateway, (HEAD.format(len(body)) + body) * 2).close()
+        eventually(lambda: b"requests_open 20.0" in gateway.ask("GET", "/metrics").body)
+    eventually(lambda: b"requests_open 0.0" in gateway.ask("GET", "/metrics").body)
+    check_others_are_served(gateway)
+    assert "Traceback" not in gateway.log.read_text()
+
+
 @pytest.mark.parametrize(
     "parts",
     [

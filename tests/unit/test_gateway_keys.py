@@ -6,7 +6,9 @@ import logging
 import os
 import tomllib
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -14,9 +16,6 @@ from hypothesis import strategies as st
 
 from worker.gateway.keys import Keys, as_toml, draw
 from worker.settings import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
@@ -112,6 +111,21 @@ def test_a_file_that_broke_leaves_the_keys_as_they_were(
         assert keys.find(new) is not None
     assert keys.find(token) is None
     assert caplog.records[-1].message == "keys read again"
+
+
+def test_a_file_that_can_be_read_at_last_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it has not changed since it could not, as when only its mode was mended."""
+    path = tmp_path / "keys.toml"
+    (old,) = write(path, ("old", "all"))
+    keys = Keys(path)
+    (new,) = write(path, ("newer", "all"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", Mock(side_effect=PermissionError))
+        assert keys.find(old) is not None
+    assert keys.find(new) is not None
+    assert keys.find(old) is None
 
 
 DIGEST = "0" * 64

@@ -94,17 +94,19 @@ def test_a_full_batch_does_not_wait() -> None:
 
 
 def test_nobody_waits_for_a_batch_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever locks a row holds up its batch alone, until all slots are taken."""
+    """Whoever locks a row holds up its batch alone, until one slot is left: that is for others."""
     monkeypatch.setattr(settling, "LATE_SECONDS", 0)
     stub = Stub([f"o{number}" for number in range(SLOTS + 1)])
 
     async def scenario(settler: Settler) -> None:
         taken = await occupy(settler, stub)
-        for slot in range(1, SLOTS):
+        for slot in range(1, SLOTS - 1):
             taken += await ask(settler, (message(f"m{slot}", f"o{slot}"), None))
             assert await asyncio.to_thread(stub.begun.acquire)
-        taken += await ask(settler, (message("last", f"o{SLOTS}"), None))
+        taken += await ask(settler, (message("last", f"o{SLOTS - 1}"), None))
         assert not stub.begun.acquire(blocking=False)
+        taken += await ask(settler, (message("others", f"o{SLOTS}"), OURS))
+        assert await asyncio.to_thread(stub.begun.acquire)
         stub.is_open.set()
         answers = await asyncio.gather(*taken)
         assert all(one.updated for told in answers for one in told)

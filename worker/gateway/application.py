@@ -11,7 +11,7 @@ import logging
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -42,7 +42,7 @@ from worker.gateway.publishing import PatientPublisher
 from worker.gateway.settling import Settler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Iterator
 
     from starlette.requests import Request
 
@@ -102,7 +102,8 @@ class Gateway:
             raise HTTPException(405, headers={"Allow": "PATCH"})
         accounts = self._admission.admit(request)
         message_id = _message_id(request)
-        body = await self._reader.read(request)
+        with _until_stopped():
+            body = await self._reader.read(request)
         updates = understand_request(body, max_updates=self._max_updates)
         message = Message(message_id, tuple(updates))
         outcomes = await self._in_time(self._settler.settle(message, accounts))
@@ -111,14 +112,12 @@ class Gateway:
 
     async def _in_time(self, work: Awaitable[Result]) -> Result:
         try:
-            async with asyncio.timeout(self._patience_seconds):
-                return await work
+            with _until_stopped():
+                async with asyncio.timeout(self._patience_seconds):
+                    return await work
         except TimeoutError as error:
             waited = f"no answer within {self._patience_seconds:g} s"
             raise TransientDatabaseError(waited) from error
-        except asyncio.CancelledError as error:
-            # The process stops, and has waited for as long as it may.
-            raise HTTPException(503, terms.STOPPING, terms.RETRY_SOON) from error
 
     async def look(self, request: Request) -> Response:
         """Show an event as it stands."""
@@ -165,6 +164,15 @@ class Gateway:
             await asyncio.sleep(CATCH_UP_SECONDS)
             with suppress(OutcomesNotPublishedError):
                 await asyncio.to_thread(self._publisher.catch_up)
+
+
+@contextmanager
+def _until_stopped() -> Iterator[None]:
+    """Answer while that is possible: the process stops, and has waited for as long as it may."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        raise HTTPException(503, terms.STOPPING, terms.RETRY_SOON) from error
 
 
 def _message_id(request: Request) -> str:

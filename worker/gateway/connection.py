@@ -41,7 +41,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what a client has sent."""
-        was_in_head = self._in_head
+        self._head_bytes += len(data)
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
@@ -52,15 +52,13 @@ class Connection(HttpToolsProtocol):
                 self._read_as_http_1(data[end_of_head:])
         except httptools.HttpParserError:
             self.send_400_response(terms.NOT_HTTP)
-        if was_in_head and self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > terms.MAX_HEAD_BYTES:
-                self._refuse(431, terms.TOO_LONG_HEAD)
+        if self._in_head and self._head_bytes > terms.MAX_HEAD_BYTES:
+            self._refuse(431, terms.TOO_LONG_HEAD)
         self._wait_for_next_request()
 
     def on_message_begin(self) -> None:
         """Wait for the rest of a request."""
-        self._in_head, self._head_bytes = True, 0
+        self._begin_head()
         self._wait_for_request()
         super().on_message_begin()
 
@@ -69,9 +67,21 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         if not self._asks_for_another_protocol():
             super().on_headers_complete()
+            # Fields that follow the body are not for those that the request has begun with.
+            self.headers = []
+
+    def on_chunk_header(self) -> None:
+        """Take what follows for fields, as it may be after the last chunk."""
+        self._begin_head()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._in_head = False
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Wait no more."""
+        self._in_head = False
         if self._asks_for_another_protocol():
             return
         self._stop_waiting()
@@ -81,6 +91,7 @@ class Connection(HttpToolsProtocol):
         """Wait no more."""
         self._stop_waiting()
         self.resume_writing()
+        self._answer_no_more()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -112,6 +123,9 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._served = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _begin_head(self) -> None:
+        self._in_head, self._head_bytes = True, 0
 
     def _asks_for_another_protocol(self) -> bool:
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
@@ -152,10 +166,14 @@ class Connection(HttpToolsProtocol):
             head += [b"%s: %s\r\n" % header for header in answer.raw_headers]
             self.transport.write(b"".join([*head, b"\r\n", bytes(answer.body)]))
         self.transport.close()
+        self._answer_no_more()
+        self._abort_if_closing()
+
+    def _answer_no_more(self) -> None:
+        """Let the answer that is under way go nowhere; uvicorn knows of the last request alone."""
         if self._served is not None:
             self._served.disconnected = True
             self._served.message_event.set()
-        self._abort_if_closing()
 
     def _owes_another_answer(self) -> bool:
         """Return whether a request that came whole is not answered, or an answer has begun."""

@@ -70,7 +70,7 @@ class Keys:
             SettingsError: The file cannot be read, or what it says cannot be meant.
         """
         self._path = path
-        self._seen = _version(path)
+        self._seen = self._said = _version(path)
         self._keys = _read(path)
         if not self._keys:
             raise SettingsError(
@@ -89,14 +89,20 @@ class Keys:
 
     def _read_again_if_changed(self) -> None:
         version = _version(self._path)
-        if version == self._seen:
-            return
-        self._seen = version
+        if version != self._seen:
+            self._read_again(version)
+        self._said = version
+
+    def _read_again(self, version: tuple[int, ...] | None) -> None:
         try:
             self._keys = _read(self._path)
         except SettingsError as error:
-            logger.error("keys not read again", extra={"error": str(error)})  # noqa: TRY400
+            # Tried with every request, and said once: what is wrong may be mended without
+            # a change of the file, as when it may be read at last.
+            if version != self._said:
+                logger.error("keys not read again", extra={"error": str(error)})  # noqa: TRY400
         else:
+            self._seen = version
             logger.info("keys read again", extra={"keys": len(self._keys)})
 
 

@@ -4,8 +4,9 @@ A slot is a thread that applies and publishes one batch at a time. Requests that
 while one is at it share the next batch, and its transaction, which is what makes
 many small ones fast (docs/adr/0013-shared-transactions.md). They do not wait for one
 that is late, as it is when somebody has locked a row, nor when they fill a batch, nor
-for those who may see other accounts. A request is never split, and is answered with the
-outcomes of its own updates.
+for those who may see other accounts: these find a slot also where all others are taken
+by batches that are late. A request is never split, and is answered with the outcomes of
+its own updates.
 """
 
 from __future__ import annotations
@@ -62,8 +63,19 @@ class Queue(Batcher[Asked]):
     def __init__(self, accounts: Accounts, max_updates: int) -> None:
         super().__init__(max_updates=max_updates, max_wait_seconds=0)
         self.accounts = accounts
-        # The numbers of the batches under way that are not late.
+        # The numbers of the batches under way: those that are not late, and those that are.
         self.awaited: set[int] = set()
+        self.late: set[int] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether nothing of it waits or is under way."""
+        return not (self or self.awaited or self.late)
+
+    @property
+    def leaves_slots(self) -> int:
+        """Return how many slots it leaves to others."""
+        return 1 if self.late else 0
 
     @property
     def may_leave(self) -> bool:
@@ -121,9 +133,9 @@ class Settler:
 
     def _fill_slots(self) -> None:
         for accounts, queue in list(self._queues.items()):
-            while self._free > 0 and queue.may_leave:
+            while self._free > queue.leaves_slots and queue.may_leave:
                 self._start(queue)
-            if not queue and not queue.awaited:
+            if queue.is_idle:
                 del self._queues[accounts]
 
     def _start(self, queue: Queue) -> None:
@@ -141,7 +153,8 @@ class Settler:
         work.add_done_callback(partial(self._answer, queue, batch, late))
 
     def _await_no_more(self, queue: Queue, batch: Batch[Asked]) -> None:
-        queue.awaited.discard(batch.number)
+        queue.awaited.remove(batch.number)
+        queue.late.add(batch.number)
         self._fill_slots()
 
     def _answer(
@@ -161,7 +174,9 @@ class Settler:
             else:
                 asked.answer.set_result(work.result()[number])
         self._free += 1
-        self._await_no_more(queue, batch)
+        queue.awaited.discard(batch.number)
+        queue.late.discard(batch.number)
+        self._fill_slots()
 
     # -- in a slot's thread ---------------------------------------------------------------------
 
