@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 import pytest
@@ -289,7 +290,7 @@ def test_kustomize_names_every_file() -> None:
     root = documents(KUBERNETES / "kustomization.yaml")[0]
     assert [source["name"] for source in root["configMapGenerator"]] == ["settle"]
     assert set(secrets()) == {
-        *("settle-worker", "settle-owner", "settle-flower"),
+        *("settle-worker", "settle-owner", "settle-housekeeper", "settle-flower"),
         *("settle-gateway", "settle-gateway-keys", "settle-gateway-metrics"),
     }
 
@@ -306,6 +307,23 @@ def test_secrets_that_are_used_are_in_the_example() -> None:
             used.add(authorization["credentials"]["name"])
             assert authorization["credentials"]["key"] in secrets()["settle-gateway-metrics"]
     assert used == set(secrets())
+
+
+@pytest.mark.parametrize(
+    ("name", "user"),
+    [
+        ("settle-worker", "settle-worker"),
+        ("settle-gateway", "settle-gateway"),
+        ("settle-retention", "settle-housekeeper"),
+        ("settle-flower", "settle-operator"),
+    ],
+)
+def test_whatever_runs_has_its_own_user_of_redis(name: str, user: str) -> None:
+    """The one that docs/operations.md makes for it, and no URL of another."""
+    (workload,) = (it for it in OURS if it.place == f"kubernetes {name}")
+    environment = workload.environment.items()
+    urls = [value for _, value in environment if value.startswith("redis://")]
+    assert {urlsplit(url).username for url in urls} == {user}
 
 
 def test_the_unit_stops_its_worker_alone() -> None:
