@@ -10,10 +10,7 @@ from urllib.parse import urlsplit
 import click
 import pytest
 import yaml
-from celery.bin.base import CLIContext
-from celery.bin.celery import celery
 from flower.command import is_flower_envvar
-from flower.options import default_options
 
 from tasks.names import QUEUE
 from tests.deployment import (
@@ -25,20 +22,18 @@ from tests.deployment import (
     compose,
     documents,
     manifests,
+    parse,
     pods,
     secrets,
     unit,
     variables,
     workloads,
 )
-from worker.celery import app
-from worker.cli import main
 from worker.ending import GRACE_SECONDS
 from worker.gateway.keys import Keys
 from worker.settings import Settings, variable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 WORKLOADS = workloads()
@@ -59,26 +54,6 @@ OF_OTHERS = {
 def place(workload: Workload) -> str:
     """Return the id of a test."""
     return workload.place
-
-
-def parse(command: Sequence[str]) -> None:
-    """Let the real command line take a command to pieces, without running it.
-
-    Raises:
-        click.UsageError: It does not understand it.
-    """
-    group: click.Command = {"settle": main, "celery": celery}[command[0]]
-    context = group.make_context(command[0], list(command[1:]))
-    context.obj = CLIContext(app=app, no_color=True, workdir=None)
-    while isinstance(context.command, click.Group):
-        arguments = [*context._protected_args, *context.args]
-        if not arguments and context.command.invoke_without_command:
-            break
-        name, subcommand, rest = context.command.resolve_command(context, arguments)
-        assert subcommand is not None
-        context = subcommand.make_context(name, rest, parent=context)
-    for option in context.params.get("tornado_argv", ()):
-        assert option.split("=")[0].removeprefix("--") in default_options, option
 
 
 @pytest.mark.parametrize(
