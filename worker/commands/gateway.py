@@ -33,7 +33,7 @@ def serve(settings: Settings) -> None:
         from worker.gateway.application import make_application  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise click.ClickException(
-            f"{error.name} is not installed: pip install 'settle[http]'"
+            f"{error.name} is not installed: pip install '.[http]' in a checkout of Settle"
         ) from error
     from worker.gateway.keys import Keys  # noqa: PLC0415
     from worker.service import make_service  # noqa: PLC0415
