@@ -37,7 +37,7 @@ def _check_redis_url(name: str, url: str) -> None:
         raise ValueError(
             f"{name}: its host and port cannot be read: percent-encode the password"
         ) from None
-    if _scheme(url) not in (*REDIS_SCHEMES, "unix"):
+    if not is_redis(url):
         raise ValueError(f"{name}: must be redis:// or rediss://")
 
 
