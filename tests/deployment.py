@@ -8,10 +8,17 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import click
 import yaml
+from celery.bin.base import CLIContext
+from celery.bin.celery import celery
+from flower.options import default_options
+
+from worker.celery import app
+from worker.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -149,3 +156,23 @@ def variables(path: Path) -> dict[str, str]:
     """Return the variables of an environment file."""
     lines = path.read_text("utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("# "))
+
+
+def parse(command: Sequence[str]) -> None:
+    """Let the real command line take a command to pieces, without running it.
+
+    Raises:
+        click.UsageError: It does not understand it.
+    """
+    group: click.Command = {"settle": main, "celery": celery}[command[0]]
+    context = group.make_context(command[0], list(command[1:]))
+    context.obj = CLIContext(app=app, no_color=True, workdir=None)
+    while isinstance(context.command, click.Group):
+        arguments = [*context._protected_args, *context.args]
+        if not arguments and context.command.invoke_without_command:
+            break
+        name, subcommand, rest = context.command.resolve_command(context, arguments)
+        assert subcommand is not None
+        context = subcommand.make_context(name, rest, parent=context)
+    for option in context.params.get("tornado_argv", ()):
+        assert option.split("=")[0].removeprefix("--") in default_options, option

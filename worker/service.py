@@ -15,7 +15,7 @@ import redis
 from db import Database
 from tasks.outcomes import DeadLetter, Outcome, OutcomePublisher
 from tasks.settle import dead_letters, settle_batch
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,13 +62,13 @@ class Service:
 
 
 def make_service(settings: Settings) -> Service:
-    """Make the service of this process; nothing is connected yet."""
-    client = redis.Redis.from_url(
-        settings.result_channel_url,
-        socket_timeout=SOCKET_TIMEOUT_SECONDS,
-        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        socket_keepalive=True,
-    )
+    """Make the service of this process; nothing is connected yet.
+
+    Raises:
+        SettingsError: The URL of the result channel has an option that there is not.
+    """
+    name = "SETTLE_OUTCOME_URL" if settings.outcome_url else "CELERY_BROKER_URL"
+    client = _make_client(name, settings.result_channel_url)
     return Service(
         database=Database(
             settings.database_url,
@@ -79,6 +79,23 @@ def make_service(settings: Settings) -> Service:
         message_max_updates=settings.message_max_updates,
         outcome_payload=settings.outcome_payload,
     )
+
+
+def _make_client(name: str, url: str) -> redis.Redis:
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=SOCKET_TIMEOUT_SECONDS,
+            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            socket_keepalive=True,
+        )
+        # Not connected: it finds an unknown option before a batch is committed.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{name}: correct its options, behind the `?`: redis-py does not take them"
+        ) from error
+    return client
 
 
 @cache

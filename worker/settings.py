@@ -30,6 +30,17 @@ def _check_database_url(url: str) -> str:
     return url
 
 
+def _check_redis_url(name: str, url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError(
+            f"{name}: its host and port cannot be read: percent-encode the password"
+        ) from None
+    if not is_redis(url):
+        raise ValueError(f"{name}: must be redis:// or rediss://")
+
+
 class Settings(BaseSettings):
     """The effective settings of this process."""
 
@@ -192,11 +203,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _need_somewhere_for_outcomes(self) -> Settings:
-        if self.outcome_url is None and not is_redis(self.broker_url):
+        if not self.outcome_url and not is_redis(self.broker_url):
             raise ValueError(
                 "SETTLE_OUTCOME_URL: is required, because the broker is not Redis: "
                 "set it to the Redis that holds the result channel"
             )
+        name = "SETTLE_OUTCOME_URL" if self.outcome_url else "CELERY_BROKER_URL"
+        _check_redis_url(name, self.result_channel_url)
         return self
 
     @model_validator(mode="after")
@@ -214,19 +227,24 @@ class Settings(BaseSettings):
         return self.outcome_url or self.broker_url
 
 
+def _scheme(url: str) -> str:
+    # Also of what cannot be taken apart any further.
+    return url.partition(":")[0].lower()
+
+
 def is_redis(url: str) -> bool:
     """Return whether a URL names one Redis or Valkey server."""
-    return urlsplit(url).scheme in REDIS_SCHEMES
+    return _scheme(url) in REDIS_SCHEMES
 
 
 def is_amqp(url: str) -> bool:
     """Return whether a URL names RabbitMQ."""
-    return urlsplit(url).scheme in AMQP_SCHEMES
+    return _scheme(url) in AMQP_SCHEMES
 
 
 def uses_sentinels(url: str) -> bool:
     """Return whether a URL names the sentinels of a Redis or Valkey."""
-    return urlsplit(url).scheme == SENTINEL_SCHEME
+    return _scheme(url) == SENTINEL_SCHEME
 
 
 def load_settings() -> Settings:

@@ -24,6 +24,7 @@ from tests.gateway import (
 )
 from tests.service import eventually
 from worker.embedded import free_port
+from worker.gateway.keys import as_toml, draw
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def start_in_vain(service: Service, **settings: str) -> str:
     )
     assert ended.returncode == 1, ended
     assert ended.stderr.count("\n") == 1, ended.stderr
-    assert ended.stderr.startswith("Error: SETTLE_GATEWAY_")
+    assert ended.stderr.startswith("Error: SETTLE_")
     return ended.stderr
 
 
@@ -58,6 +59,24 @@ def test_a_port_that_is_taken_is_one_line(service: Service, gateway: Gateway) ->
     """It names the setting."""
     line = start_in_vain(service, SETTLE_GATEWAY_PORT=str(gateway.port))
     assert f"SETTLE_GATEWAY_PORT: cannot listen on 127.0.0.1, port {gateway.port}" in line
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
+def test_an_address_of_another_machine_is_one_line(
+    service: Service, tmp_path: Path, host: str
+) -> None:
+    """It names the host, not the port."""
+    keys = tmp_path / "keys.toml"
+    keys.write_text(as_toml(draw("ours", "all")[1]))
+    line = start_in_vain(service, SETTLE_GATEWAY_HOST=host, SETTLE_GATEWAY_KEYS_FILE=str(keys))
+    assert line.startswith(f"Error: SETTLE_GATEWAY_HOST: cannot listen on {host}")
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_cert=ca.pem", "socket_timeout=soon"])
+def test_a_url_with_a_wrong_option_is_one_line(service: Service, option: str) -> None:
+    """Found before anything is committed that could not be published."""
+    line = start_in_vain(service, SETTLE_OUTCOME_URL=f"rediss://redis:6379/0?{option}")
+    assert line.startswith("Error: SETTLE_OUTCOME_URL: correct its options")
 
 
 @pytest.mark.parametrize("text", [None, "[[key", '[[key]]\nname = "a"'])

@@ -220,9 +220,9 @@ def test_dead_letters_and_suspects_are_warned_of(client: Any, server: Redis) -> 
     client.xadd("event-status-updates.dead", {"raw": ""})
     client.lpush("event-status-updates.retry", "{}")
     client.lpush("event-status-updates", "{}", "{}")
-    assert look(result_channel_part(settings(server.url)))["dead letters"].verdict is (
-        Verdict.WARNING
-    )
+    letters = look(result_channel_part(settings(server.url)))["dead letters"]
+    assert letters.verdict is Verdict.WARNING
+    assert "settle dead list" in letters.fix
     told = look(broker_part(settings(server.url)))["backlog"]
     assert told.verdict is Verdict.WARNING
     assert "2 messages waiting" in told.found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -10,7 +11,7 @@ import pytest
 from db import Database, Settlement
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
-from tests.accounts import CannotCreateUsersError, postgres_role
+from tests.accounts import OPERATIONS, CannotCreateUsersError, postgres_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,15 @@ def test_the_worker_settles_and_can_do_nothing_else(role_url: str, database_url:
         "CREATE TABLE mine ()",
     ):
         assert_denied(role_url, statement)
+
+
+def test_an_event_is_inserted_as_the_page_says(database: Database) -> None:
+    """And is pending."""
+    page = OPERATIONS.read_text("utf-8")
+    (insert,) = re.findall(r"```sql\n(INSERT INTO events .*?)```", page, re.DOTALL)
+    with database.engine.begin() as owner:
+        owner.exec_driver_sql(insert)
+    assert database.read_events(["ev_1"])["ev_1"].status is None
 
 
 @pytest.mark.parametrize("role_url", ["settle_reader"], indirect=True)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 import pytest
 import yaml
-from celery.bin.base import CLIContext
-from celery.bin.celery import celery
 from flower.command import is_flower_envvar
-from flower.options import default_options
 
 from tasks.names import QUEUE
 from tests.deployment import (
@@ -24,20 +22,18 @@ from tests.deployment import (
     compose,
     documents,
     manifests,
+    parse,
     pods,
     secrets,
     unit,
     variables,
     workloads,
 )
-from worker.celery import app
-from worker.cli import main
 from worker.ending import GRACE_SECONDS
 from worker.gateway.keys import Keys
 from worker.settings import Settings, variable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 WORKLOADS = workloads()
@@ -58,26 +54,6 @@ OF_OTHERS = {
 def place(workload: Workload) -> str:
     """Return the id of a test."""
     return workload.place
-
-
-def parse(command: Sequence[str]) -> None:
-    """Let the real command line take a command to pieces, without running it.
-
-    Raises:
-        click.UsageError: It does not understand it.
-    """
-    group: click.Command = {"settle": main, "celery": celery}[command[0]]
-    context = group.make_context(command[0], list(command[1:]))
-    context.obj = CLIContext(app=app, no_color=True, workdir=None)
-    while isinstance(context.command, click.Group):
-        arguments = [*context._protected_args, *context.args]
-        if not arguments and context.command.invoke_without_command:
-            break
-        name, subcommand, rest = context.command.resolve_command(context, arguments)
-        assert subcommand is not None
-        context = subcommand.make_context(name, rest, parent=context)
-    for option in context.params.get("tornado_argv", ()):
-        assert option.split("=")[0].removeprefix("--") in default_options, option
 
 
 @pytest.mark.parametrize(
@@ -289,7 +265,7 @@ def test_kustomize_names_every_file() -> None:
     root = documents(KUBERNETES / "kustomization.yaml")[0]
     assert [source["name"] for source in root["configMapGenerator"]] == ["settle"]
     assert set(secrets()) == {
-        *("settle-worker", "settle-owner", "settle-flower"),
+        *("settle-worker", "settle-owner", "settle-housekeeper", "settle-flower"),
         *("settle-gateway", "settle-gateway-keys", "settle-gateway-metrics"),
     }
 
@@ -306,6 +282,23 @@ def test_secrets_that_are_used_are_in_the_example() -> None:
             used.add(authorization["credentials"]["name"])
             assert authorization["credentials"]["key"] in secrets()["settle-gateway-metrics"]
     assert used == set(secrets())
+
+
+@pytest.mark.parametrize(
+    ("name", "user"),
+    [
+        ("settle-worker", "settle-worker"),
+        ("settle-gateway", "settle-gateway"),
+        ("settle-retention", "settle-housekeeper"),
+        ("settle-flower", "settle-operator"),
+    ],
+)
+def test_whatever_runs_has_its_own_user_of_redis(name: str, user: str) -> None:
+    """The one that docs/operations.md makes for it, and no URL of another."""
+    (workload,) = (it for it in OURS if it.place == f"kubernetes {name}")
+    environment = workload.environment.items()
+    urls = [value for _, value in environment if value.startswith("redis://")]
+    assert {urlsplit(url).username for url in urls} == {user}
 
 
 def test_the_unit_stops_its_worker_alone() -> None:

@@ -199,7 +199,7 @@ def test_the_gateways_keys_are_those_of_the_file(tmp_path: Path) -> None:
     """One that it would not take fails, for it may go on with keys that were taken out."""
     file = tmp_path / "keys.toml"
     (missing,) = examine(gateway_part(str(file)))
-    assert missing.finding.found == f"{file}: No such file or directory"
+    assert missing.finding.found == f"{file} is not there: see settle gateway new-key"
     file.write_text(as_toml(draw("billing", ["acct_1"])[1]))
     (understood,) = examine(gateway_part(str(file)))
     assert understood.finding.verdict is Verdict.OK

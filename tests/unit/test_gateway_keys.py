@@ -134,7 +134,7 @@ DIGEST = "0" * 64
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        pytest.param(None, "No such file or directory", id="no file"),
+        pytest.param(None, "is not there: see settle gateway new-key", id="no file"),
         pytest.param("[[key", "is not TOML", id="no TOML"),
         pytest.param("", " has no keys: see settle gateway new-key", id="empty"),
         pytest.param(f'[[key]]\nsha256 = "{DIGEST}"\naccounts = "all"', "key[0].name", id="name"),

@@ -48,6 +48,11 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
         ("SETTLE_OUTCOME_PAYLOAD", "perhaps"),
         ("DATABASE_URL", "mysql://user:secret@db/x"),
         ("DATABASE_URL", "secret"),
+        ("SETTLE_OUTCOME_URL", "secret"),
+        ("SETTLE_OUTCOME_URL", "amqp://:secret@rabbit"),
+        ("SETTLE_OUTCOME_URL", "redis://:secret/1@redis:6379/0"),
+        ("CELERY_BROKER_URL", "redis://redis:secret/0"),
+        ("CELERY_BROKER_URL", "redis://[secret"),
     ],
 )
 def test_a_bad_value_is_named_and_not_quoted(
@@ -63,6 +68,9 @@ def test_a_bad_value_is_named_and_not_quoted(
 def test_another_broker_needs_a_result_channel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outcomes go to Redis, and RabbitMQ is none."""
     monkeypatch.setenv("CELERY_BROKER_URL", "amqp://rabbit")
+    with pytest.raises(SettingsError, match="SETTLE_OUTCOME_URL: is required"):
+        load_settings()
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "")
     with pytest.raises(SettingsError, match="SETTLE_OUTCOME_URL: is required"):
         load_settings()
     monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://outcomes")

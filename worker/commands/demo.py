@@ -182,6 +182,7 @@ def _keep(running: Stack, console: Console) -> None:
         f"In another terminal:\n\n  export {exports}\n"
         "  settle outcomes\n"
         "  settle publish --wait some-id completed\n"
+        "  settle gateway\n"
         "  celery -A worker inspect stats\n"
         '  psql "$DATABASE_URL" -c "TABLE events LIMIT 5"\n\n'
         "Ctrl-C stops everything.",

@@ -33,7 +33,7 @@ def serve(settings: Settings) -> None:
         from worker.gateway.application import make_application  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise click.ClickException(
-            f"{error.name} is not installed: pip install 'settle[http]'"
+            f"{error.name} is not installed: pip install '.[http]' in a checkout of Settle"
         ) from error
     from worker.gateway.keys import Keys  # noqa: PLC0415
     from worker.service import make_service  # noqa: PLC0415
@@ -45,6 +45,7 @@ def serve(settings: Settings) -> None:
             "SETTLE_GATEWAY_KEYS_FILE: is required, because SETTLE_GATEWAY_HOST is not loopback: "
             "name a file of keys, or listen on 127.0.0.1"
         )
+    service = make_service(settings)
     server.log_as(settings.log_format)
     listening = server.listen(host, port)
     logger.info(
@@ -57,7 +58,7 @@ def serve(settings: Settings) -> None:
             "settle": version("settle"),
         },
     )
-    application = make_application(settings, make_service(settings), keys)
+    application = make_application(settings, service, keys)
     server.serve(application, listening, stop_timeout_seconds=settings.stop_timeout_seconds)
     logger.info("gateway stopped")
 

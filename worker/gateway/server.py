@@ -6,6 +6,7 @@ TLS, and the public internet, are for a proxy in front.
 
 from __future__ import annotations
 
+import errno
 import logging
 import resource
 import signal
@@ -40,9 +41,9 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (")[0]
-        raise SettingsError(
-            f"SETTLE_GATEWAY_PORT: cannot listen on {host}, port {port}: {reason}"
-        ) from error
+        is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        name = "SETTLE_GATEWAY_PORT" if is_port else "SETTLE_GATEWAY_HOST"
+        raise SettingsError(f"{name}: cannot listen on {host}, port {port}: {reason}") from error
 
 
 def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds: float) -> None:
