@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -109,7 +110,8 @@ class RabbitMQ:
         if process is None:
             return
         if immediate:
-            os.killpg(process.pid, 9)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
         else:
             process.terminate()
         process.wait(START_SECONDS)

@@ -58,7 +58,8 @@ class Load(threading.Thread):
             message_id = f"m{len(self.sent):06}"
             updates = self._updates(10 if self._now_and_then(10) else 1)
             for _ in range(2 if self._now_and_then(20) else 1):
-                self._send(message_id, updates)
+                if not self._send(message_id, updates):
+                    return
             self.sent[message_id] = updates
             # A broker that was away is not made up for by a burst.
             due = max(due + 1 / self.per_second, time.monotonic() - 1)
@@ -77,16 +78,17 @@ class Load(threading.Thread):
             self.touched.append(id_)
         return updates
 
-    def _send(self, message_id: str, updates: dict[str, str]) -> None:
+    def _send(self, message_id: str, updates: dict[str, str]) -> bool:
         fields = [{"id": id_, "status": status} for id_, status in updates.items()]
         form = {"kwargs": fields[0]} if len(fields) == 1 else {"args": [fields]}
-        while True:
+        while not self.stopping.is_set():
             try:
                 self.service.send(**form, task_id=message_id, ignore_result=True)
             except OperationalError:
                 time.sleep(0.05)
             else:
-                return
+                return True
+        return False
 
     def stop(self) -> None:
         """Stop sending."""

@@ -199,7 +199,7 @@ def test_without_binaries_the_error_names_the_fix(
     monkeypatch.setattr(binaries, "_package_folder", lambda _: None)
     monkeypatch.setattr(binaries, "_system_postgres", lambda: None)
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(ServerUnavailable, match=r"settle\[embedded\]"):
+    with pytest.raises(ServerUnavailable, match=r"\.\[embedded\]"):
         Postgres(tmp_path)
     with pytest.raises(ServerUnavailable, match=r"settle\[embedded\]"):
         Redis(tmp_path).start()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Below those that the kernel gives to clients: one that looks for a server which has
+# stopped could be given the server's own port, and keep it from starting again.
+PORTS = range(20_000, 32_768)
+MAX_TRIES = 100
 
 
 @contextmanager
@@ -25,8 +31,13 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody listens on just now.
+
+    Raises:
+        OSError: None was found.
+    """
+    for port in random.SystemRandom().sample(PORTS, MAX_TRIES):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port is free from {PORTS.start} to {PORTS.stop - 1}")
