@@ -67,8 +67,7 @@ def make_service(settings: Settings) -> Service:
     Raises:
         SettingsError: The URL of the result channel has an option that there is not.
     """
-    name = "SETTLE_OUTCOME_URL" if settings.outcome_url else "CELERY_BROKER_URL"
-    client = _make_client(name, settings.result_channel_url)
+    client = _make_client(settings.result_channel_variable, settings.result_channel_url)
     return Service(
         database=Database(
             settings.database_url,

@@ -202,14 +202,13 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _need_somewhere_for_outcomes(self) -> Settings:
+    def _need_a_redis_for_outcomes(self) -> Settings:
         if not self.outcome_url and not is_redis(self.broker_url):
             raise ValueError(
                 "SETTLE_OUTCOME_URL: is required, because the broker is not Redis: "
                 "set it to the Redis that holds the result channel"
             )
-        name = "SETTLE_OUTCOME_URL" if self.outcome_url else "CELERY_BROKER_URL"
-        _check_redis_url(name, self.result_channel_url)
+        _check_redis_url(self.result_channel_variable, self.result_channel_url)
         return self
 
     @model_validator(mode="after")
@@ -225,6 +224,11 @@ class Settings(BaseSettings):
     def result_channel_url(self) -> str:
         """Return the Redis of the result channel."""
         return self.outcome_url or self.broker_url
+
+    @property
+    def result_channel_variable(self) -> str:
+        """Return the variable that names it."""
+        return "SETTLE_OUTCOME_URL" if self.outcome_url else "CELERY_BROKER_URL"
 
 
 def _scheme(url: str) -> str:

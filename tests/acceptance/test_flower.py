@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.service import eventually
+from worker.embedded import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +76,7 @@ def flower(service: Service) -> Iterator[Flower]:
 @contextmanager
 def running_flower(broker_url: str) -> Iterator[Flower]:
     """Run Flower while the `with` block lasts."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "celery", "-A", "worker", "flower", f"--port={port}"]
     environment = {
         **os.environ,

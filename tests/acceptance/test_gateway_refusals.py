@@ -242,7 +242,7 @@ def test_a_body_may_come_in_many_small_pieces(gateway: Gateway) -> None:
         assert client.recv(1_000).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_field_behind_a_body_is_none_of_its_head(gateway: Gateway) -> None:
+def test_a_field_behind_a_body_is_none_of_its_head(service: Service, gateway: Gateway) -> None:
     """No key, no host, no credentials: a proxy in front may not have looked at it."""
     body = json.dumps(completed("ev_1"))
     request = f"{CHUNKED}{len(body):x}\r\n{body}\r\n0\r\nIdempotency-Key: behind\r\n\r\n"
@@ -251,6 +251,8 @@ def test_a_field_behind_a_body_is_none_of_its_head(gateway: Gateway) -> None:
         answer = client.recv(10_000)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b'"behind"' not in answer
+    settled_by = service.database.read_events(["ev_1"])["ev_1"].settled_by
+    assert settled_by not in (None, "behind")
 
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
