@@ -6,8 +6,9 @@ from typing import Any
 
 from kombu.entity import Exchange, Queue
 
-from tasks.names import QUEUE, TASK
-from worker.settings import is_amqp, is_redis, load_settings, uses_sentinels
+from service.addresses import is_amqp, is_redis, uses_sentinels
+from service.settings import load_settings
+from settle_client.names import QUEUE, TASK
 
 _settings = load_settings()
 
@@ -23,7 +24,7 @@ event_serializer = "json"
 
 task_default_queue = QUEUE
 task_annotations = {
-    TASK: {"Strategy": "worker.strategy:BatchStrategy", "service": "worker.service:service"}
+    TASK: {"Strategy": "worker.strategy:BatchStrategy", "service": "service.connections:service"}
 }
 worker_consumer = "worker.consumer:Consumer"
 

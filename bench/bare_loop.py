@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import redis
 
-from tasks.names import QUEUE
-from worker.garbage import collect_seldom
-from worker.plain import read_plain
-from worker.service import make_service
-from worker.settings import load_settings
-from worker.transport.fetch import Fetch, Source
-from worker.transport.items import entry_tail
-from worker.transport.scripts import FETCH
+from service.connections import make_service
+from service.garbage import collect_seldom
+from service.settings import load_settings
+from settle_client.names import QUEUE
+from worker.transport.redis.fetch import Fetch, Source
+from worker.transport.redis.items import entry_tail
+from worker.transport.redis.scripts import FETCH
+from worker.understanding.plain import read_plain
 
 UNACKED, INDEX = "unacked", "unacked_index"
 BATCH = 1_000

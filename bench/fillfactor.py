@@ -13,10 +13,10 @@ from itertools import product
 import click
 import psycopg
 
+from cli.embedded import servers
 from db import Database, Settlement
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
-from worker.embedded import servers
 
 EVENTS, BATCH = 20_000, 1_000
 FILL_FACTORS = (40, 45, 50, 60, 70, 90, 100)

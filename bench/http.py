@@ -17,8 +17,8 @@ from bench.errors import BenchError
 from bench.http_load import Job, load
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL, UNSHARED
 from bench.rig import listening
-from worker.embedded import free_port
-from worker.gateway.terms import BATCH
+from cli.embedded import free_port
+from gateway.terms import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +69,7 @@ def endpoints(rig: Rig) -> Iterator[list[Endpoint]]:
         "DATABASE_URL": rig.database_url,
     }
     commands = (
-        [sys.executable, "-m", "worker", "gateway"],
+        [sys.executable, "-m", "cli", "gateway"],
         [sys.executable, "-m", "bench.peers.unshared_gateway"],
         uvicorn("bench.peers.tutorial_endpoint:app", tutorial),
         uvicorn("bench.peers.trivial_endpoints:nothing", nothing),

@@ -25,8 +25,8 @@ from bench.errors import BenchError
 from bench.http import uvicorn
 from bench.http_load import Job, Measured, load, render
 from bench.rig import listening
-from worker.embedded import free_port
-from worker.gateway.terms import BATCH
+from cli.embedded import free_port
+from gateway.terms import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

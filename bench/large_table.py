@@ -18,9 +18,9 @@ import click
 import psycopg
 
 from bench.partitions import take
+from cli.embedded import Postgres, temporary_folder
 from db import Database, Settlement
 from db.migrate import migrate
-from worker.embedded import Postgres, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

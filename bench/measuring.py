@@ -16,8 +16,8 @@ from bench.contenders import SETTLE
 from bench.errors import BenchError
 from bench.events import event_id
 from db import Database, Settlement
-from tasks.names import OUTCOMES, QUEUE, TASK
-from tasks.producer import Producer
+from settle_client.names import OUTCOMES, QUEUE, TASK
+from settle_client.producer import Producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

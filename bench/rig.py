@@ -17,11 +17,11 @@ from kombu.connection import Connection
 
 from bench.errors import BenchError
 from bench.events import event_id
+from cli.embedded import dies_with_parent, free_port, servers
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
-from tasks.names import OUTCOMES, QUEUE
-from tasks.producer import Producer
-from worker.embedded import dies_with_parent, free_port, servers
+from settle_client.names import OUTCOMES, QUEUE
+from settle_client.producer import Producer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

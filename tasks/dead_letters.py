@@ -1,6 +1,6 @@
 """What could not be applied, kept for a person: looked at, sent again, or dropped.
 
-The reading side of the dead letters; `tasks.outcomes` writes them. An entry is one
+The reading side of the dead letters; `tasks.publishing` writes them. An entry is one
 update of a message, or a message of which nothing could be understood.
 """
 
@@ -10,9 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from settle_client.names import DEAD_LETTERS
 from tasks.errors import NotUnderstoodError
 from tasks.messages import Message, decode_body, understand
-from tasks.names import DEAD_LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

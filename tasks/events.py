@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import msgspec
 from msgspec import Meta, Raw
 
-from tasks.outcomes import Moment, encode_json, timestamp
+from settle_client.outcome import Moment, encode_json, timestamp
 
 if TYPE_CHECKING:
     from db import EventRow

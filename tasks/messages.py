@@ -10,60 +10,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from settle_client.update import (
+    MAX_ID_CHARACTERS,
+    StatusUpdate,
+    check_all,
+    check_one,
+    explain,
+    storable,
+)
 from tasks.errors import NotUnderstoodError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-Status = Literal["completed", "failed"]
+    from collections.abc import Sequence
 
 # A thousand updates that are whole events of eight kibibytes each.
 MAX_BODY_BYTES = 8 * 2**20
-MAX_ID_CHARACTERS = 255
-MAX_QUOTED_CHARACTERS = 80
-MAX_EXPLAINED = 10
-
-
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("contains NUL, which PostgreSQL text cannot store")
-    return text
-
-
-# The pattern is for readers of the schema: `_storable` checks, and says why.
-Identifier = Annotated[
-    str,
-    Field(min_length=1, max_length=MAX_ID_CHARACTERS, json_schema_extra={"pattern": r"^[^\x00]*$"}),
-    AfterValidator(_storable),
-]
-
-
-class StatusUpdate(BaseModel):
-    """A request to settle one event.
-
-    Other attributes of the event may come with it and are ignored.
-    """
-
-    model_config = ConfigDict(
-        frozen=True,
-        strict=True,
-        extra="ignore",
-        json_schema_extra={"additionalProperties": True},
-    )
-
-    id: Identifier = Field(description="The event's id.", examples=["ev_1"])
-    status: Status = Field(description="What the event becomes.", examples=["completed"])
-    account_id: Identifier | None = Field(
-        default=None,
-        alias="accountId",
-        description="If given, an event of another account is treated as not found.",
-        examples=["acct_9"],
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +56,6 @@ class Message(NamedTuple):
     updates: tuple[Update, ...]
 
 
-_validate_one: Callable[[Any], StatusUpdate] = TypeAdapter(StatusUpdate).validator.validate_python
-_validate_many: Callable[[Any], list[StatusUpdate]] = TypeAdapter(
-    list[StatusUpdate]
-).validator.validate_python
 # What Celery embeds is skipped.
 _decode_body = msgspec.json.Decoder(tuple[Any, Any, msgspec.Raw]).decode
 
@@ -178,7 +140,7 @@ def unintelligible(message_id: Any, error: str, raw: str) -> Message:
 
 def _check_storable_message_id(message_id: str) -> None:
     try:
-        _storable(message_id).encode()
+        storable(message_id).encode()
     except ValueError as error:
         raise NotUnderstoodError(f"the message id cannot be stored: {error}") from error
 
@@ -190,19 +152,10 @@ def _validate_all(updates: list[Any]) -> Sequence[Update]:
         return [validate(update) for update in updates]
 
 
-def check_all(updates: list[Any]) -> list[StatusUpdate]:
-    """Check updates, as decoded from JSON, that are taken all or none.
-
-    Raises:
-        ValidationError: One of them is not valid; see `explain`.
-    """
-    return _validate_many(updates)
-
-
 def validate(update: Any) -> Update:
     """Check one update, as decoded from JSON."""
     try:
-        return _validate_one(update)
+        return check_one(update)
     except ValidationError as error:
         fields = update if isinstance(update, dict) else {}
         return InvalidUpdate(
@@ -211,48 +164,6 @@ def validate(update: Any) -> Update:
             id=_printable(fields.get("id")),
             status=_printable(fields.get("status")),
         )
-
-
-def explain(error: ValidationError, whole: str = "update", *, quoting: bool = True) -> str:
-    """Say in one line which fields are wrong and what they should be.
-
-    Args:
-        error: What was found.
-        whole: What to call the value if it is wrong as a whole.
-        quoting: Say what was given, too.
-    """
-    details = error.errors(include_url=False, include_context=False, include_input=quoting)
-    told = [_explain_field(detail, whole) for detail in details[:MAX_EXPLAINED]]
-    if more := len(details) - len(told):
-        told.append(f"and {more} more")
-    return "; ".join(told)
-
-
-def _explain_field(detail: Any, whole: str) -> str:
-    field = _path(detail["loc"]) or whole
-    if detail["type"] == "missing":
-        return f"{field}: is required"
-    text = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "model_type":
-        text = "must be an object with id and status"
-    text = text.replace("Input should be", "must be").replace("String should", "must")
-    if "input" not in detail:
-        return f"{field}: {text}"
-    return f"{field}: {text}, got {_quoted(detail['input'])}"
-
-
-def _quoted(value: Any) -> str:
-    try:
-        text = repr(value)
-    except RecursionError:
-        return "something nested deeply"
-    return text if len(text) <= MAX_QUOTED_CHARACTERS else text[:MAX_QUOTED_CHARACTERS] + "…"
-
-
-def _path(location: Sequence[int | str]) -> str:
-    """Write where in a document a value stands: `[2].status`."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return "".join(parts).removeprefix(".")
 
 
 def _printable(value: Any) -> str | None:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 from pydantic import ValidationError
 
+from settle_client.update import check_all, explain
 from tasks.errors import NotUnderstoodError
-from tasks.messages import check_all, explain
 
 if TYPE_CHECKING:
-    from tasks.messages import StatusUpdate
+    from settle_client.update import StatusUpdate
 
 
 def understand_request(body: bytes, *, max_updates: int) -> list[StatusUpdate]:

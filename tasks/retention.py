@@ -3,7 +3,7 @@
 Age is told by the ids of entries, which are the server's own time. Outcomes that a
 consumer group has not read, or not acknowledged, are kept unless the caller says
 otherwise. Readers without a group are not known to the server: nothing waits for
-them. The stream's own limit, in `tasks.outcomes`, waits for nobody either.
+them. The stream's own limit, in `tasks.publishing`, waits for nobody either.
 """
 
 from __future__ import annotations

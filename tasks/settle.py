@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import UNSET, Raw
 
 from db import BadDataError, EventRow, Settlement
+from settle_client.outcome import Outcome, Problem, Reason
+from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesMissingError
-from tasks.messages import InvalidUpdate, Message, StatusUpdate, Update
-from tasks.outcomes import DeadLetter, Outcome, Problem, Reason
+from tasks.messages import InvalidUpdate, Message, Update
+from tasks.publishing import DeadLetter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

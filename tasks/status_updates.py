@@ -12,8 +12,8 @@ from typing import Any
 from celery import shared_task
 from celery.utils.imports import symbol_by_name
 
+from settle_client.names import TASK
 from tasks.messages import understand
-from tasks.names import TASK
 
 
 @shared_task(name=TASK, bind=True, acks_late=True)

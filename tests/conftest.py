@@ -18,10 +18,10 @@ import pytest
 import redis
 from hypothesis import settings
 
+from cli.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 from db import Database
 from db.migrate import migrate
 from tests.rabbitmq import RabbitMQ
-from worker.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from celery.bin.base import CLIContext
 from celery.bin.celery import celery
 from flower.options import default_options
 
+from cli.main import main
 from worker.celery import app
-from worker.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,8 +12,8 @@ from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from cli.embedded import free_port
 from tests.service import PATIENCE_SECONDS, LoggedProcess
-from worker.embedded import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from worker.embedded import ServerUnavailable, dies_with_parent
+from cli.embedded import ServerUnavailable, dies_with_parent
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "node"
 INSTALL_SECONDS = 300

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from sqlalchemy import make_url
 
-from worker.embedded import Server, ServerUnavailable
+from cli.embedded import Server, ServerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from worker.embedded import ServerUnavailable, free_port
+from cli.embedded import ServerUnavailable, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

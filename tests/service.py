@@ -13,17 +13,17 @@ import redis
 from celery import Celery
 from kombu import pools
 
+from cli.embedded import dies_with_parent
 from db import Database
 from db.loading import NewEvent, load_events
-from tasks.outcome_client import OutcomeClient
+from settle_client.outcomes import OutcomeClient
 from tests.accounts import RedisUrls
-from worker.embedded import dies_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from tasks.outcomes import Outcome
+    from settle_client.outcome import Outcome
     from tests.rabbitmq import RabbitMQ
 
 PATIENCE_SECONDS = 60

@@ -6,17 +6,19 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+from gateway.publishing import PatientPublisher
+from gateway.settling import Settler
+from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
-from tasks.messages import Message, StatusUpdate
+from tasks.messages import Message
 from tests.model import ReferenceEvents
-from worker.gateway.publishing import PatientPublisher
-from worker.gateway.settling import Settler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from db import EventRow, Settlement
-    from tasks.outcomes import DeadLetter, Outcome
+    from settle_client.outcome import Outcome
+    from tasks.publishing import DeadLetter
 
 
 class Stub:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from worker.embedded.places import free_port
+from cli.embedded.places import free_port
 
 
 class Page(NamedTuple):

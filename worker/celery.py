@@ -6,8 +6,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import celeryd_init
 
-from worker import thread
-from worker.settings import SettingsError, load_settings
+from service.settings import SettingsError, load_settings
+from worker.seams import thread_pool
 
 try:
     load_settings()
@@ -15,7 +15,7 @@ except SettingsError as error:
     sys.exit(f"settle: {error}")
 
 # Before the command line is read, which names a pool.
-thread.install()
+thread_pool.install()
 
 app = Celery("settle")
 app.config_from_object("celeryconfig")
@@ -24,12 +24,13 @@ app.config_from_object("celeryconfig")
 @celeryd_init.connect
 def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
-    from worker import decompression, garbage, transport  # noqa: PLC0415 - not for clients
-    from worker.monitoring import logs  # noqa: PLC0415 - the same
-    from worker.monitoring.step import Monitoring  # noqa: PLC0415 - the same
+    from service import garbage  # noqa: PLC0415 - not for clients
+    from worker.seams import decompression, logs  # noqa: PLC0415 - the same
+    from worker.transport import redis  # noqa: PLC0415 - the same
+    from worker.watching.step import Monitoring  # noqa: PLC0415 - the same
 
     logs.install(app, instance, options)
-    transport.install()
+    redis.install()
     decompression.install()
     garbage.collect_seldom()
     app.steps["worker"].add(Monitoring)

@@ -15,13 +15,13 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from vine import promise as vine_promise
 
-from tasks.names import TASK
-from worker.ending import GRACE_SECONDS
-from worker.monitoring import inspecting
-from worker.monitoring.health import vitals
-from worker.monitoring.outage import outage
-from worker.settings import load_settings
-from worker.stopping import end_after
+from service.ending import GRACE_SECONDS
+from service.settings import load_settings
+from settle_client.names import TASK
+from worker.seams import inspecting
+from worker.seams.outage import outage
+from worker.seams.stopping import end_after
+from worker.telling.vitals import vitals
 
 if TYPE_CHECKING:
     from worker.strategy import BatchStrategy

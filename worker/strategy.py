@@ -1,7 +1,7 @@
 """Celery's strategy seam: messages in, batches to the pool, acknowledgements out.
 
-An update's way through this module: received (`worker.intake`), batched
-(`worker.batching`), sent to a pool slot (`worker.slots`), acknowledged when the
+An update's way through this module: received (`worker.understanding.intake`), batched
+(`service.batching`), sent to a pool slot (`worker.applying.slots`), acknowledged when the
 slot says that the batch is committed and published. Everything here runs in the
 consumer's thread.
 
@@ -19,24 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
 
-from worker.answers import Answers
-from worker.batching import Batch, Batcher
-from worker.breaker import Breaker
-from worker.held import Held, Load, Room, make_request
-from worker.intake import Intake
-from worker.monitoring import measuring
-from worker.monitoring.events import TaskEvents
-from worker.monitoring.reporting import log_settled
-from worker.monitoring.tracing import Traces
-from worker.pacing import Pacing
-from worker.settings import Settings, load_settings
-from worker.slots import Slots
-from worker.transport import Channel
+from service.batching import Batch, Batcher
+from service.settings import Settings, load_settings
+from worker.acknowledging.answers import Answers
+from worker.applying.slots import Slots
+from worker.batching.breaker import Breaker
+from worker.batching.held import Held, Load, Room, make_request
+from worker.batching.pacing import Pacing
+from worker.telling import measuring
+from worker.telling.log_lines import log_settled
+from worker.telling.task_events import TaskEvents
+from worker.telling.tracing import Traces
+from worker.transport.redis import Channel
+from worker.understanding.intake import Intake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from worker.slot import Done
+    from worker.applying.slot import Done
 
 # Times the room: more than an estimate is wrong by.
 OVERFULL = 2

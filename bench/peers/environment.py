@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import cache
 
 from bench.errors import BenchError
-from worker.embedded import temporary_folder
+from cli.embedded import temporary_folder
 
 _KEPT = ExitStack()
 atexit.register(_KEPT.close)

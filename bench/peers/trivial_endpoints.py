@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tasks.outcomes import Outcome
-from worker.gateway.terms import BATCH, JSON
+from gateway.terms import BATCH, JSON
+from settle_client.outcome import Outcome
 
 if TYPE_CHECKING:
     from litestar import Litestar

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worker.cli import main
-from worker.gateway import settling
+from cli.main import main
+from gateway import settling
 
 if TYPE_CHECKING:
-    from worker.batching import Batch
+    from service.batching import Batch
 
 
 class OneByOne(settling.Queue):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from cli.embedded import ServerUnavailable
 from tests.accounts import (
     CannotCreateUsersError,
     RedisUrls,
@@ -25,7 +26,6 @@ from tests.conftest import clone
 from tests.gateway import Gateway, Gateways
 from tests.node import Node
 from tests.service import Service
-from worker.embedded import ServerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import redis
 import trustme
 
+from cli.doctor.examination import examine
+from cli.doctor.parts import broker_part
+from cli.doctor.verdict import Verdict
+from cli.embedded import Redis, dies_with_parent, free_port, temporary_folder
+from cli.embedded.binaries import redis_binary
+from service.settings import Settings
 from tests.faults.network import Link
 from tests.service import Service, eventually
-from worker.doctor.examination import examine
-from worker.doctor.parts import broker_part
-from worker.doctor.verdict import Verdict
-from worker.embedded import Redis, dies_with_parent, free_port, temporary_folder
-from worker.embedded.binaries import redis_binary
-from worker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def settle(*arguments: str, stdin: str | None = None, **environment: str) -> Any:
     """Run the command and return what it said."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", *arguments],
+        [sys.executable, "-m", "cli", *arguments],
         env={**os.environ, **environment},
         input=stdin,
         capture_output=True,
@@ -103,7 +103,7 @@ def test_outcomes_are_printed_from_the_start(service: Service) -> None:
     service.start_worker()
     settle("publish", "ev_1", "failed", "--wait", **for_service(service))
     with subprocess.Popen(
-        [sys.executable, "-m", "worker", "outcomes", "--from-start", "--json"],
+        [sys.executable, "-m", "cli", "outcomes", "--from-start", "--json"],
         env={**os.environ, **for_service(service)},
         stdout=subprocess.PIPE,
         text=True,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from cli.contracts.examples import EVENTS
 from tests.documents import read
 from tests.gateway import BATCH, JSON, path_of
-from worker.contracts.examples import EVENTS
 
 if TYPE_CHECKING:
     from tests.gateway import Gateway, Gateways

@@ -20,7 +20,7 @@ QUEUE, DEAD = "event-status-updates", "event-status-updates.dead"
 def dead(service: Service, *arguments: str) -> Any:
     """Run `settle dead` as the operator."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", "dead", *arguments],
+        [sys.executable, "-m", "cli", "dead", *arguments],
         env={
             **os.environ,
             "CELERY_BROKER_URL": service.users.operator,

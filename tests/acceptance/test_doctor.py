@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 from db.migrate import migrate
 from tests.accounts import postgres_role, redis_users
 from tests.service import Service
-from worker.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def doctor(service: Service, *options: str, **environment: str) -> Any:
     """Run the command in a worker's environment, or one that differs from it."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", "doctor", *options],
+        [sys.executable, "-m", "cli", "doctor", *options],
         env={
             **os.environ,
             "DATABASE_URL": service.environment["DATABASE_URL"],

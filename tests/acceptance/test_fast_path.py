@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from settle_client.producer import Producer
 from tasks.messages import validate
-from tasks.producer import Producer
-from worker.plain import read_plain
+from worker.understanding.plain import read_plain
 
 if TYPE_CHECKING:
     from tests.service import Service

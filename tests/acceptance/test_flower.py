@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli.embedded import free_port
 from tests.service import eventually
-from worker.embedded import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

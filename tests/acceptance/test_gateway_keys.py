@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def new_key(*options: str) -> tuple[str, str]:
     """Draw a key as an operator does; return what its holder sends, and what the file needs."""
     ended = subprocess.run(
-        [sys.executable, "-m", "worker", "gateway", "new-key", *options],
+        [sys.executable, "-m", "cli", "gateway", "new-key", *options],
         capture_output=True,
         text=True,
         check=True,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.embedded import free_port
+from gateway.keys import as_toml, draw
 from tests.gateway import (
     BATCH,
     JSON,
@@ -23,8 +25,6 @@ from tests.gateway import (
     published,
 )
 from tests.service import eventually
-from worker.embedded import free_port
-from worker.gateway.keys import as_toml, draw
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def start_in_vain(service: Service, **settings: str) -> str:
     """Start a gateway that cannot work, and return its one line."""
     ended = subprocess.run(
-        [sys.executable, "-m", "worker", "gateway"],
+        [sys.executable, "-m", "cli", "gateway"],
         env={**os.environ, **service.environment, **settings},
         capture_output=True,
         text=True,

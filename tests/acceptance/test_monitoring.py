@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.names import QUEUE
-from tasks.producer import Producer
+from settle_client.names import QUEUE
+from settle_client.producer import Producer
 from tests.service import PATIENCE_SECONDS, eventually
 from tests.watching import Watched
 
@@ -30,7 +30,7 @@ def watched() -> Watched:
 def probe(question: str, file: Path) -> subprocess.CompletedProcess[str]:
     """Run `settle health`."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", "health", question],
+        [sys.executable, "-m", "cli", "health", question],
         env={**os.environ, "SETTLE_HEALTH_FILE": str(file)},
         capture_output=True,
         text=True,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from cli.embedded import free_port
 from tests.service import Service
-from worker.embedded import free_port
-from worker.plain import read_plain
+from worker.understanding.plain import read_plain
 
 if TYPE_CHECKING:
     import subprocess

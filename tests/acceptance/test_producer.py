@@ -7,8 +7,8 @@ import time
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
-from tasks.names import QUEUE
-from tasks.producer import Producer
+from settle_client.names import QUEUE
+from settle_client.producer import Producer
 
 if TYPE_CHECKING:
     from tests.service import Service

@@ -23,7 +23,7 @@ DAY_MILLISECONDS = 86_400_000
 def retention(service: Service, *arguments: str) -> Any:
     """Run `settle retention` as the user that is documented for it."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", "retention", *arguments],
+        [sys.executable, "-m", "cli", "retention", *arguments],
         env={**os.environ, "SETTLE_OUTCOME_URL": service.users.housekeeper},
         stdin=subprocess.DEVNULL,
         capture_output=True,

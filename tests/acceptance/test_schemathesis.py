@@ -32,7 +32,7 @@ def test_the_gateway_is_as_its_document_says(
     """Every check, in every phase: examples, coverage, fuzzing, and one request after another."""
     service.load(*example_ids(), account="acct_9")
     drawn = subprocess.run(
-        [sys.executable, "-m", "worker", "gateway", "new-key", "tool", "--all-accounts"],
+        [sys.executable, "-m", "cli", "gateway", "new-key", "tool", "--all-accounts"],
         capture_output=True,
         text=True,
         check=True,

@@ -50,7 +50,7 @@ COMMANDS = (
 def test_a_command_prints_no_password(command: tuple[str, ...], where: str) -> None:
     """Wherever in a URL it stands."""
     ended = subprocess.run(
-        [sys.executable, "-m", "worker", *command],
+        [sys.executable, "-m", "cli", *command],
         env={**os.environ, **URLS[where]},
         capture_output=True,
         text=True,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def top(service: Service, *options: str, **environment: str) -> Any:
     """Run the command as the documented operator."""
     return subprocess.run(
-        [sys.executable, "-m", "worker", "top", *options],
+        [sys.executable, "-m", "cli", "top", *options],
         env={**os.environ, "CELERY_BROKER_URL": service.users.operator, **environment},
         capture_output=True,
         text=True,

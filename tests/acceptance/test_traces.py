@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
-from tasks.producer import Producer
+from settle_client.producer import Producer
 
 if TYPE_CHECKING:
     from tests.service import Service

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from cli.embedded import dies_with_parent, free_port
+from settle_client.outcomes import OutcomeClient
 from tasks.errors import OutcomesNotPublishedError
-from tasks.outcome_client import OutcomeClient
-from tasks.outcomes import DeadLetter, OutcomePublisher
+from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import invalid
 from tests.accounts import CannotCreateUsersError, documented_rules, redis_users
 from tests.gateway import Gateways, completed
 from tests.service import eventually
-from worker.embedded import dies_with_parent, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.names import QUEUE
+from cli.embedded import ServerUnavailable
+from settle_client.names import QUEUE
 from tests.faults.rig import Rig, rig
 from tests.gateway import Gateways
-from worker.embedded import ServerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

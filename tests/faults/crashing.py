@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 from celery.__main__ import main
 
-import worker.intake
-import worker.slots
-from tasks.outcomes import OutcomePublisher
-from worker.answers import Answers
-from worker.service import Service
+import worker.applying.slots
+import worker.understanding.intake
+from service.connections import Service
+from tasks.publishing import OutcomePublisher
+from worker.acknowledging.answers import Answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,8 +72,8 @@ def publish_half(publish: Callable[..., None]) -> Callable[..., None]:
 
 # Plain messages on Redis, and any on RabbitMQ.
 for read in ("read_plain", "receive"):
-    around(worker.intake, read, before="fetched", after="understood")
-around(worker.slots, "job_of", after="batched")
+    around(worker.understanding.intake, read, before="fetched", after="understood")
+around(worker.applying.slots, "job_of", after="batched")
 # Called when the rows are locked and changed, before COMMIT is sent.
 sqlalchemy.event.listen(sqlalchemy.Engine, "commit", lambda _: crash_if("locked"))
 around(Service, "apply", after="committed")

@@ -6,13 +6,13 @@ those of `tests.faults.crashing`, as far as a gateway comes by them.
 
 from __future__ import annotations
 
-import worker.gateway.settling
+import gateway.settling
+from cli.main import main
 from tests.faults.crashing import around
-from worker.cli import main
 
 STEPS = ("locked", "committed", "published partly", "published")
 
-around(worker.gateway.settling, "settle_batch", after="committed")
+around(gateway.settling, "settle_batch", after="committed")
 
 if __name__ == "__main__":
     main()

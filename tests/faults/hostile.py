@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tasks.names import QUEUE, TASK
+from settle_client.names import QUEUE, TASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ turn these times, so they are no settings; a test has no half a minute.
 
 from __future__ import annotations
 
-from worker.cli import main
-from worker.gateway import connection, server
+from cli.main import main
+from gateway import connection, server
 
 WAIT_SECONDS = 2.0
 

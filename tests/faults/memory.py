@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import psutil
 
-from tasks.names import QUEUE, TASK
+from settle_client.names import QUEUE, TASK
 from tests.faults.rig import Rig, rig
 
 if TYPE_CHECKING:

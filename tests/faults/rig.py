@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from redis.exceptions import RedisError
 
+from cli.embedded import Postgres, Redis, temporary_folder
 from db.migrate import migrate
 from tests.faults.contenders import SETTLE, Contender
 from tests.faults.load import Load
 from tests.service import Service, Worker
-from worker.embedded import Postgres, Redis, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

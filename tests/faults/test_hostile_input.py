@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tasks.names import QUEUE
+from settle_client.names import QUEUE
 from tests.faults.hostile import GENERATED, cases
 
 if TYPE_CHECKING:

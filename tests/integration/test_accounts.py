@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from db.loading import NewEvent, load_events
-from tasks.messages import Message, StatusUpdate
+from gateway.accounts import EventsOfAccounts
+from settle_client.update import StatusUpdate
+from tasks.messages import Message
 from tasks.settle import settle_batch
 from tests.model import ReferenceEvents
-from worker.gateway.accounts import EventsOfAccounts
 
 if TYPE_CHECKING:
     from db import Database

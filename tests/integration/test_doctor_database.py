@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from bench.partitions import move_into_partitions
+from cli.doctor.examination import examine
+from cli.doctor.parts import database_part
+from cli.doctor.verdict import Finding, Verdict
+from service.settings import Settings
 from tests.accounts import CannotCreateUsersError, postgres_role
-from worker.doctor.examination import examine
-from worker.doctor.parts import database_part
-from worker.doctor.verdict import Finding, Verdict
-from worker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

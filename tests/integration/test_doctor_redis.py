@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from cli.doctor.examination import examine
+from cli.doctor.parts import broker_part, result_backend_part, result_channel_part
+from cli.doctor.redis_server import clock
+from cli.doctor.verdict import Finding, Verdict
+from cli.embedded import Redis, ServerUnavailable, free_port, temporary_folder
+from service.reaching import RedisServer
+from service.settings import Settings
 from tests.accounts import redis_users
-from worker.doctor.examination import examine
-from worker.doctor.parts import broker_part, result_backend_part, result_channel_part
-from worker.doctor.redis_connection import RedisServer
-from worker.doctor.redis_server import clock
-from worker.doctor.verdict import Finding, Verdict
-from worker.embedded import Redis, ServerUnavailable, free_port, temporary_folder
-from worker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.doctor.examination import Part
+    from cli.doctor.examination import Part
 
 STREAM_MAX_LENGTH = 10
 

@@ -13,12 +13,12 @@ import psycopg
 import pytest
 import redis
 
+from cli.embedded import Postgres, Redis, ServerUnavailable, binaries, servers, temporary_folder
 from tests.service import eventually
-from worker.embedded import Postgres, Redis, ServerUnavailable, binaries, servers, temporary_folder
 
 START_BOTH = """
 import sys, time
-from worker.embedded import servers
+from cli.embedded import servers
 with servers() as running:
     print(running.postgres.pid, running.redis.pid, running.redis.directory.parent, flush=True)
     if "wait" in sys.argv: time.sleep(600)

@@ -16,7 +16,8 @@ from bench.partitions import move_into_partitions
 from db import BadDataError, Database, DatabaseError, Settlement, TransientDatabaseError
 from db.loading import NewEvent, load_events
 from db.statements import settle_pending_events
-from tasks.messages import Message, StatusUpdate
+from settle_client.update import StatusUpdate
+from tasks.messages import Message
 from tasks.settle import settle_batch
 
 

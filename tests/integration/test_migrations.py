@@ -43,7 +43,7 @@ def test_the_models_are_what_the_migrations_make(database_url: str) -> None:
 
 def test_migrating_twice_and_by_several_at_once_is_safe(empty_url: str) -> None:
     """An advisory lock lets one do it; the others find it done."""
-    command = [sys.executable, "-m", "worker", "migrate"]
+    command = [sys.executable, "-m", "cli", "migrate"]
     environment = {**os.environ, "DATABASE_URL": empty_url}
     processes = [subprocess.Popen(command, env=environment) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]

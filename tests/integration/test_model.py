@@ -18,13 +18,14 @@ from hypothesis.stateful import (
 
 from bench.partitions import move_into_partitions
 from db.loading import NewEvent, load_events
-from tasks.messages import Message, StatusUpdate
+from settle_client.update import StatusUpdate
+from tasks.messages import Message
 from tasks.settle import settle_batch
 from tests.model import ReferenceEvents
 
 if TYPE_CHECKING:
     from db import Database, EventRow
-    from tasks.outcomes import Outcome
+    from settle_client.outcome import Outcome
 
 IDS = ["a", "b", "c", "d", "e"]
 UPDATES = st.builds(

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from tasks.outcome_client import OutcomeClient
-from tasks.outcomes import OutcomePublisher
+from settle_client.outcomes import OutcomeClient
+from tasks.publishing import OutcomePublisher
 from tasks.settle import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tasks.outcomes import Outcome
+    from settle_client.outcome import Outcome
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ import pytest
 
 from bench.large_table import run
 from bench.partitions import documented, move_into_partitions, take
+from cli.embedded import ServerUnavailable
 from db import Database, EventRow, Settlement
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
 from db.models import FILLFACTOR_PERCENT
 from tests.accounts import CannotCreateUsersError, postgres_role
-from worker.embedded import ServerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from cli.doctor.examination import examine
+from cli.doctor.parts import database_part
+from cli.doctor.verdict import Verdict
+from cli.embedded import ServerUnavailable, temporary_folder
 from db import Database, Settlement, TransientDatabaseError
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
+from service.settings import Settings
 from tests.conftest import with_name
 from tests.pgbouncer import PgBouncer
-from worker.doctor.examination import examine
-from worker.doctor.parts import database_part
-from worker.doctor.verdict import Verdict
-from worker.embedded import ServerUnavailable, temporary_folder
-from worker.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

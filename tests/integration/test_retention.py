@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from tasks.names import OUTCOMES
+from settle_client.names import OUTCOMES
 from tasks.retention import ENTRIES_PER_COUNT, ENTRIES_PER_STEP, AgedStream
 
 if TYPE_CHECKING:

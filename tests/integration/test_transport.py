@@ -21,10 +21,10 @@ from kombu.messaging import Consumer
 from kombu.transport import redis as stock
 from redis import Redis as Client
 
-from worker.embedded import Redis, temporary_folder
-from worker.transport import Transport
-from worker.transport import channel as transport_channel
-from worker.transport.items import DELIVERY_COUNT
+from cli.embedded import Redis, temporary_folder
+from worker.transport.redis import Transport
+from worker.transport.redis import channel as transport_channel
+from worker.transport.redis.items import DELIVERY_COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -560,7 +560,7 @@ import os, socket, sys
 from kombu.connection import Connection
 from kombu.messaging import Consumer
 from redis import Redis
-from worker.transport import Transport
+from worker.transport.redis import Transport
 
 Transport.Channel.visibility_timeout = 1
 client, done = Redis.from_url(sys.argv[1]), []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.acknowledging import Outstanding
+from worker.transport.outstanding import Outstanding
 
 
 def of(*tags: int) -> Outstanding:

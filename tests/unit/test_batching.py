@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.batching import Batcher, Why
+from service.batching import Batcher, Why
 
 
 @dataclass(frozen=True)

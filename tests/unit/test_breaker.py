@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.breaker import FEWEST, LATEST, Breaker
+from worker.batching.breaker import FEWEST, LATEST, Breaker
 
 
 def tripped_at(breaker: Breaker, shares: list[float]) -> int | None:

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from jsonschema import Draft7Validator, Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from cli.contracts.documents import documents
+from cli.main import main
 from tests.documents import CONTRACTS, examples, read, validator
-from worker.cli import main
-from worker.contracts.documents import documents
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,19 +13,20 @@ from celery import Celery
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.envelope import bulk, single
-from tasks.messages import InvalidUpdate, Message, StatusUpdate, understand, validate
-from tasks.names import DEAD_LETTERS, QUEUE, TASK
-from tasks.outcomes import OutcomePublisher
+from cli.contracts.examples import EVENTS, EXCHANGES, REFUSALS
+from settle_client.envelope import bulk, single
+from settle_client.names import DEAD_LETTERS, QUEUE, TASK
+from settle_client.update import StatusUpdate
+from tasks.messages import InvalidUpdate, Message, understand, validate
+from tasks.publishing import OutcomePublisher
 from tasks.settle import dead_letters, invalid, settle_batch
 from tests.documents import read, validator
 from tests.model import ReferenceEvents
-from worker.contracts.examples import EVENTS, EXCHANGES, REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tasks.outcomes import Outcome
+    from settle_client.outcome import Outcome
 
 UPDATE_SCHEMA = validator(read("schemas/update.schema.json"))
 OUTCOME_SCHEMA = validator(read("schemas/outcome.schema.json"))

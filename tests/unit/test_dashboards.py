@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from worker.gateway import metrics as gateway
-from worker.monitoring.metrics import CATALOGUE, REGISTRY
+from gateway import metrics as gateway
+from worker.telling.metrics import CATALOGUE, REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.monitoring.catalogue import Metric
+    from service.catalogue import Metric
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "settle.json").read_text("utf-8"))

@@ -11,7 +11,7 @@ import pytest
 from kombu import compression as untyped
 
 from tasks.messages import MAX_BODY_BYTES
-from worker import decompression
+from worker.seams import decompression
 
 if TYPE_CHECKING:
     from collections.abc import Callable

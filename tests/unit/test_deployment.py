@@ -12,7 +12,10 @@ import pytest
 import yaml
 from flower.command import is_flower_envvar
 
-from tasks.names import QUEUE
+from gateway.keys import Keys
+from service.ending import GRACE_SECONDS
+from service.settings import Settings, variable
+from settle_client.names import QUEUE
 from tests.deployment import (
     COMPOSE,
     KUBERNETES,
@@ -29,9 +32,6 @@ from tests.deployment import (
     variables,
     workloads,
 )
-from worker.ending import GRACE_SECONDS
-from worker.gateway.keys import Keys
-from worker.settings import Settings, variable
 
 if TYPE_CHECKING:
     from pathlib import Path

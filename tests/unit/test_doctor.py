@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worker.doctor.clock import judge_clock
-from worker.doctor.examination import Part, examine
-from worker.doctor.parts import gateway_part, settings_part, workers_part
-from worker.doctor.verdict import Finding, Verdict, failure, ok
-from worker.doctor.workers import Worker, Workers
-from worker.gateway.keys import as_toml, draw
-from worker.settings import Settings
+from cli.doctor.clock import judge_clock
+from cli.doctor.examination import Part, examine
+from cli.doctor.parts import gateway_part, settings_part, workers_part
+from cli.doctor.verdict import Finding, Verdict, failure, ok
+from cli.doctor.workers import Worker, Workers
+from gateway.keys import as_toml, draw
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.main import COMMANDS
 from tests.deployment import ROOT, parse
-from worker.cli import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

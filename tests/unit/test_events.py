@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from tasks.envelope import single
+from service.batching import Batch, Why
+from settle_client.envelope import single
+from settle_client.outcome import Outcome
 from tasks.messages import validate
-from tasks.outcomes import Outcome
 from tasks.settle import invalid
-from worker.batching import Batch, Why
-from worker.held import Held, hold_plain
-from worker.monitoring.events import EVENTS_AT_ONCE, TaskEvents
-from worker.plain import read_plain
-from worker.slot import Done
-from worker.summary import summarize
-from worker.transport.fetch import Fetched, Source
+from worker.applying.slot import Done
+from worker.applying.summary import summarize
+from worker.batching.held import Held, hold_plain
+from worker.telling.task_events import EVENTS_AT_ONCE, TaskEvents
+from worker.transport.redis.fetch import Fetched, Source
+from worker.understanding.plain import read_plain
 
 
 class Dispatcher:

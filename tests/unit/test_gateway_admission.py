@@ -8,8 +8,8 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from worker.gateway.admission import Admission, is_loopback
-from worker.gateway.keys import Keys, as_toml, draw
+from gateway.admission import Admission, is_loopback
+from gateway.keys import Keys, as_toml, draw
 
 if TYPE_CHECKING:
     from pathlib import Path

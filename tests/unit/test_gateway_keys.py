@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.gateway.keys import Keys, as_toml, draw
-from worker.settings import SettingsError
+from gateway.keys import Keys, as_toml, draw
+from service.settings import SettingsError
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 

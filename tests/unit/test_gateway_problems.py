@@ -12,9 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from db import BadDataError, DatabaseError, TransientDatabaseError
+from gateway.problems import Problems, problem
+from gateway.settling import BusyError
 from tasks.errors import OutcomesNotPublishedError
-from worker.gateway.problems import Problems, problem
-from worker.gateway.settling import BusyError
 
 if TYPE_CHECKING:
     from starlette.responses import Response

@@ -10,11 +10,12 @@ import fakeredis
 import pytest
 import redis
 
+from gateway.metrics import CATALOGUE
+from gateway.publishing import PatientPublisher
+from settle_client.names import OUTCOMES
+from settle_client.outcome import Outcome
 from tasks.errors import OutcomesNotPublishedError
-from tasks.names import OUTCOMES
-from tasks.outcomes import DeadLetter, Outcome, OutcomePublisher
-from worker.gateway.metrics import CATALOGUE
-from worker.gateway.publishing import PatientPublisher
+from tasks.publishing import DeadLetter, OutcomePublisher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

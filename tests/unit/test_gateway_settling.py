@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from db import TransientDatabaseError
+from gateway import settling
+from gateway.settling import SLOTS, BusyError, Settler
 from tasks.errors import OutcomesNotPublishedError
 from tests.stub_service import Stub, ask, message, occupy, run
-from worker.gateway import settling
-from worker.gateway.settling import SLOTS, BusyError, Settler
 
 OURS, THEIRS = frozenset({"ours"}), frozenset({"theirs"})
 

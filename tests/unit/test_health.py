@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from worker.cli import main
-from worker.monitoring import statefile
-from worker.monitoring.health import Verdict, Vitals, judge_live, judge_ready, longest_seconds
-from worker.monitoring.pulse import Pulse
-from worker.monitoring.statefile import STALE_SECONDS, VARIABLE, default_path, find, look_up, write
+from cli.main import main
+from worker.telling.vitals import Verdict, Vitals, judge_live, judge_ready, longest_seconds
+from worker.watching import statefile
+from worker.watching.pulse import Pulse
+from worker.watching.statefile import STALE_SECONDS, VARIABLE, default_path, find, look_up, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from worker.held import Room
-from worker.receiving import SetAside, delivery_details, refuse
+from worker.batching.held import Room
+from worker.understanding.receiving import SetAside, delivery_details, refuse
 
 
 def test_room_begins_as_if_every_message_were_as_large_as_it_may_be() -> None:

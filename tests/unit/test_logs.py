@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from worker.monitoring import logs
-from worker.monitoring.lines import HumanFormatter, JsonFormatter
+from service.lines import HumanFormatter, JsonFormatter
+from worker.seams import logs
 
 
 def record_of(message: str, *args: Any, **extra: Any) -> logging.LogRecord:

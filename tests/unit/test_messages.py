@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from settle_client.update import StatusUpdate
 from tasks.errors import NotUnderstoodError
-from tasks.messages import InvalidUpdate, StatusUpdate, decode_body, understand, unintelligible
+from tasks.messages import InvalidUpdate, decode_body, understand, unintelligible
 
 
 def read(args: Any = (), kwargs: Any = None, message_id: Any = "m", max_updates: int = 1000) -> Any:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from celery.worker.consumer.consumer import CONNECTION_ERROR, CONNECTION_RETRY
 
-from worker.monitoring import outage as module
-from worker.monitoring.lines import fields_of
-from worker.monitoring.outage import LOOP_FAILED, STEP_FAILED, Outage
-from worker.trouble import SAY_AGAIN_AFTER_SECONDS
+from service.lines import fields_of
+from service.trouble import SAY_AGAIN_AFTER_SECONDS
+from worker.seams import outage as module
+from worker.seams.outage import LOOP_FAILED, STEP_FAILED, Outage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

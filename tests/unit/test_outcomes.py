@@ -10,8 +10,9 @@ import fakeredis
 import msgspec
 import pytest
 
+from settle_client.outcome import Outcome, timestamp
 from tasks.errors import OutcomesNotPublishedError
-from tasks.outcomes import DeadLetter, Outcome, OutcomePublisher, timestamp
+from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import invalid
 
 if TYPE_CHECKING:

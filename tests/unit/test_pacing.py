@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.pacing import Pacing
+from worker.batching.pacing import Pacing
 
 
 @pytest.mark.parametrize("per_second", [0.5, 1.0, 7.5, 1_000.0])

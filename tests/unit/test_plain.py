@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.envelope import bulk, single
-from tasks.messages import StatusUpdate, validate
-from worker.plain import Plain, read_plain
-from worker.receiving import receive
-from worker.transport.items import DELIVERY_COUNT, NotAMessageError, read_item
+from settle_client.envelope import bulk, single
+from settle_client.update import StatusUpdate
+from tasks.messages import validate
+from worker.transport.redis.items import DELIVERY_COUNT, NotAMessageError, read_item
+from worker.understanding.plain import Plain, read_plain
+from worker.understanding.receiving import receive
 
 UPDATE = {"id": "ev_1", "status": "completed"}
 

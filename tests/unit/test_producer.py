@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks import producer as module
-from tasks.envelope import _written_by_celery
-from tasks.errors import InvalidUpdateError, NotSentError
-from tasks.producer import MAX_MESSAGES, Producer
+from settle_client import producer as module
+from settle_client.envelope import _written_by_celery
+from settle_client.errors import InvalidUpdateError, NotSentError
+from settle_client.producer import MAX_MESSAGES, Producer
 
 if TYPE_CHECKING:
-    from tasks.envelope import Envelope
+    from settle_client.envelope import Envelope
 
 UPDATE = {"id": "ev_1", "status": "completed"}
 

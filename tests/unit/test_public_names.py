@@ -7,14 +7,14 @@ import inspect
 import msgspec
 
 import db
-import worker.transport
-from tasks import names
+import worker.transport.redis
+from cli.main import COMMANDS
+from service.settings import Settings, variable
+from settle_client import names
+from settle_client.outcome import Outcome
+from settle_client.outcomes import OutcomeClient
 from tasks.events import Event
-from tasks.outcome_client import OutcomeClient
-from tasks.outcomes import Outcome
 from worker.celery import app
-from worker.cli import COMMANDS
-from worker.settings import Settings, variable
 
 
 def test_the_contracts_names() -> None:
@@ -57,7 +57,12 @@ def test_the_packages_own_names() -> None:
         *("Database", "EventRow", "Settlement"),
         *("BadDataError", "DatabaseError", "TransientDatabaseError"),
     }
-    assert set(worker.transport.__all__) == {"Channel", "SentinelTransport", "Transport", "install"}
+    assert set(worker.transport.redis.__all__) == {
+        "Channel",
+        "SentinelTransport",
+        "Transport",
+        "install",
+    }
 
 
 def test_the_commands_and_the_settings() -> None:

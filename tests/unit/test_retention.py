@@ -7,8 +7,8 @@ from typing import Any
 import click
 import pytest
 
+from cli.commands.retention import read_age
 from tasks.retention import decide
-from worker.commands.retention import read_age
 
 CONTEXT: Any = None
 HOUR = 3_600_000

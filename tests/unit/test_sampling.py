@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from worker.monitoring import metrics
-from worker.monitoring.backlog import Kept, _age_seconds
-from worker.monitoring.health import Vitals
-from worker.monitoring.sampling import Sampler
-from worker.settings import Settings
+from service.backlog import Kept, _age_seconds
+from service.settings import Settings
+from worker.telling import metrics
+from worker.telling.vitals import Vitals
+from worker.watching.sampling import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

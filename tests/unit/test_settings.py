@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from worker import reference
-from worker.settings import SettingsError, effective, hide_password, load_settings
+from cli import reference
+from service.addresses import hide_password
+from service.settings import SettingsError, effective, load_settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db import BadDataError, EventRow, TransientDatabaseError
+from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesMissingError
-from tasks.messages import InvalidUpdate, Message, StatusUpdate
+from tasks.messages import InvalidUpdate, Message
 from tasks.settle import classify, dead_letters, settle_batch
 from tests.model import CREATED, SETTLED, ReferenceEvents
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from db import Settlement
-    from tasks.outcomes import Outcome
+    from settle_client.outcome import Outcome
 
 PENDING = EventRow("ev_1", "acct_1", "order.created", CREATED, None, None, None)
 COMPLETED = PENDING._replace(completed_at=SETTLED, settled_by="winner")

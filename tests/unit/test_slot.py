@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
-from tasks.messages import Message, StatusUpdate
+from tasks.messages import Message
 from tasks.settle import classify
-from worker import slot
-from worker.slot import MAX_UNPUBLISHED, Done, Job, NotDone, work
+from worker.applying import slot
+from worker.applying.slot import MAX_UNPUBLISHED, Done, Job, NotDone, work
 
 MESSAGE = Message("m", (StatusUpdate(id="a", status="completed"),))
 

@@ -9,7 +9,8 @@ import pytest
 from celery.signals import worker_shutting_down
 from celery.worker import state
 
-from worker import ending, stopping
+from service import ending
+from worker.seams import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery.worker import state
 
+from service.lines import fields_of
+from service.settings import Settings
 from tasks.status_updates import update_status
-from worker.breaker import FEWEST
+from worker.applying.slot import Done, Job, NotDone
+from worker.applying.summary import Summary
+from worker.batching.breaker import FEWEST
 from worker.celery import app
-from worker.monitoring import inspecting
-from worker.monitoring.lines import fields_of
-from worker.settings import Settings
-from worker.slot import Done, Job, NotDone
+from worker.seams import inspecting
 from worker.strategy import BatchStrategy
-from worker.summary import Summary
-from worker.transport import Channel
-from worker.transport.fetch import Pace
+from worker.transport.redis import Channel
+from worker.transport.redis.fetch import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

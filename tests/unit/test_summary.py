@@ -6,9 +6,9 @@ import pickle
 import random
 from typing import Any
 
-from tasks.outcomes import Outcome
+from settle_client.outcome import Outcome
 from tasks.settle import invalid
-from worker.summary import Told, summarize
+from worker.applying.summary import Told, summarize
 
 
 def outcome(reason: Any = None) -> Outcome:

@@ -12,15 +12,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tasks.envelope import single
-from tasks.messages import StatusUpdate
+from service.settings import Settings
+from settle_client.envelope import single
+from settle_client.update import StatusUpdate
 from tasks.status_updates import update_status
 from tests.unit.test_strategy import AWAY, BROKEN, DONE, Consumer, one, receive
 from worker.celery import app
-from worker.monitoring import tracing
-from worker.settings import Settings
 from worker.strategy import BatchStrategy
-from worker.transport.fetch import Fetched, Source
+from worker.telling import tracing
+from worker.transport.redis.fetch import Fetched, Source
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

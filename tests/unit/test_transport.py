@@ -13,10 +13,10 @@ from kombu.connection import Connection
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 
-from worker.transport import SentinelTransport, Transport, install
-from worker.transport.channel import Channel
-from worker.transport.fetch import Fetch, Pace, Source, script_command
-from worker.transport.items import (
+from worker.transport.redis import SentinelTransport, Transport, install
+from worker.transport.redis.channel import Channel
+from worker.transport.redis.fetch import Fetch, Pace, Source, script_command
+from worker.transport.redis.items import (
     DELIVERY_COUNT,
     Entry,
     NotAMessageError,
@@ -26,9 +26,9 @@ from worker.transport.items import (
     read_item,
     redelivered,
 )
-from worker.transport.leases import QoS
-from worker.transport.scripts import MORE, NOTHING, SUSPECTS
-from worker.transport.transport import ALIASES, SentinelChannel
+from worker.transport.redis.leases import QoS
+from worker.transport.redis.scripts import MORE, NOTHING, SUSPECTS
+from worker.transport.redis.transport import ALIASES, SentinelChannel
 
 MESSAGE = {
     "body": "e30=",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.trouble import SAY_AGAIN_AFTER_SECONDS, Trouble
+from service.trouble import SAY_AGAIN_AFTER_SECONDS, Trouble
 
 
 def test_it_is_said_once() -> None:

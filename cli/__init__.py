@@ -1,0 +1,1 @@
+"""The command `settle`, and what only a person at a terminal needs."""

@@ -1,0 +1,55 @@
+"""`settle outcomes`: watch the result channel."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from service.settings import load_settings
+from settle_client.outcomes import OutcomeClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from settle_client.outcome import Outcome
+
+
+@click.command("outcomes")
+@click.option("--from-start", is_flag=True, help="Begin with the oldest outcome in the stream.")
+@click.option("--group", help="Read as a member of this consumer group: each outcome goes to one.")
+@click.option(
+    "--consumer", default=socket.gethostname, help="This member's name. Default: the host's."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def command(*, from_start: bool, group: str | None, consumer: str, as_json: bool) -> None:
+    """Print outcomes as they come, until interrupted."""
+    if from_start and group:
+        raise click.UsageError("a group remembers where it is: use --from-start or --group")
+    client = OutcomeClient(load_settings().result_channel_url)
+    with closing(client), suppress(KeyboardInterrupt):
+        if group:
+            show(client.follow(group, consumer), as_json=as_json)
+        elif from_start:
+            show(client.read(), as_json=as_json)
+        else:
+            with client.subscribe() as outcomes:
+                show(outcomes, as_json=as_json)
+
+
+def show(outcomes: Iterator[Outcome], *, as_json: bool) -> None:
+    """Print a line for each outcome as it comes."""
+    for outcome in outcomes:
+        click.echo(outcome.to_json() if as_json else describe(outcome))
+
+
+def describe(outcome: Outcome) -> str:
+    """Say what became of an update in one line for a person."""
+    what = f"{outcome.id or '(no id)'}  {outcome.status or '(no status)'}"
+    if outcome.updated:
+        return click.style(f"{what}  updated", fg="green")
+    told = outcome.error.message if outcome.error else outcome.reason
+    color = "red" if outcome.error else "yellow"
+    return click.style(f"{what}  not updated: {told}", fg=color)

@@ -1,0 +1,142 @@
+"""The responses of the HTTP door that are problems: one form for all, and their headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli.contracts.examples import REFUSALS, field_error, problem
+from gateway import terms
+from service.settings import Settings
+
+MAX_BODY_BYTES: int = Settings.model_fields["gateway_body_max_bytes"].default
+
+HEADERS = {
+    "WWW-Authenticate": {
+        "description": "How to authenticate.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^Bearer"},
+        "example": terms.ASK_FOR_KEY["WWW-Authenticate"],
+    },
+    "Retry-After": {
+        "description": "After how many seconds to try again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+        "example": int(terms.RETRY_SOON["Retry-After"]),
+    },
+    "Allow": {
+        "description": "With 405: the methods that there are.",
+        "schema": {"type": "string"},
+        "example": "PATCH",
+    },
+}
+
+# For each status: its name among the components, what it means, its headers, and a message.
+_SHARED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
+    "401": (
+        "Unauthorized",
+        "The API key is missing or not known.",
+        ("WWW-Authenticate",),
+        terms.NO_KEY,
+    ),
+    "408": ("RequestTimeout", "The request came too slowly.", (), terms.TOO_SLOW),
+    "413": (
+        "ContentTooLarge",
+        "The body is too large; it was not read.",
+        (),
+        terms.too_large(MAX_BODY_BYTES),
+    ),
+    "415": (
+        "UnsupportedMediaType",
+        "The body is not `application/json`.",
+        (),
+        terms.NOT_JSON,
+    ),
+    "429": (
+        "TooManyRequests",
+        "More requests than the key may make.",
+        ("Retry-After",),
+        terms.too_often(100),
+    ),
+    "500": (
+        "InternalServerError",
+        "A fault of the service. To send it again under the same key is safe.",
+        (),
+        terms.FAILED,
+    ),
+    "503": (
+        "ServiceUnavailable",
+        "The database or the result channel does not answer.",
+        ("Retry-After",),
+        terms.DATABASE_AWAY,
+    ),
+}
+_UNKNOWN_METHOD = problem(405, terms.other_method("GET", "PATCH"))
+
+
+def components() -> dict[str, Any]:
+    """Return the responses that operations share."""
+    shared = {
+        name: response(description, {"example": {"value": problem(int(status), message)}}, *headers)
+        for status, (name, description, headers, message) in _SHARED.items()
+    }
+    shared["OtherProblem"] = response(
+        "Any other problem, in the same form: 404 for another path, 405 for another method.",
+        {"unknownMethod": {"summary": "Another method", "value": _UNKNOWN_METHOD}},
+        "Allow",
+    )
+    return shared
+
+
+def shared(*statuses: int) -> dict[str, Any]:
+    """Refer to the responses of some statuses, and to that of all others."""
+    told = {str(status): _reference(_SHARED[str(status)][0]) for status in statuses}
+    return {**told, "default": _reference("OtherProblem")}
+
+
+def bad_batch() -> dict[str, Any]:
+    """Return the response to a batch that is not valid."""
+    return response(
+        "The request is not valid, and nothing of it is applied.",
+        {
+            name: {
+                "summary": refusal.summary,
+                "value": problem(400, refusal.message),
+                "x-request-body": refusal.body,
+            }
+            for name, refusal in REFUSALS.items()
+        },
+    )
+
+
+def bad_id() -> dict[str, Any]:
+    """Return the response to an id that no event can have."""
+    message = field_error({"id": "ev\0", "status": "completed"})
+    example = {
+        "summary": "An id with NUL",
+        "value": problem(400, message),
+        "x-request-path": terms.EVENT.format(id="ev%00"),
+    }
+    return response("No event can have this id.", {"nulInId": example})
+
+
+def unknown_event() -> dict[str, Any]:
+    """Return the response to an id that no event has, or none that the key may see."""
+    example = {
+        "summary": "An unknown event",
+        "value": problem(404, terms.NO_EVENT),
+        "x-request-path": terms.EVENT.format(id="ev_404"),
+    }
+    return response("There is no such event, or it is of another account.", {"unknown": example})
+
+
+def response(description: str, examples: dict[str, Any], *headers: str) -> dict[str, Any]:
+    """Return a response that is a problem."""
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
+    told: dict[str, Any] = {"description": description}
+    if headers:
+        told["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+    return {**told, "content": {terms.JSON: content}}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/responses/{name}"}

@@ -1,0 +1,44 @@
+"""Whether the service can rely on what it runs on, with a verdict and a fix for each check.
+
+Nothing is changed by looking. To add a check, write a function that takes its
+part's subject and returns a finding, and put it among the `CHECKS` of its module;
+its name is what it is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cli.doctor import parts
+from cli.doctor.examination import Result, examine
+from cli.doctor.verdict import Verdict
+from cli.doctor.workers import Workers, ask_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from service.settings import Settings
+
+__all__ = ["Result", "Verdict", "examine_all"]
+
+
+def examine_all(settings: Settings, app: Any) -> Iterator[Result]:
+    """Make every check there is.
+
+    Args:
+        settings: Those in force.
+        app: The Celery application, through which workers are asked.
+    """
+    broker = list(examine(parts.broker_part(settings)))
+    yield from broker
+    yield from examine(parts.result_channel_part(settings))
+    if settings.result_backend:
+        yield from examine(parts.result_backend_part(settings.result_backend))
+    is_away = broker[0].finding.verdict is Verdict.FAILURE
+    answers = Workers(not_asked="not asked: no broker") if is_away else ask_workers(app)
+    sessions = sum(worker.sessions for worker in answers.ours) or app.conf.worker_concurrency
+    yield from examine(parts.database_part(settings, sessions))
+    if settings.gateway_keys_file:
+        yield from examine(parts.gateway_part(settings.gateway_keys_file))
+    yield from examine(parts.workers_part(answers))
+    yield from examine(parts.settings_part(settings, answers))

@@ -1,0 +1,153 @@
+"""PostgreSQL: whether it keeps what is committed, and the table is as workers need it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cli.doctor.clock import judge_clock
+from cli.doctor.verdict import Finding, failure, ok, unknown, warning
+from db.inspection import EXPECTED_FILLFACTOR_PERCENT, Inspection, inspect_database
+from db.migrate import newest_revision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OLDEST_VERSION = 15
+MIGRATE = "settle migrate, as the owner of the table"
+NO_TABLE = "not checked: no events table"
+GRANTS = "the grants in docs/operations.md, under PostgreSQL"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A connection, and how many sessions the workers want between them."""
+
+    inspection: Inspection
+    sessions_wanted: int
+
+
+@contextmanager
+def reach_database(url: str, *, sessions_wanted: int) -> Iterator[Database]:
+    """Connect."""
+    with inspect_database(url) as inspection:
+        yield Database(inspection, sessions_wanted)
+
+
+def server(database: Database) -> Finding:
+    """Check the version, and that it takes writes."""
+    facts = database.inspection.server()
+    found = f"PostgreSQL {facts.version}"
+    if facts.major_version < OLDEST_VERSION:
+        return failure(f"{found} is too old", f"upgrade to PostgreSQL {OLDEST_VERSION} or newer")
+    if facts.in_recovery:
+        return failure(f"{found} is a standby and takes no writes", "name the primary in the URL")
+    if facts.read_only:
+        return failure(
+            f"{found}: transactions are read-only by default",
+            "default_transaction_read_only = off, for the server, the database and the role",
+        )
+    return ok(f"{found}, through a pooler" if facts.pooled else found)
+
+
+def durability(database: Database) -> Finding:
+    """Check that what is committed stays: outcomes are published on the strength of it."""
+    facts = database.inspection.server()
+    if not facts.fsync:
+        return failure("fsync is off: a crash may corrupt the database", "fsync = on")
+    if facts.synchronous_commit == "off":
+        return failure(
+            "synchronous_commit is off: a crash undoes what outcomes have told",
+            "synchronous_commit = on, for the server, the database and the role",
+        )
+    return ok(f"fsync on, synchronous_commit {facts.synchronous_commit}")
+
+
+def migration(database: Database) -> Finding:
+    """Compare the schema's migration with the one that this version expects."""
+    schema, newest = database.inspection.schema(), newest_revision()
+    if schema.is_hidden:
+        return unknown("this role may not read alembic_version", GRANTS)
+    if schema.revision is None:
+        return failure("the database was never migrated", MIGRATE)
+    if schema.revision != newest:
+        return failure(f"at {schema.revision}, this version of Settle expects {newest}", MIGRATE)
+    return ok(f"at {newest}, the newest")
+
+
+def table(database: Database) -> Finding:
+    """Compare the events table with the model."""
+    facts = database.inspection.table()
+    if not facts.exists:
+        return failure("there is no events table in the search path", MIGRATE)
+    if facts.differences:
+        return failure("; ".join(facts.differences), f"restore what is missing, or {MIGRATE}")
+    if facts.unlogged:
+        return failure(
+            "the table is UNLOGGED: a crash empties it",
+            "ALTER TABLE events SET LOGGED, or each of its partitions",
+        )
+    return ok("columns and constraints are as they should be")
+
+
+def hot_updates(database: Database) -> Finding:
+    """Check that settling an event touches no index."""
+    facts = database.inspection.table()
+    if not facts.exists:
+        return unknown(NO_TABLE)
+    if facts.hindering_indexes:
+        return warning(
+            f"settling must write to indexes too: {', '.join(facts.hindering_indexes)}",
+            "drop indexes that mention completed_at, failed_at or settled_by (docs/adr/0003)",
+        )
+    if facts.fillfactor is None or facts.fillfactor > EXPECTED_FILLFACTOR_PERCENT:
+        return warning(
+            f"fillfactor {facts.fillfactor or 100}: pages have no room for a settled row",
+            f"ALTER TABLE events SET (fillfactor = {EXPECTED_FILLFACTOR_PERCENT}), "
+            "or each of its partitions",
+        )
+    return ok(f"no index in the way, fillfactor {facts.fillfactor}")
+
+
+def privileges(database: Database) -> Finding:
+    """Compare what the role may do with what it needs."""
+    if not database.inspection.table().exists:
+        return unknown(NO_TABLE)
+    facts = database.inspection.privileges()
+    if facts.missing:
+        return failure(f"{facts.role} lacks {', '.join(facts.missing)}", GRANTS)
+    if facts.rows_are_filtered:
+        return warning(
+            f"row-level security hides events from {facts.role}, which are answered not_found",
+            f"a policy that shows all of them, or ALTER ROLE {facts.role} BYPASSRLS",
+        )
+    if facts.excess:
+        return warning(
+            f"{facts.role} has more than it needs: {', '.join(facts.excess)}",
+            "run workers as the role in docs/operations.md, under PostgreSQL",
+        )
+    return ok(f"{facts.role} has what it needs and no more")
+
+
+def sessions(database: Database) -> Finding:
+    """Check that every slot of every worker can have a session."""
+    facts, wanted = database.inspection.server(), database.sessions_wanted
+    if facts.pooled:
+        return unknown(
+            f"workers want up to {wanted} connections of the pooler, which does not tell its limit",
+            f"max_client_conn of {wanted} or more, if it is PgBouncer",
+        )
+    free = facts.sessions_free
+    found = f"workers want up to {wanted}, the server has {free} for them"
+    if free < wanted:
+        return failure(found, "raise max_connections or the role's limit, or lower --concurrency")
+    return ok(found)
+
+
+def clock(database: Database) -> Finding:
+    """Compare the server's clock with this machine's."""
+    return judge_clock(database.inspection.clock_ahead_seconds())
+
+
+CHECKS = (server, durability, migration, table, hot_updates, privileges, sessions, clock)

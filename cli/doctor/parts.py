@@ -1,0 +1,99 @@
+"""The parts that there are, for given settings."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.doctor import (
+    database,
+    gateway,
+    queue,
+    rabbitmq,
+    redis_server,
+    result_backend,
+    result_channel,
+    together,
+    workers,
+)
+from cli.doctor.examination import Part
+from service import reaching
+from service.addresses import hide_password, is_redis, uses_sentinels
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+
+def broker_part(settings: Settings) -> Part:
+    """Examine the broker, with the queue if it is a Redis."""
+    url = settings.broker_url
+    title, address = "broker", hide_password(url)
+    fix = "start it, or correct CELERY_BROKER_URL"
+    if not is_redis(url) and not uses_sentinels(url):
+        reach = partial(reaching.reach_broker, url)
+        return Part(title, address, fix, reach, rabbitmq.CHECKS)
+    length = settings.outcome_stream_max_length if settings.result_channel_url == url else 0
+    checks = (*redis_server.CHECKS, *queue.CHECKS)
+    reach_redis = (
+        partial(reaching.reach_primary, url, settings.sentinel_master or "")
+        if uses_sentinels(url)
+        else partial(reaching.reach_redis, url, stream_max_length=length)
+    )
+    return Part(title, address, fix, reach_redis, checks)
+
+
+def result_channel_part(settings: Settings) -> Part:
+    """Examine the result channel, with its server if that is not the broker."""
+    url = settings.result_channel_url
+    is_broker = url == settings.broker_url
+    variable = "CELERY_BROKER_URL" if is_broker else "SETTLE_OUTCOME_URL"
+    reach = partial(reaching.reach_redis, url, stream_max_length=settings.outcome_stream_max_length)
+    checks = result_channel.CHECKS if is_broker else (*redis_server.CHECKS, *result_channel.CHECKS)
+    address = "on the broker" if is_broker else hide_password(url)
+    return Part("result channel", address, f"start it, or correct {variable}", reach, checks)
+
+
+def result_backend_part(url: str) -> Part:
+    """Examine Celery's result backend."""
+    return Part(
+        "result backend",
+        hide_password(url),
+        "start it, or correct CELERY_RESULT_BACKEND",
+        partial(result_backend.reach_backend, url),
+        result_backend.CHECKS,
+    )
+
+
+def database_part(settings: Settings, sessions: int) -> Part:
+    """Examine the database.
+
+    Args:
+        settings: Those in force.
+        sessions: How many the workers want between them.
+    """
+    url = settings.database_url
+    return Part(
+        "database",
+        hide_password(url),
+        "start it, or correct DATABASE_URL",
+        partial(database.reach_database, url, sessions_wanted=sessions),
+        database.CHECKS,
+    )
+
+
+def gateway_part(keys_file: str) -> Part:
+    """Examine the keys of the gateway."""
+    return Part("gateway", keys_file, "", lambda: nullcontext(Path(keys_file)), gateway.CHECKS)
+
+
+def workers_part(answers: workers.Workers) -> Part:
+    """Examine what the workers answered."""
+    return Part("workers", "as they answer", "", lambda: nullcontext(answers), workers.CHECKS)
+
+
+def settings_part(settings: Settings, answers: workers.Workers) -> Part:
+    """Examine the settings, taken together."""
+    subject = together.Together(settings, answers)
+    return Part("settings", "taken together", "", lambda: nullcontext(subject), together.CHECKS)

@@ -1,0 +1,81 @@
+"""The update queue in a Redis broker: what waits in it, and the worker's rights to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import redis
+
+from cli.doctor.verdict import Finding, failure, ok, warning
+from service.reaching import PRIORITIES
+from settle_client.names import QUEUE
+
+if TYPE_CHECKING:
+    from service.reaching import RedisServer
+
+# One of each kind of command that the transport, Celery's remote control and its
+# events give, on the keys and channels that they give them on.
+COMMANDS = (
+    ("EVAL", "return 0", 0),
+    ("EVALSHA", "0" * 40, 0),
+    ("TIME",),
+    ("BLMOVE", QUEUE, QUEUE, "RIGHT", "RIGHT", 1),
+    ("BRPOP", "unacked.pause", 1),
+    ("RPOP", QUEUE),
+    ("RPUSH", f"{QUEUE}.retry", ""),
+    ("EXISTS", f"{QUEUE}.retry"),
+    ("LLEN", QUEUE),
+    ("LINDEX", QUEUE, -1),
+    ("HSET", "unacked", "", ""),
+    ("HGET", "unacked", ""),
+    ("HDEL", "unacked", ""),
+    ("HLEN", "unacked"),
+    ("ZADD", "unacked_index", 0, ""),
+    ("ZREM", "unacked_index", ""),
+    ("ZSCORE", "unacked_index", ""),
+    ("ZCARD", "unacked_index"),
+    ("ZREVRANGEBYSCORE", "unacked_index", 0, 0),
+    ("SADD", f"_kombu.binding.{QUEUE}", ""),
+    ("SMEMBERS", "_kombu.binding.reply.celery.pidbox"),
+    ("SREM", "_kombu.binding.celery.pidbox", ""),
+    ("LPUSH", "doctor.reply.celery.pidbox", ""),
+    ("DEL", "doctor.celery.pidbox"),
+)
+CHANNELS = (("PSUBSCRIBE", ".celery.pidbox"), ("PUBLISH", ".celeryev/worker.online", ""))
+
+
+def rights(server: RedisServer) -> Finding:
+    """Check that the worker's user may do what the transport does."""
+    database = server.client.connection_pool.connection_kwargs.get("db", 0)
+    channels = [(verb, f"/{database}{name}", *rest) for verb, name, *rest in CHANNELS]
+    try:
+        return judge_rights(server.denied([*COMMANDS, *channels]))
+    except redis.exceptions.NoPermissionError:
+        # Without a transaction there is no asking about the others.
+        return judge_rights(["MULTI"])
+
+
+def judge_rights(denied: list[str]) -> Finding:
+    """Judge which commands a user may not give."""
+    if denied:
+        return failure(
+            f"this user may not: {', '.join(denied)}",
+            "give it the rights in docs/operations.md, under Users (ACL SETUSER)",
+        )
+    return ok("this user may do what workers do")
+
+
+def backlog(server: RedisServer) -> Finding:
+    """Tell how much waits, and whether a message is suspected of killing workers."""
+    waiting = sum(server.client.llen(QUEUE + priority) for priority in PRIORITIES)
+    held, suspects = server.client.hlen("unacked"), server.client.llen(f"{QUEUE}.retry")
+    found = f"{waiting:,} messages waiting, {held:,} held by workers"
+    if suspects:
+        return warning(
+            f"{found}, {suspects:,} fetched one by one, because workers died with them",
+            "look at the workers' exits (out of memory?); they are set aside after five",
+        )
+    return ok(found)
+
+
+CHECKS = (rights, backlog)

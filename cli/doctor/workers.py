@@ -1,0 +1,93 @@
+"""The workers on the broker, as they answer: those of this service, and others'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cli.doctor.verdict import Finding, ok, unknown, warning
+from db.database import POOL_SIZE
+from settle_client.names import QUEUE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# For all of them together: the broker asks every worker at once.
+ANSWER_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a worker says of itself.
+
+    Attributes:
+        is_ours: Whether it consumes the update queue.
+        lease_seconds: After which it takes messages from workers that seem dead;
+            None if it leaves that to the transport's default, or the broker.
+    """
+
+    name: str
+    is_ours: bool
+    pool: str
+    concurrency: int
+    lease_seconds: float | None
+
+    @property
+    def sessions(self) -> int:
+        """Return how many sessions it may have in the database."""
+        per_process = 1 if self.pool == "prefork" else self.concurrency
+        processes = self.concurrency if self.pool == "prefork" else 1
+        return min(per_process, POOL_SIZE) * processes
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Those that answered, or why they could not be asked."""
+
+    all: tuple[Worker, ...] = ()
+    not_asked: str = ""
+
+    @property
+    def ours(self) -> list[Worker]:
+        """Return those that consume the update queue."""
+        return [worker for worker in self.all if worker.is_ours]
+
+
+def ask_workers(app: Any) -> Workers:
+    """Ask every worker on the broker, and wait a moment for the answers."""
+    inspect = app.control.inspect(timeout=ANSWER_SECONDS)
+    try:
+        queues, stats = inspect.active_queues() or {}, inspect.stats() or {}
+    except Exception as error:  # noqa: BLE001 - it matters to this one check only
+        return Workers(not_asked=f"could not be asked: {error}")
+    return Workers(
+        tuple(_worker(name, stats[name], queues.get(name) or ()) for name in sorted(stats))
+    )
+
+
+def _worker(name: str, stats: dict[str, Any], queues: Sequence[dict[str, Any]]) -> Worker:
+    pool = stats.get("pool", {})
+    transport_options = stats.get("broker", {}).get("transport_options", {})
+    # Such as celery.concurrency.prefork:TaskPool.
+    module = str(pool.get("implementation", "")).partition(":")[0]
+    return Worker(
+        name=name,
+        is_ours=any(queue.get("name") == QUEUE for queue in queues),
+        pool=module.rpartition(".")[2],
+        concurrency=pool.get("max-concurrency") or 1,
+        lease_seconds=transport_options.get("visibility_timeout"),
+    )
+
+
+def answering(workers: Workers) -> Finding:
+    """Tell which workers consume the update queue."""
+    if workers.not_asked:
+        return unknown(workers.not_asked)
+    ours = workers.ours
+    if not ours:
+        return warning("no worker answers: updates wait", "celery -A worker worker")
+    told = ", ".join(f"{worker.name} ({worker.pool}, {worker.concurrency})" for worker in ours)
+    return ok(f"{len(ours)}: {told}")
+
+
+CHECKS = (answering,)

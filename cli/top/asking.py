@@ -1,0 +1,91 @@
+"""Asks the broker, the result channel and every worker, once a poll.
+
+Whatever is away, and however busy a worker is, a poll takes about a second, or a
+few while a server's address does not even refuse. It sees what any client may
+see, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from cli.doctor.examination import say
+from cli.doctor.workers import ANSWER_SECONDS
+from cli.top.view import Answer, Poll
+from service.addresses import is_amqp
+from service.backlog import broker_of, dead_letters_kept, result_channel_of
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+# kombu's Redis transport gives back what dead workers held, whoever connects. That
+# is the workers' to do: they count how often.
+NEVER_SECONDS = 10 * 365 * 24 * 3600
+
+
+class Asker:
+    """Keeps its connections from poll to poll."""
+
+    def __init__(self, settings: Settings, app: Any) -> None:
+        """Connect to nothing yet."""
+        self._app = app
+        self._options = (
+            {} if is_amqp(settings.broker_url) else {"visibility_timeout": NEVER_SECONDS}
+        )
+        self._broker, self._count = broker_of(settings)
+        self._channel = result_channel_of(settings)
+        self._is_one_server = settings.result_channel_url == settings.broker_url
+
+    def poll(self) -> Poll:
+        """Ask them all."""
+        notes: list[str] = []
+        waiting: int | None = None
+        age: float | None = None
+        answers: tuple[Answer, ...] = ()
+        away = ""
+        try:
+            waiting, age = self._queue(notes)
+            answers = self._workers()
+        except Exception as error:  # noqa: BLE001 - of whatever library reaches it
+            self._broker.close()
+            away = say(error)
+        # What is away is waited for once.
+        dead = None if away and self._is_one_server else self._dead_letters(notes)
+        return Poll(time.monotonic(), answers, waiting, age, dead, away, tuple(notes))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._broker.close()
+        self._channel.close()
+
+    def _queue(self, notes: list[str]) -> tuple[int | None, float | None]:
+        try:
+            waiting, age = self._broker.ask(self._count)
+        except redis.exceptions.ResponseError as error:
+            # It answers, though not what was asked for: a right is missing, perhaps.
+            notes.append(f"the queue could not be asked: {say(error)}")
+            return None, None
+        return int(waiting), None if math.isnan(age) else age
+
+    def _dead_letters(self, notes: list[str]) -> int | None:
+        try:
+            return int(self._channel.ask(dead_letters_kept))
+        except Exception as error:  # noqa: BLE001 - the same
+            self._channel.close()
+            notes.append(f"the result channel could not be asked: {say(error)}")
+            return None
+
+    def _workers(self) -> tuple[Answer, ...]:
+        # A connection a poll: one that is kept may have died unnoticed.
+        with self._app.connection_for_write(transport_options=self._options) as connection:
+            inspect = self._app.control.inspect(timeout=ANSWER_SECONDS, connection=connection)
+            stats = inspect.stats() or {}
+        return tuple(
+            Answer(name, told.get("pid", 0), told["settle"])
+            for name, told in sorted(stats.items())
+            if isinstance(told, dict) and isinstance(told.get("settle"), dict)
+        )

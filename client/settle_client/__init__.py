@@ -1,0 +1,1 @@
+"""What upstream services and consumers of Settle install beside their own code."""

@@ -1,0 +1,157 @@
+"""An outcome: what became of one update, as consumers get it.
+
+The one definition of it, for the service that tells outcomes and for whoever reads
+them. Nothing here publishes or reads one.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+Reason = Literal["already_completed", "already_failed", "not_found", "invalid"]
+Moment = Annotated[
+    datetime,
+    Meta(
+        description="In UTC, with microseconds.",
+        examples=["2026-11-23T09:00:00.000000Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+
+# Python says it as RFC 9110 does from 3.13 on.
+_WORDS = {413: "Content Too Large"}
+
+
+encode_json = msgspec.json.Encoder().encode
+
+
+# A batch has one time of completion, and events come in bursts.
+@lru_cache(maxsize=4_096)
+def timestamp(moment: datetime) -> str:
+    """Write a point in time as RFC 3339 in UTC, always with microseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Problem(msgspec.Struct, frozen=True, rename="camel"):
+    """What is wrong, in the form that every error has."""
+
+    error: Annotated[str, Meta(description="The status code in words.", examples=["Bad Request"])]
+    message: Annotated[
+        str,
+        Meta(
+            description="What is wrong, and what it should be.",
+            examples=["status: must be 'completed' or 'failed', got 'done'"],
+        ),
+    ]
+    status_code: Annotated[int, Meta(description="As HTTP has it.", examples=[400])]
+
+    @classmethod
+    def of(cls, status_code: int, message: str) -> Self:
+        """Make the error of an HTTP status, in the words of RFC 9110."""
+        words = _WORDS.get(status_code) or HTTPStatus(status_code).phrase
+        return cls(error=words, message=message, status_code=status_code)
+
+
+class Outcome(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of one update.
+
+    `payload` and `error` are in it only where they were given, the payload of a row as
+    the text that it is. Nothing is checked when one is made: a worker makes each from
+    a row (docs/adr/0009-msgspec.md).
+    """
+
+    id: Annotated[
+        str | None,
+        Meta(description="The event's id; null if none could be read.", examples=["ev_1"]),
+    ]
+    updated: Annotated[bool, Meta(description="Whether this message settled the event.")]
+    status: Annotated[
+        str | None,
+        Meta(description="What was asked for: `completed` or `failed`, if the update is valid."),
+    ]
+    reason: Annotated[
+        Annotated[Reason, Meta(title="Reason")] | None,
+        Meta(description="Why the event was not updated; null if it was."),
+    ]
+    message_id: Annotated[
+        str | None,
+        Meta(
+            description="Of the message that carried the update. "
+            "A repeated outcome has the same `messageId` and `id`, and says the same.",
+            examples=["5f0c9a52-6a5b-4f0e-9d5c-2f6f1b0d7a11"],
+        ),
+    ]
+    account_id: Annotated[
+        str | None,
+        Meta(description="The event's account; null if it was not found.", examples=["acct_9"]),
+    ]
+    event_type: Annotated[
+        str | None, Meta(description="The event's type.", examples=["order.created"])
+    ]
+    created_at: Annotated[Moment | None, Meta(description="When the event was created.")]
+    completed_at: Annotated[Moment | None, Meta(description="When it was completed, if it was.")]
+    failed_at: Annotated[Moment | None, Meta(description="When it failed, if it did.")]
+    payload: Annotated[
+        Any, Meta(description="The event's payload, where it is told.", examples=[{"total": 1250}])
+    ] = UNSET
+    error: Annotated[
+        Problem | UnsetType, Meta(description="What is wrong with an update that is invalid.")
+    ] = UNSET
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: It is something else; the text names the field.
+        """
+        return msgspec.json.decode(text, type=cls)
+
+    def without_payload(self) -> Self:
+        """Return it as the channel has it, unless a setting adds the payload."""
+        return msgspec.structs.replace(self, payload=UNSET)
+
+    def to_json(self) -> bytes:
+        """Write it as the JSON object that consumers get."""
+        return encode_json(self._told())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write it as the same object in Python's types, for a Celery result.
+
+        A payload that these cannot hold (nested too deeply, a number of thousands of
+        digits) is the text that it is.
+        """
+        told = self._told()
+        if isinstance(self.payload, Raw):
+            text = bytes(self.payload)
+            try:
+                told["payload"] = json.loads(text)
+            except (ValueError, RecursionError):
+                told["payload"] = text.decode()
+        return told
+
+    def _told(self) -> dict[str, Any]:
+        told = {
+            "id": self.id,
+            "updated": self.updated,
+            "status": self.status,
+            "reason": self.reason,
+            "messageId": self.message_id,
+            "accountId": self.account_id,
+            "eventType": self.event_type,
+            "createdAt": self.created_at and timestamp(self.created_at),
+            "completedAt": self.completed_at and timestamp(self.completed_at),
+            "failedAt": self.failed_at and timestamp(self.failed_at),
+        }
+        if self.payload is not UNSET:
+            told["payload"] = self.payload
+        if self.error is not UNSET:
+            told["error"] = msgspec.to_builtins(self.error)
+        return told

@@ -1,0 +1,207 @@
+"""The operations of the gateway, as an ASGI application.
+
+`PATCH /v2/api/events/batch` settles, `GET /v2/api/events/{id}` looks, `/healthz` and
+`/metrics` are for whoever watches. Their contract is contracts/openapi.json.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import TypeAdapter, ValidationError
+from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from db import TransientDatabaseError
+from gateway import terms
+from gateway.admission import Admission
+from gateway.answers import answer
+from gateway.body import Reader
+from gateway.counting import Counting
+from gateway.health import Health
+from gateway.metrics import CATALOGUE
+from gateway.problems import Problems
+from gateway.publishing import PatientPublisher
+from gateway.settling import Settler
+from service.ending import GRACE_SECONDS, end_after
+from settle_client.update import Identifier, explain
+from tasks.errors import OutcomesNotPublishedError
+from tasks.events import Event
+from tasks.messages import Message
+from tasks.requests import understand_request
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterator
+
+    from starlette.requests import Request
+
+    from gateway.keys import Keys
+    from service.connections import Service
+    from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+CATCH_UP_SECONDS = 1.0
+# Of a batch; a server that does not answer at all keeps nobody waiting for longer.
+STATEMENTS = 2
+HANGS = "a server does not answer: the gateway ends without it"
+# Events looked for at once, each on a connection.
+LOOKS = 8
+
+_check_id = TypeAdapter(Identifier).validate_python
+
+
+class Text(Convertor[str]):
+    """The rest of a path; unlike `path` with line breaks, which an id may have too."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        """Take it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Write it as it is."""
+        return value
+
+
+register_url_convertor("text", Text())
+
+
+class Gateway:
+    """Answers requests, for one process."""
+
+    def __init__(self, settings: Settings, service: Service, keys: Keys | None) -> None:
+        self._service, self._max_updates = service, settings.message_max_updates
+        self._admission = Admission(keys, settings.gateway_requests_per_second)
+        self._reader = Reader(settings.gateway_body_max_bytes)
+        self._publisher = PatientPublisher(service.publisher)
+        self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
+        self._patience_seconds = STATEMENTS * settings.statement_timeout_seconds
+        self._health = Health(service, self._publisher)
+        self._looking = ThreadPoolExecutor(LOOKS, thread_name_prefix="look")
+        self.problems = Problems()
+
+    async def settle(self, request: Request) -> Response:
+        """Settle the events of a request, and answer with an outcome for each update."""
+        if request.method != "PATCH":
+            # Otherwise GET would be taken to ask for an event of this name.
+            raise HTTPException(405, headers={"Allow": "PATCH"})
+        accounts = self._admission.admit(request)
+        message_id = _message_id(request)
+        with _until_stopped():
+            body = await self._reader.read(request)
+        updates = understand_request(body, max_updates=self._max_updates)
+        message = Message(message_id, tuple(updates))
+        outcomes = await self._in_time(self._settler.settle(message, accounts))
+        self.problems.trouble.is_over()
+        return answer(outcomes)
+
+    async def _in_time(self, work: Awaitable[Result]) -> Result:
+        try:
+            with _until_stopped():
+                async with asyncio.timeout(self._patience_seconds):
+                    return await work
+        except TimeoutError as error:
+            waited = f"no answer within {self._patience_seconds:g} s"
+            raise TransientDatabaseError(waited) from error
+
+    async def look(self, request: Request) -> Response:
+        """Show an event as it stands."""
+        accounts = self._admission.admit(request)
+        try:
+            id_ = _check_id(request.path_params["id"])
+        except ValidationError as error:
+            raise HTTPException(400, explain(error, "id")) from error
+        read = partial(
+            self._service.database.read_events, [id_], with_payload=True, accounts=accounts
+        )
+        looking = asyncio.get_running_loop().run_in_executor(self._looking, read)
+        rows = await self._in_time(looking)
+        if id_ not in rows:
+            raise HTTPException(404, terms.NO_EVENT)
+        return Response(Event.from_row(rows[id_]).to_json(), media_type=terms.JSON)
+
+    async def tell_health(self, request: Request) -> Response:
+        """Tell whether updates can be settled."""
+        if not await self._health.is_good():
+            raise HTTPException(503, terms.UNHEALTHY, terms.RETRY_SOON)
+        return JSONResponse({"status": "ok"})
+
+    async def expose_metrics(self, request: Request) -> Response:
+        """Expose the metrics."""
+        self._admission.admit(request)
+        return Response(generate_latest(CATALOGUE.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @asynccontextmanager
+    async def running(self, application: Starlette) -> AsyncIterator[None]:
+        """Publish what could not be published, until the end."""
+        catching_up = asyncio.create_task(self._catch_up_for_ever())
+        try:
+            yield
+        finally:
+            catching_up.cancel()
+            end_after(GRACE_SECONDS, HANGS, logger)
+            self._looking.shutdown(cancel_futures=True)
+            self._settler.close()
+            self._publisher.close()
+
+    async def _catch_up_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(CATCH_UP_SECONDS)
+            with suppress(OutcomesNotPublishedError):
+                await asyncio.to_thread(self._publisher.catch_up)
+
+
+@contextmanager
+def _until_stopped() -> Iterator[None]:
+    """Answer while that is possible: the process stops, and has waited for as long as it may."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        raise HTTPException(503, terms.STOPPING, terms.RETRY_SOON) from error
+
+
+def _message_id(request: Request) -> str:
+    """Return the id of the message that a request is."""
+    given = request.headers.getlist("idempotency-key")
+    if not given:
+        return str(uuid.uuid4())
+    if len(given) > 1 or not re.fullmatch(terms.MESSAGE_ID, given[0]):
+        raise HTTPException(400, terms.BAD_MESSAGE_ID)
+    return given[0]
+
+
+def make_application(settings: Settings, service: Service, keys: Keys | None) -> Starlette:
+    """Make the application; nothing is connected yet."""
+    gateway = Gateway(settings, service, keys)
+    settling = Route(terms.BATCH, gateway.settle)
+    # Any: it refuses the others itself, and no other route is to take them.
+    settling.methods = None
+    application = Starlette(
+        routes=[
+            settling,
+            Route(terms.EVENT.replace("{id}", "{id:text}"), gateway.look),
+            Route(terms.HEALTH, gateway.tell_health),
+            Route(terms.METRICS, gateway.expose_metrics),
+        ],
+        middleware=[Middleware(Counting)],
+        exception_handlers=gateway.problems.handlers,
+        lifespan=gateway.running,
+    )
+    application.router.redirect_slashes = False
+    return application

@@ -1,0 +1,51 @@
+"""Every metric of the gateway, in one list; each is written by one module."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.catalogue import BUCKETS_OF_SECONDS, BUCKETS_OF_UPDATES, OUTCOMES, Catalogue
+
+CATALOGUE: Final = Catalogue()
+
+STATUSES: Final = (
+    *("200", "400", "401", "404", "405", "413", "415", "429"),
+    *("499", "500", "503", "other"),
+)
+
+# -- written by gateway.counting, around each request ------------------------------------
+
+REQUESTS = CATALOGUE.counter(
+    "settle_gateway_requests_total",
+    "Requests of clients answered, by status; 499: the client had left, or was too slow.",
+    status=STATUSES,
+)
+REQUEST_SECONDS = CATALOGUE.histogram(
+    "settle_gateway_request_seconds",
+    "Seconds from the head of a request to the end of its answer.",
+    BUCKETS_OF_SECONDS,
+)
+REQUESTS_OPEN = CATALOGUE.gauge(
+    "settle_gateway_requests_open",
+    "Requests that are not answered yet.",
+)
+
+# -- written by gateway.settling, when a batch is published ------------------------------
+
+UPDATES_ANSWERED = CATALOGUE.counter(
+    "settle_gateway_updates_total",
+    "Updates settled, by outcome: it is published, and about to be answered.",
+    outcome=OUTCOMES,
+)
+UPDATES_TOGETHER = CATALOGUE.histogram(
+    "settle_gateway_batch_updates",
+    "Updates in a batch: requests that come while others are applied share the next one.",
+    BUCKETS_OF_UPDATES,
+)
+
+# -- written by gateway.publishing -------------------------------------------------------
+
+UNPUBLISHED = CATALOGUE.gauge(
+    "settle_gateway_unpublished_outcomes",
+    "Outcomes of committed updates that wait for the result channel; nothing new is applied.",
+)

@@ -1,0 +1,95 @@
+"""The HTTP server: uvicorn, with connections of our own (`gateway.connection`).
+
+Listens before anything else, so that a port that is taken is an error of the command.
+TLS, and the public internet, are for a proxy in front.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from gateway.connection import Connection
+from service.garbage import collect_seldom
+from service.lines import HumanFormatter, JsonFormatter, is_json
+from service.settings import SettingsError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+# Longer than proxies keep a connection that they may still use.
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 2_048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen.
+
+    Raises:
+        SettingsError: It is not possible.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        name = "SETTLE_GATEWAY_PORT" if is_port else "SETTLE_GATEWAY_HOST"
+        raise SettingsError(f"{name}: cannot listen on {host}, port {port}: {reason}") from error
+
+
+def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds: float) -> None:
+    """Serve until told to stop: by SIGTERM or SIGINT, answering what was asked before."""
+    _allow_many_connections()
+    collect_seldom()
+    config = uvicorn.Config(
+        application,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, round(stop_timeout_seconds)),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+    )
+    running = uvicorn.Server(config)
+
+    def stop(*_: object) -> None:
+        running.should_exit = True
+
+    # For a signal that comes before uvicorn listens for it. It also raises the
+    # signal again when it has stopped: that it did is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    running.run(sockets=[server])
+
+
+def _allow_many_connections() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # Where there is no hard limit, some systems have another that they do not tell.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def log_as(log_format: str) -> None:
+    """Write the log to stderr, in the form that the settings name."""
+    is_terminal = sys.stderr.isatty()
+    in_json = is_json(log_format, is_terminal=is_terminal)
+    handler = logging.StreamHandler()
+    form: Any = JsonFormatter() if in_json else HumanFormatter(color=is_terminal)
+    handler.setFormatter(form)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # Whoever does not speak HTTP has been told so.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)

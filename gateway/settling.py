@@ -1,0 +1,208 @@
+"""Requests, settled: at once, or together with others that came meanwhile.
+
+A slot is a thread that applies and publishes one batch at a time. Requests that come
+while one is at it share the next batch, and its transaction, which is what makes
+many small ones fast (docs/adr/0013-shared-transactions.md). They do not wait for one
+that is late, as it is when somebody has locked a row, nor when they fill a batch, nor
+for those who may see other accounts: these find a slot also where all others are taken
+by batches that are late. A request is never split, and is answered with the outcomes of
+its own updates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from db import TransientDatabaseError
+from gateway import metrics
+from gateway.accounts import EventsOfAccounts
+from service.batching import Batch, Batcher
+from tasks.settle import dead_letters, settle_batch
+
+if TYPE_CHECKING:
+    from gateway.publishing import PatientPublisher
+    from service.connections import Service
+    from settle_client.outcome import Outcome
+    from tasks.messages import Message
+
+    Accounts = frozenset[str] | None
+
+SLOTS = 8
+# Longer than a batch takes whose rows are not locked, on a busy machine.
+LATE_SECONDS = 0.1
+# So many updates may wait for a slot: seconds of work, and some hundred bytes each.
+MAX_WAITING_UPDATES = 100_000
+
+
+class BusyError(Exception):
+    """More updates wait than can be settled soon."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A message, and who waits for its outcomes."""
+
+    message: Message
+    answer: asyncio.Future[list[Outcome]]
+
+    @property
+    def update_count(self) -> int:
+        """Return how many updates it carries."""
+        return len(self.message.updates)
+
+
+class Queue(Batcher[Asked]):
+    """Those who may see the same accounts."""
+
+    def __init__(self, accounts: Accounts, max_updates: int) -> None:
+        super().__init__(max_updates=max_updates, max_wait_seconds=0)
+        self.accounts = accounts
+        # The numbers of the batches under way: those that are not late, and those that are.
+        self.awaited: set[int] = set()
+        self.late: set[int] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether nothing of it waits or is under way."""
+        return not (self or self.awaited or self.late)
+
+    @property
+    def leaves_slots(self) -> int:
+        """Return how many slots it leaves to others."""
+        return 1 if self.late else 0
+
+    @property
+    def may_leave(self) -> bool:
+        """Return whether a batch is to leave, if there is a slot."""
+        return len(self) > 0 and (not self.awaited or self.update_count >= self.max_updates)
+
+
+class Settler:
+    """Settles the messages of one event loop."""
+
+    def __init__(self, service: Service, publisher: PatientPublisher, *, max_updates: int) -> None:
+        """Start no thread yet.
+
+        Args:
+            service: Where to apply.
+            publisher: Where to publish.
+            max_updates: How many updates are applied together; one message may carry more.
+        """
+        self._service, self._publisher = service, publisher
+        self._max_updates = max_updates
+        self._queues: dict[Accounts, Queue] = {}
+        self._threads = ThreadPoolExecutor(SLOTS, thread_name_prefix="slot")
+        self._free = SLOTS
+
+    async def settle(self, message: Message, accounts: Accounts) -> list[Outcome]:
+        """Settle a message: committed and published on return.
+
+        Args:
+            message: All of its updates are valid.
+            accounts: Whose events there are, or None for all.
+
+        Returns:
+            An outcome for each of its updates, in order, with the event's payload.
+
+        Raises:
+            BusyError: Nothing was applied.
+            DatabaseError: See `tasks.settle.settle_batch`.
+            OutcomesNotPublishedError: It may be committed. Then the same message is
+                answered later, and its outcomes are published meanwhile.
+        """
+        if sum(queue.update_count for queue in self._queues.values()) >= MAX_WAITING_UPDATES:
+            raise BusyError
+        asked = Asked(message, asyncio.get_running_loop().create_future())
+        queue = self._queues.get(accounts)
+        if queue is None:
+            queue = self._queues[accounts] = Queue(accounts, self._max_updates)
+        queue.add([asked], time.monotonic())
+        self._fill_slots()
+        return await asked.answer
+
+    def close(self) -> None:
+        """Begin nothing more, and wait for what is under way."""
+        self._queues.clear()
+        self._threads.shutdown()
+
+    def _fill_slots(self) -> None:
+        for accounts, queue in list(self._queues.items()):
+            while self._free > queue.leaves_slots and queue.may_leave:
+                self._start(queue)
+            if queue.is_idle:
+                del self._queues[accounts]
+
+    def _start(self, queue: Queue) -> None:
+        batch = queue.take(time.monotonic())
+        if batch is None:
+            return
+        # Whoever had a batch waits behind the others for the next.
+        self._queues[queue.accounts] = self._queues.pop(queue.accounts)
+        self._free -= 1
+        queue.awaited.add(batch.number)
+        loop = asyncio.get_running_loop()
+        messages = [asked.message for asked in batch.items]
+        work = loop.run_in_executor(self._threads, self._work, messages, queue.accounts)
+        late = loop.call_later(LATE_SECONDS, self._await_no_more, queue, batch)
+        work.add_done_callback(partial(self._answer, queue, batch, late))
+
+    def _await_no_more(self, queue: Queue, batch: Batch[Asked]) -> None:
+        queue.awaited.remove(batch.number)
+        queue.late.add(batch.number)
+        self._fill_slots()
+
+    def _answer(
+        self,
+        queue: Queue,
+        batch: Batch[Asked],
+        late: asyncio.TimerHandle,
+        work: asyncio.Future[list[list[Outcome]]],
+    ) -> None:
+        late.cancel()
+        error = work.exception()
+        for number, asked in enumerate(batch.items):
+            if asked.answer.done():
+                continue
+            if error is not None:
+                asked.answer.set_exception(error)
+            else:
+                asked.answer.set_result(work.result()[number])
+        self._free += 1
+        queue.awaited.discard(batch.number)
+        queue.late.discard(batch.number)
+        self._fill_slots()
+
+    # -- in a slot's thread ---------------------------------------------------------------------
+
+    def _work(self, messages: list[Message], accounts: Accounts) -> list[list[Outcome]]:
+        self._publisher.catch_up()
+        events = EventsOfAccounts(self._service.database, accounts)
+        try:
+            told = settle_batch(messages, events, with_payload=True)
+        except TransientDatabaseError as error:
+            if not error.connection_was_lost:
+                raise
+            # As after a restart of the server, which every connection finds out once.
+            told = settle_batch(messages, events, with_payload=True)
+        self._publish(messages, told)
+        return told
+
+    def _publish(self, messages: list[Message], told: list[list[Outcome]]) -> None:
+        letters = [
+            letter
+            for message, outcomes in zip(messages, told, strict=True)
+            for letter in dead_letters(message, outcomes, {"door": "http"})
+        ]
+        outcomes = [outcome for each in told for outcome in each]
+        if not self._service.outcome_payload:
+            outcomes = [outcome.without_payload() for outcome in outcomes]
+        self._publisher.publish(outcomes, letters)
+        metrics.UPDATES_TOGETHER.observe(len(outcomes))
+        for reason, count in Counter(each.reason for each in outcomes).items():
+            metrics.UPDATES_ANSWERED.labels(reason or "updated").inc(count)

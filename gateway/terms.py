@@ -1,0 +1,56 @@
+"""What outsiders see of the gateway besides the events: its paths, and what it says.
+
+In one place, for the service that says it and for its contract (`cli.contracts`).
+"""
+
+from typing import Final
+
+BATCH: Final = "/v2/api/events/batch"
+EVENT: Final = "/v2/api/events/{id}"
+HEALTH: Final = "/healthz"
+METRICS: Final = "/metrics"
+
+JSON: Final = "application/json"
+MESSAGE_ID: Final = r"^[\x21-\x7e]{1,255}$"
+RETRY_SOON: Final = {"Retry-After": "1"}
+ASK_FOR_KEY: Final = {"WWW-Authenticate": "Bearer"}
+# From a connection, or the first byte of a request, to its last.
+RECEIVE_SECONDS: Final = 30.0
+# Of the first line and all headers, approximately.
+MAX_HEAD_BYTES: Final = 2**16
+
+BAD_MESSAGE_ID: Final = "Idempotency-Key: must be 1 to 255 visible ASCII characters, given once"
+NO_KEY: Final = "Authorization: must be Bearer <API key>"
+UNKNOWN_KEY: Final = "Authorization: the API key is not known"
+NOT_LOCAL: Final = "Host: without API keys only requests to localhost are served"
+NO_EVENT: Final = "there is no such event"
+NOTHING_HERE: Final = f"there is nothing here: see PATCH {BATCH}, GET {EVENT}"
+NOT_JSON: Final = f"Content-Type: must be {JSON}"
+TOO_SLOW: Final = f"the request did not come within {RECEIVE_SECONDS:g} s"
+NOT_HTTP: Final = "the request is not HTTP/1.1"
+TOO_LONG_HEAD: Final = f"the head of a request may be {MAX_HEAD_BYTES:,} bytes"
+STOPPING: Final = "the service stops: try again, with the same Idempotency-Key"
+FAILED: Final = "the service has failed: its log says why"
+DATABASE_AWAY: Final = (
+    "the database does not answer in time: try again, with the same Idempotency-Key"
+)
+CHANNEL_AWAY: Final = (
+    "the result channel does not answer in time: try again, with the same Idempotency-Key"
+)
+UNHEALTHY: Final = "the database or the result channel does not answer as it should"
+TOO_MUCH_WAITS: Final = "too many updates wait: try again"
+
+
+def other_method(method: str, allowed: str) -> str:
+    """Say that a path does not take a method."""
+    return f"{method} is not for this path: it takes {allowed}"
+
+
+def too_large(max_bytes: int) -> str:
+    """Say that a body is too large."""
+    return f"the body is larger than {max_bytes:,} bytes: send fewer updates at once"
+
+
+def too_often(requests_per_second: int) -> str:
+    """Say that requests come too fast."""
+    return f"more than {requests_per_second:,} requests a second"

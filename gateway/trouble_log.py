@@ -1,0 +1,30 @@
+"""Trouble with a server, in as few lines of the log as it needs."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from service.trouble import Trouble
+
+logger = logging.getLogger(__name__)
+
+
+class TroubleLog:
+    """Trouble that lasts: a line when it begins, one now and then, and one when it is over."""
+
+    def __init__(self, when_over: str) -> None:
+        self._when_over = when_over
+        self._trouble = Trouble()
+
+    def note(self, event: str, error: Exception) -> None:
+        """Take note of what failed."""
+        if self._trouble.note(event, time.monotonic()):
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning(event, extra={"error": reason, "tries": self._trouble.tries})
+
+    def is_over(self) -> None:
+        """Take note that it did not fail."""
+        lasted = self._trouble.over(time.monotonic())
+        if lasted is not None:
+            logger.info(self._when_over, extra={"seconds": round(lasted, 1)})

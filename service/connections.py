@@ -1,0 +1,104 @@
+"""One process's way to the database and to the result channel.
+
+Made once a process from the settings, when first needed: a forked pool child
+must not share its parent's connections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import redis
+
+from db import Database
+from service.settings import Settings, SettingsError, load_settings
+from tasks.publishing import DeadLetter, OutcomePublisher
+from tasks.settle import dead_letters, settle_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from settle_client.outcome import Outcome
+    from tasks.messages import Message
+
+# Longer than any single command takes, short enough to notice a dead link.
+SOCKET_TIMEOUT_SECONDS = 10
+CONNECT_TIMEOUT_SECONDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Settles batches and publishes what became of their updates."""
+
+    database: Database
+    publisher: OutcomePublisher
+    message_max_updates: int
+    outcome_payload: bool
+
+    def apply(self, messages: Sequence[Message]) -> list[list[Outcome]]:
+        """Settle a batch, committed on return; see `tasks.settle.settle_batch`."""
+        return settle_batch(messages, self.database, with_payload=self.outcome_payload)
+
+    def publish(self, outcomes: Sequence[Sequence[Outcome]], letters: Sequence[DeadLetter]) -> None:
+        """Publish the outcomes of a batch, after its dead letters."""
+        self.publisher.publish([one for many in outcomes for one in many], letters)
+
+    def settle(self, message: Message) -> list[Outcome]:
+        """Settle one message by itself: applied, then published."""
+        (outcomes,) = self.apply([message])
+        self.publish([outcomes], dead_letters(message, outcomes, {}))
+        return outcomes
+
+    def check(self) -> None:
+        """See that both servers answer.
+
+        Raises:
+            DatabaseError: The database does not.
+            OutcomesNotPublishedError: The result channel does not.
+        """
+        self.database.check()
+        self.publisher.check()
+
+
+def make_service(settings: Settings) -> Service:
+    """Make the service of this process; nothing is connected yet.
+
+    Raises:
+        SettingsError: The URL of the result channel has an option that there is not.
+    """
+    client = _make_client(settings.result_channel_variable, settings.result_channel_url)
+    return Service(
+        database=Database(
+            settings.database_url,
+            statement_timeout_seconds=settings.statement_timeout_seconds,
+            lock_timeout_seconds=settings.lock_timeout_seconds,
+        ),
+        publisher=OutcomePublisher(client, stream_max_length=settings.outcome_stream_max_length),
+        message_max_updates=settings.message_max_updates,
+        outcome_payload=settings.outcome_payload,
+    )
+
+
+def _make_client(name: str, url: str) -> redis.Redis:
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=SOCKET_TIMEOUT_SECONDS,
+            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            socket_keepalive=True,
+        )
+        # Not connected: it finds an unknown option before a batch is committed.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{name}: correct its options, behind the `?`: redis-py does not take them"
+        ) from error
+    return client
+
+
+@cache
+def service() -> Service:
+    """Return this process's service."""
+    return make_service(load_settings())

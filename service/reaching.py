@@ -1,0 +1,116 @@
+"""A connection to a server, to look at it as the service's user does."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import redis
+from kombu.connection import Connection
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+TIMEOUT_SECONDS = 3
+SENTINEL_PORT = 26379
+NOT_FOUND = 404
+# What kombu appends to the name of a queue for each of its priorities.
+PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+
+
+class RedisServer:
+    """A connection to a server, and what the server says about itself."""
+
+    def __init__(self, client: redis.Redis, clock: Callable[[], float] = time.time) -> None:
+        self.client: Any = client
+        self.clock = clock
+        # Entries that the outcome stream is to hold here.
+        self.stream_max_length = 0
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """Return what INFO says."""
+        told: dict[str, Any] = self.client.info()
+        return told
+
+    def denied(self, commands: Sequence[Sequence[object]]) -> list[str]:
+        """Return those of some commands that this user may not give.
+
+        They are queued in a transaction that is then dropped: Redis checks a user's
+        rights when a command is queued, so that nothing is done.
+        """
+        connection = self.client.connection_pool.get_connection()
+        try:
+            connection.send_command("MULTI")
+            connection.read_response()
+            return [
+                " ".join(map(str, command[:2]))
+                for command in commands
+                if _is_denied(connection, command)
+            ]
+        finally:
+            # Whatever was queued is gone with the connection.
+            connection.disconnect()
+
+
+def _is_denied(connection: Any, command: Sequence[object]) -> bool:
+    connection.send_command(*command)
+    try:
+        connection.read_response(disconnect_on_error=False)
+    except redis.exceptions.NoPermissionError:
+        return True
+    except redis.ResponseError as error:
+        # Out of memory and the like are for other checks to tell.
+        return "unknown command" in str(error)
+    return False
+
+
+@contextmanager
+def reach_redis(url: str, *, stream_max_length: int = 0) -> Iterator[RedisServer]:
+    """Connect to a server, and see that it answers."""
+    with redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    ) as client:
+        client.ping()
+        server = RedisServer(client)
+        server.stream_max_length = stream_max_length
+        yield server
+
+
+@contextmanager
+def reach_primary(url: str, master: str) -> Iterator[RedisServer]:
+    """Ask sentinels where the primary is, and connect to that."""
+    nodes = [urlsplit(node) for node in url.split(";")]
+    patience = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+    make_sentinels: Any = Sentinel
+    sentinels = make_sentinels(
+        [(node.hostname, node.port or SENTINEL_PORT) for node in nodes],
+        sentinel_kwargs={**patience, "retry": Retry(NoBackoff(), 0)},
+    )
+    try:
+        host, port = sentinels.discover_master(master)
+    except MasterNotFoundError:
+        # Its own words are a page of each sentinel's settings.
+        raise redis.ConnectionError(f"no sentinel knows a primary named {master}") from None
+    login, at, _ = nodes[0].netloc.rpartition("@")
+    with reach_redis(f"redis://{login}{at}{host}:{port}{nodes[0].path}") as primary:
+        yield primary
+
+
+@contextmanager
+def reach_broker(url: str) -> Iterator[Any]:
+    """Connect to a broker, and see that it answers."""
+    patience = {"read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}
+    with Connection(url, connect_timeout=TIMEOUT_SECONDS, transport_options=patience) as connection:
+        connection.connect()
+        yield connection

@@ -1,0 +1,265 @@
+"""Every setting there is: validated, documented and shown from one schema.
+
+Settings come from the environment. Only roots read them (the Celery
+configuration, the commands, a pool slot) and hand on what is needed; nothing
+below imports this module.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from db.engine import engine_url
+from service.addresses import hide_password, is_redis, uses_sentinels
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot work."""
+
+
+def _check_database_url(url: str) -> str:
+    engine_url(url)
+    return url
+
+
+def _check_redis_url(name: str, url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError(
+            f"{name}: its host and port cannot be read: percent-encode the password"
+        ) from None
+    if not is_redis(url):
+        raise ValueError(f"{name}: must be redis:// or rediss://")
+
+
+class Settings(BaseSettings):
+    """The effective settings of this process."""
+
+    model_config = SettingsConfigDict(env_prefix="SETTLE_", frozen=True, extra="ignore")
+
+    broker_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        validation_alias="CELERY_BROKER_URL",
+        description="Where messages come from: Redis or Valkey (`redis://`, `rediss://` with TLS, "
+        "`sentinel://`), or RabbitMQ (`amqp://`).",
+    )
+    sentinel_master: str | None = Field(
+        default=None,
+        description="The name under which the sentinels know the broker's primary; "
+        "required with a `sentinel://` broker.",
+    )
+    result_backend: str | None = Field(
+        default=None,
+        validation_alias="CELERY_RESULT_BACKEND",
+        description="Celery's result backend, for producers that call `AsyncResult.get()`. "
+        "Without one, outcomes go to the result channel alone.",
+    )
+    database_url: Annotated[str, AfterValidator(_check_database_url)] = Field(
+        default="postgresql://127.0.0.1:5432/settle",
+        validation_alias="DATABASE_URL",
+        description="The PostgreSQL database that holds the events table.",
+    )
+    outcome_url: str | None = Field(
+        default=None,
+        description="The Redis of the result channel and the dead letters. "
+        "By default the broker's; required with a broker that is not Redis.",
+    )
+    batch_max_updates: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="A batch leaves when it holds this many updates.",
+    )
+    batch_max_wait_seconds: float = Field(
+        default=0.05,
+        gt=0,
+        le=60,
+        description="A batch leaves when its oldest update has waited this long, in seconds, "
+        "for the batch to fill. With a slot free and nothing more to fetch it leaves at once.",
+    )
+    message_max_updates: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="How many updates one message, or request, may carry; a larger one is refused.",
+    )
+    outcome_stream_max_length: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Entries kept in the `event-outcomes` stream, approximately. "
+        "About 400 bytes of Redis memory each.",
+    )
+    outcome_payload: bool = Field(
+        default=False,
+        description="Put the event's payload into the outcomes on the result channel.",
+    )
+    statement_timeout_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=3_600,
+        description="After how many seconds PostgreSQL gives a batch's statement up; the batch "
+        "is then tried again. A request over HTTP is answered 503 after twice as long at most.",
+    )
+    lock_timeout_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=3_600,
+        description="How many seconds a batch waits for a row that another session has locked; "
+        "the batch is then tried again, or its requests over HTTP are answered 503.",
+    )
+    lease_seconds: float = Field(
+        default=30,
+        ge=1,
+        le=3_600,
+        description="On Redis: after how many seconds without a sign of life a worker's messages "
+        "are given to another. A living worker renews its leases.",
+    )
+    retry_max_wait_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="The longest pause, in seconds, between two tries of a batch "
+        "while PostgreSQL or Redis is away.",
+    )
+    dead_letter_max_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="When more than this share of the latest thousand messages is not valid, the "
+        "worker stops consuming instead of making dead letters of a whole queue; 1 never stops.",
+    )
+    task_events: bool = Field(
+        default=True,
+        description="Tell Flower and other monitors what becomes of every message, when they "
+        "ask for it or the worker was started with `-E`.",
+    )
+    stop_timeout_seconds: float = Field(
+        default=20,
+        gt=0,
+        le=3_600,
+        description="How many seconds a worker or a gateway that is told to stop takes to finish "
+        "what it holds; a worker gives the rest back. Keep it under the supervisor's grace period.",
+    )
+
+    log_format: Literal["auto", "human", "json"] = Field(
+        default="auto",
+        description="How workers and gateways write their log: `human`, one JSON object a line "
+        "(`json`), or for humans on a terminal and as JSON elsewhere (`auto`).",
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_535,
+        description="The port on which a worker serves `/metrics`, `/livez` and `/readyz`; 0 for "
+        "none. Each worker on a machine needs its own, and does not start if it is taken.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="The address on which it does; `0.0.0.0` for all of IPv4.",
+    )
+    health_file: str | None = Field(
+        default=None,
+        description="The file in which a worker says how it is, for `settle health`. By default "
+        "one named after its node name, in the temporary directory.",
+    )
+
+    gateway_host: str = Field(
+        default="127.0.0.1",
+        description="The address on which `settle gateway` listens. Anything but loopback needs "
+        "API keys.",
+    )
+    gateway_port: int = Field(
+        default=8_000,
+        ge=1,
+        le=65_535,
+        description="The port on which it does.",
+    )
+    gateway_keys_file: str | None = Field(
+        default=None,
+        description="The TOML file with the API keys of the gateway, hashed, and the accounts of "
+        "each; see `settle gateway new-key`. It is read again when it changes.",
+    )
+    gateway_body_max_bytes: int = Field(
+        default=8 * 2**20,
+        ge=1_024,
+        le=2**30,
+        description="How large the body of a request to the gateway may be, in bytes.",
+    )
+    gateway_requests_per_second: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many requests a second the gateway takes with each name of an API key, "
+        "in each of its processes. Not set: as many as come.",
+    )
+
+    @model_validator(mode="after")
+    def _need_a_redis_for_outcomes(self) -> Settings:
+        if not self.outcome_url and not is_redis(self.broker_url):
+            raise ValueError(
+                "SETTLE_OUTCOME_URL: is required, because the broker is not Redis: "
+                "set it to the Redis that holds the result channel"
+            )
+        _check_redis_url(self.result_channel_variable, self.result_channel_url)
+        return self
+
+    @model_validator(mode="after")
+    def _need_a_primary(self) -> Settings:
+        if uses_sentinels(self.broker_url) and not self.sentinel_master:
+            raise ValueError(
+                "SETTLE_SENTINEL_MASTER: is required, because the broker is behind sentinels: "
+                "set it to the name of the primary that they watch"
+            )
+        return self
+
+    @property
+    def result_channel_url(self) -> str:
+        """Return the Redis of the result channel."""
+        return self.outcome_url or self.broker_url
+
+    @property
+    def result_channel_variable(self) -> str:
+        """Return the variable that names it."""
+        return "SETTLE_OUTCOME_URL" if self.outcome_url else "CELERY_BROKER_URL"
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: A value cannot work; the text names the variable and
+            what it should be, and never quotes the value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        raise SettingsError("; ".join(_explain(problem) for problem in problems)) from None
+
+
+def _explain(problem: Any) -> str:
+    text = str(problem["msg"]).removeprefix("Value error, ").replace("Input should", "must")
+    if not problem["loc"]:
+        return text
+    return f"{variable(str(problem['loc'][0]))}: {text}"
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a field, given its name or its alias."""
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return name.upper()
+    return str(field.validation_alias or f"SETTLE_{name}".upper())
+
+
+def effective(settings: Settings) -> dict[str, Any]:
+    """Return every environment variable with its value in force, passwords hidden."""
+    values = settings.model_dump()
+    return {
+        variable(name): hide_password(value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }

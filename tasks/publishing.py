@@ -1,0 +1,105 @@
+"""The writing end of the result channel: outcomes go out, and dead letters before them.
+
+The channel is a Pub/Sub channel for whoever listens now and a stream of the
+same name for whoever comes later. Publishing again after a crash is safe: the
+repeated outcomes say the same. Reading is in `settle_client.outcomes`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from settle_client.names import DEAD_LETTERS, OUTCOMES
+from settle_client.outcome import timestamp
+from tasks.errors import OutcomesNotPublishedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from settle_client.outcome import Outcome
+
+# One call of the script blocks the server for a few milliseconds at most.
+OUTCOMES_PER_CALL = 1_000
+
+PUBLISH_OUTCOMES = """
+local stream, max_length = KEYS[1], ARGV[1]
+for i = 2, #ARGV do
+  redis.call('XADD', stream, 'MAXLEN', '~', max_length, '*', 'outcome', ARGV[i])
+  redis.call('PUBLISH', stream, ARGV[i])
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Something that could not be applied, kept for a person to look at.
+
+    `raw` is the whole message, or the one update of it that is not valid.
+    """
+
+    message_id: str | None
+    reason: str
+    raw: str
+    delivery: dict[str, Any]
+
+
+class OutcomePublisher:
+    """The writing end of the result channel, for one process."""
+
+    def __init__(self, client: redis.Redis, *, stream_max_length: int) -> None:
+        """Write through a client.
+
+        Args:
+            client: Of the Redis that holds the result channel.
+            stream_max_length: Entries the stream is trimmed to, approximately.
+        """
+        self._client = client
+        self._stream_max_length = stream_max_length
+        self._publish = client.register_script(PUBLISH_OUTCOMES)
+
+    def publish(self, outcomes: Sequence[Outcome], dead_letters: Sequence[DeadLetter] = ()) -> None:
+        """Publish outcomes in order, after the dead letters that belong to them.
+
+        Raises:
+            OutcomesNotPublishedError: Some may have been published, not all;
+                publish the same again.
+        """
+        texts = [outcome.to_json() for outcome in outcomes]
+        try:
+            for letter in dead_letters:
+                self._client.xadd(DEAD_LETTERS, _entry(letter))
+            for start in range(0, len(texts), OUTCOMES_PER_CALL):
+                chunk = texts[start : start + OUTCOMES_PER_CALL]
+                self._publish(keys=[OUTCOMES], args=[self._stream_max_length, *chunk])
+        except redis.RedisError as error:
+            raise OutcomesNotPublishedError(f"{type(error).__name__}: {error}") from error
+
+    def check(self) -> None:
+        """See that the channel answers.
+
+        Raises:
+            OutcomesNotPublishedError: It does not.
+        """
+        try:
+            self._client.ping()
+        except redis.RedisError as error:
+            raise OutcomesNotPublishedError(f"{type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+def _entry(letter: DeadLetter) -> dict[Any, Any]:
+    return {
+        "messageId": letter.message_id or "",
+        "reason": letter.reason,
+        "time": timestamp(datetime.now(UTC)),
+        "delivery": json.dumps(letter.delivery),
+        "raw": letter.raw,
+    }

@@ -1,0 +1,1 @@
+"""Acknowledged: what the broker is told about messages."""

@@ -1,0 +1,1 @@
+"""Applied: batches in slots, settled, tried again, or given back."""

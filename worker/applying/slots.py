@@ -1,0 +1,212 @@
+"""The batches that are in slots of the pool, and what becomes of each.
+
+A batch keeps its slot until it is settled, or until it goes back to the broker.
+While a server is away it is tried again, with a growing pause: slots fill,
+fetching stops, and the rest stays at the broker. Everything here runs in the
+consumer's thread; slots report back through its event loop. When batches leave,
+and how messages are acknowledged, is the strategy's.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from celery.utils.log import get_logger
+
+from service.trouble import Trouble
+from worker.applying.slot import Done, Job, NotDone, work
+from worker.batching.held import Held, job_of
+from worker.telling import measuring
+from worker.telling.log_lines import failure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from service.batching import Batch
+    from worker.acknowledging.answers import Answers
+    from worker.telling.task_events import TaskEvents
+    from worker.telling.tracing import Traces
+
+logger = get_logger(__name__)
+
+FIRST_RETRY_SECONDS = 0.1
+
+
+class Owner(Protocol):
+    """Who has given the batches."""
+
+    events: TaskEvents
+
+    def on_settled(self, batch: Batch[Held], done: Done) -> None:
+        """Take a batch that is committed and published."""
+        ...
+
+    def on_slot_free(self) -> None:
+        """Take note that a slot is free."""
+        ...
+
+    def call_later(self, seconds: float, function: Any, *args: Any) -> Any:
+        """Call a function in the consumer's thread, and return what can be cancelled."""
+        ...
+
+
+class Slots:
+    """The slots of one connection's strategy."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        answers: Answers,
+        consumer: Any,
+        traces: Traces,
+        *,
+        retry_max_wait_seconds: float,
+    ) -> None:
+        self._owner = owner
+        self._answers = answers
+        self._consumer = consumer
+        self._traces = traces
+        self._retry_max_wait_seconds = retry_max_wait_seconds
+        self._batches: dict[int, Batch[Held]] = {}
+        self._pausing: dict[int, tuple[Any, Batch[Held]]] = {}
+        self._trouble = Trouble()
+        self._unexpected_in_a_row = 0
+        self._stopping = False
+        self._abandoned = False
+        self.update_count = 0
+
+    @property
+    def are_free(self) -> bool:
+        """Return whether another batch can begin."""
+        return len(self._batches) < int(self._consumer.pool.num_processes)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Held]:
+        for batch in self._batches.values():
+            yield from batch.items
+
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """Return how many messages, updates and batches are in slots, as any thread may ask."""
+        batches = list(self._batches.values())
+        messages = sum(len(batch.items) for batch in batches)
+        return messages, self.update_count, len(batches)
+
+    def begin(self, batch: Batch[Held]) -> None:
+        """Let a free slot work on a batch."""
+        self._batches[batch.number] = batch
+        self.update_count += batch.update_count
+        self._owner.events.started(batch.items)
+        self._traces.begin(batch)
+        self._send(batch, job_of(batch.items), tries=1)
+
+    def stop(self) -> None:
+        """Try nothing twice from now on."""
+        self._stopping = True
+        for entry, batch in self._pausing.values():
+            entry.cancel()
+            self._go_back(batch)
+        self._pausing.clear()
+
+    def abandon(self) -> None:
+        """Forget everything; a late report is ignored, for its delivery tags are dead."""
+        self._abandoned = True
+        self._traces.abandon()
+        measuring.tries_are_forgotten()
+
+    # -- one batch ---------------------------------------------------------------
+
+    def _send(self, batch: Batch[Held], job: Job, tries: int) -> None:
+        measuring.try_begins(job)
+
+        def report(result: Any) -> None:
+            measuring.try_ends(job, result)
+            self._consumer.call_soon(self._on_report, batch, job, tries, result)
+
+        try:
+            self._consumer.pool.apply_async(
+                work,
+                (job,),
+                callback=report,
+                error_callback=report,
+                correlation_id=str(batch.number),
+            )
+        except Exception as error:  # noqa: BLE001 - the pool is broken, or closed
+            report(NotDone("pool", f"the pool took no job: {error}", expected=False))
+
+    def _on_report(self, batch: Batch[Held], job: Job, tries: int, result: Any) -> None:
+        if self._abandoned:
+            return
+        self._traces.note(batch, result)
+        if isinstance(result, Done):
+            self._leave(batch)
+            self._owner.on_settled(batch, result)
+            self._on_success()
+            self._owner.on_slot_free()
+        elif not isinstance(result, NotDone):
+            # The slot's process died: of the batch, for all that is known.
+            logger.error("batch lost its slot", extra=failure_of(batch, str(result)))
+            self._go_back(batch, died=True)
+        elif self._stopping:
+            logger.warning("batch goes back", extra=failure_of(batch, result.error))
+            self._go_back(batch)
+        elif result.expected or self._answers.counts_returns:
+            self._hold_and_try_again(batch, job, tries, result)
+        else:
+            self._go_back_later(batch, result)
+
+    def _leave(self, batch: Batch[Held]) -> None:
+        del self._batches[batch.number]
+        self.update_count -= batch.update_count
+
+    def _on_success(self) -> None:
+        self._unexpected_in_a_row = 0
+        lasted = self._trouble.over(time.monotonic())
+        if lasted is not None:
+            fields = {"seconds": round(lasted, 1), "tries": self._trouble.tries}
+            logger.info("batches are settled again", extra=fields)
+
+    def _hold_and_try_again(
+        self, batch: Batch[Held], job: Job, tries: int, result: NotDone
+    ) -> None:
+        """Keep the slot and try the same batch later: meanwhile fetching comes to a stop."""
+        if self._trouble.note(result.kind, time.monotonic()):
+            logger.warning("batches are held", extra=failure_of(batch, result.error))
+        measuring.retried()
+        self._pause(batch, tries, self._send, batch, job, tries + 1)
+
+    def _go_back_later(self, batch: Batch[Held], result: NotDone) -> None:
+        """Keep the slot for a while, so that a worker that can do nothing does it slowly."""
+        self._unexpected_in_a_row += 1
+        is_news = self._trouble.note(result.kind, time.monotonic())
+        level = logging.ERROR if is_news else logging.DEBUG
+        logger.log(level, "batch goes back", extra=failure_of(batch, result.error))
+        self._pause(batch, self._unexpected_in_a_row, self._go_back, batch)
+
+    def _pause(self, batch: Batch[Held], tries: int, then: Any, *args: Any) -> None:
+        pause = min(FIRST_RETRY_SECONDS * 2 ** min(tries, 16), self._retry_max_wait_seconds)
+        pause *= random.uniform(0.5, 1.0)
+        # Held for as long as the trouble lasts, which is not the messages' fault.
+        self._answers.wait_with(batch.items, waiting=True)
+        entry = self._owner.call_later(pause, self._after_pause, batch, then, *args)
+        self._pausing[batch.number] = (entry, batch)
+
+    def _after_pause(self, batch: Batch[Held], then: Any, *args: Any) -> None:
+        # A stop may have ended the pause before.
+        if not self._abandoned and batch.number in self._pausing:
+            del self._pausing[batch.number]
+            self._answers.wait_with(batch.items, waiting=False)
+            then(*args)
+
+    def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
+        self._leave(batch)
+        self._traces.fail(batch.number)
+        measuring.given_back()
+        self._answers.give_back(batch.items, died=died)
+        self._owner.events.given_back(batch.items)
+        self._owner.on_slot_free()

@@ -1,0 +1,94 @@
+"""What became of each message of a batch, in words, small enough for a pipe.
+
+A slot may be a process, whose report must fit into its pipe at once: so each text
+is in it once, with a number for each message. Where there are too many different
+texts the rest is told in general. Pure.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from settle_client.outcome import Outcome
+
+UPDATED = "updated"
+MAX_TEXT_CHARACTERS = 200
+MAX_CHARACTERS = 2_000
+MAX_TEXTS = 200
+
+
+class Told(NamedTuple):
+    """What one message is told.
+
+    `failed` says whether an update of it is not valid.
+    """
+
+    text: str
+    failed: bool
+
+
+REST = {
+    False: Told("settled: see its outcomes", failed=False),
+    True: Told("invalid: see `settle dead list`", failed=True),
+}
+
+
+class Summary(NamedTuple):
+    """What the messages of a batch are told: each text once, and a packed number for each."""
+
+    reasons: Counter[str]
+    texts: tuple[Told, ...]
+    numbers: bytes
+
+    def told(self) -> list[Told]:
+        """Return what each message is told, in order."""
+        return [self.texts[number] for number in zlib.decompress(self.numbers)]
+
+
+def summarize(outcomes: Sequence[Sequence[Outcome]]) -> Summary:
+    """Sum up a batch.
+
+    Args:
+        outcomes: For each message those of its updates.
+    """
+    reasons: Counter[str] = Counter()
+    texts: dict[Told, int] = {}
+    numbers = bytearray()
+    room = MAX_CHARACTERS
+    for told in outcomes:
+        one = _SINGLE.get(told[0].reason) if len(told) == 1 else None
+        if one is not None:
+            reasons[told[0].reason or UPDATED] += 1
+        else:
+            counts = Counter(outcome.reason or UPDATED for outcome in told)
+            reasons.update(counts)
+            one = _in_words(counts, told)
+        if one not in texts:
+            if len(texts) >= MAX_TEXTS or room < len(one.text):
+                one = REST[one.failed]
+            room -= len(one.text)
+            texts.setdefault(one, len(texts))
+        numbers.append(texts[one])
+    return Summary(reasons, tuple(texts), zlib.compress(numbers, 1))
+
+
+_SINGLE = {
+    reason: Told(f"1 {reason or UPDATED}", failed=False)
+    for reason in (None, "already_completed", "already_failed", "not_found")
+}
+
+
+def _in_words(counts: Counter[Any], told: Sequence[Outcome]) -> Told:
+    error = next((outcome.error.message for outcome in told if outcome.error), None)
+    text = in_words(counts) if error is None else f"{in_words(counts)}: {error}"
+    return Told(text[:MAX_TEXT_CHARACTERS], error is not None)
+
+
+def in_words(reasons: Counter[Any]) -> str:
+    """Write `3 updated, 1 already_completed`, the most frequent first."""
+    return ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())

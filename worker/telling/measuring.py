@@ -1,0 +1,98 @@
+"""What the consumer tells the metrics, and those who ask how it is, as it happens.
+
+Called a few times a batch and never for every plain message, so that counting
+costs nothing against what is counted.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from service.catalogue import OUTCOMES
+from worker.applying.slot import Done
+from worker.batching.held import sent_at_of
+from worker.telling import metrics
+from worker.telling.vitals import vitals
+
+if TYPE_CHECKING:
+    from service.batching import Batch
+    from worker.applying.slot import Job
+    from worker.batching.held import Held
+
+# Looked up once: a lookup by label costs more than an increment.
+_MESSAGES = {path: metrics.MESSAGES.labels(path) for path in metrics.PATHS}
+_UPDATES = {outcome: metrics.UPDATES.labels(outcome) for outcome in OUTCOMES}
+_BATCHES = {why: metrics.BATCHES.labels(why) for why in metrics.WHYS}
+_STEPS = {step: metrics.STEP_SECONDS.labels(step) for step in metrics.STEPS}
+
+
+def fetched(path: str, count: int = 1) -> None:
+    """Count messages that came.
+
+    Args:
+        path: How they are read: `plain` or `other`.
+        count: How many.
+    """
+    _MESSAGES[path].inc(count)
+
+
+def try_begins(job: Job) -> None:
+    """Take note that a slot has been given a batch."""
+    vitals.begin_try(job.key, time.monotonic())
+
+
+def try_ends(job: Job, result: Any) -> None:
+    """Take note of what came of it; called in whatever thread the slot reports.
+
+    Args:
+        job: What the slot was given.
+        result: `Done`, `NotDone`, or what became of the slot.
+    """
+    failure = "" if isinstance(result, Done) else getattr(result, "error", "") or str(result)
+    vitals.end_try(job.key, failure, time.monotonic())
+
+
+def tries_are_forgotten() -> None:
+    """Take note that the connection was lost: some reports will never come."""
+    vitals.tries.clear()
+
+
+def settled(batch: Batch[Held], done: Done, acknowledging_seconds: float) -> None:
+    """Measure a batch that is committed, published and acknowledged.
+
+    Args:
+        batch: As it left.
+        done: What the slot said.
+        acknowledging_seconds: How long the broker took.
+    """
+    for reason, count in done.summary.reasons.items():
+        _UPDATES[reason].inc(count)
+    metrics.DEAD_LETTERS.inc(done.summary.reasons["invalid"])
+    metrics.BATCH_UPDATES.observe(batch.update_count)
+    _BATCHES[batch.why].inc()
+    _STEPS["waiting"].observe(batch.waited_seconds)
+    _STEPS["applying"].observe(done.seconds["applied"])
+    _STEPS["publishing"].observe(done.seconds["published"])
+    _STEPS["acknowledging"].observe(acknowledging_seconds)
+    first = batch.items[0]
+    # What its sender delayed is late on purpose.
+    sent_at = None if first.request is not None else sent_at_of(first)
+    if sent_at is not None:
+        published_at = time.time() - acknowledging_seconds
+        metrics.LATENCY_SECONDS.observe(max(0.0, published_at - sent_at))
+
+
+def retried() -> None:
+    """Count a try that is repeated."""
+    metrics.BATCHES_RETRIED.inc()
+
+
+def given_back() -> None:
+    """Count a batch that goes back to the queue."""
+    metrics.BATCHES_GIVEN_BACK.inc()
+
+
+def tripped() -> None:
+    """Count that the breaker stopped consuming."""
+    metrics.BREAKER_TRIPS.inc()

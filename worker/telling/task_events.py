@@ -1,0 +1,212 @@
+"""What Flower and other monitors are told about messages: Celery's task events, in bursts.
+
+A message is received, started, and succeeded or failed, under its own id, as if it
+were a task of its own. An update that is told `updated: false` has succeeded; a
+message has failed only if an update of it is not valid. Events carry the time at
+which things happened and are sent together a moment later: one by one they would
+cost several times what settling does. When nobody asks for events nothing is made.
+
+The runtime of a message is that of its batch: what whoever waits for it waited.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from celery.utils.log import get_logger
+from celery.utils.time import utcoffset
+
+from settle_client.names import TASK
+from worker.batching.held import headers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from service.batching import Batch
+    from worker.applying.slot import Done
+    from worker.batching.held import Held
+
+logger = get_logger(__name__)
+
+# One publication: some 300 kB, which Redis and Flower take in their stride.
+EVENTS_AT_ONCE = 1_000
+MAX_DELAY_SECONDS = 0.1
+MAX_SHOWN_CHARACTERS = 1_024
+# The routing key under which monitors expect several events of the group `task`.
+SEVERAL = "task.multi"
+
+
+class _Received(msgspec.Struct, omit_defaults=True):
+    uuid: str | None
+    args: Any
+    kwargs: Any
+    root_id: Any = None
+    parent_id: Any = None
+    retries: Any = 0
+    eta: Any = None
+    expires: Any = None
+
+
+class _Started(msgspec.Struct):
+    uuid: str | None
+
+
+class _Succeeded(msgspec.Struct):
+    uuid: str | None
+    result: str
+    runtime: float
+
+
+class _Failed(msgspec.Struct):
+    uuid: str | None
+    exception: str
+    traceback: str = ""
+
+
+class _Rejected(msgspec.Struct):
+    uuid: str | None
+    requeue: bool = True
+
+
+_Fields = _Received | _Started | _Succeeded | _Failed | _Rejected
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+
+class TaskEvents:
+    """The events of the messages of one connection."""
+
+    def __init__(self, consumer: Any, *, enabled: bool, call_later: Callable[..., Any]) -> None:
+        """Have nothing to tell yet.
+
+        Args:
+            consumer: Celery's, which has the dispatcher, and is told when nobody listens.
+            enabled: Whether there are to be any at all.
+            call_later: Calls a function after some seconds.
+        """
+        self._consumer = consumer
+        self._enabled = enabled
+        self._call_later = call_later
+        self._events: list[bytes] = []
+        self._flush_is_due = False
+
+    @property
+    def wanted(self) -> bool:
+        """Return whether anybody asked for events: with `-E`, or as Flower does."""
+        dispatcher = self._consumer.event_dispatcher
+        return bool(
+            self._enabled
+            and dispatcher is not None
+            and dispatcher.enabled
+            and (not dispatcher.groups or "task" in dispatcher.groups)
+        )
+
+    # -- what happened ---------------------------------------------------------
+
+    def received(self, items: Iterable[Held]) -> None:
+        """Tell that messages came."""
+        if self.wanted:
+            self._tell("task-received", map(_received, items))
+
+    def started(self, items: Iterable[Held]) -> None:
+        """Tell that a slot works on messages."""
+        if self.wanted:
+            self._tell("task-started", (_Started(held.message.id) for held in items))
+
+    def settled(self, batch: Batch[Held], done: Done) -> None:
+        """Tell what became of the messages of a batch."""
+        if not self.wanted:
+            return
+        runtime = sum(done.seconds.values())
+        ids = (held.message.id for held in batch.items)
+        told = list(zip(ids, done.summary.told(), strict=True))
+        succeeded = (_Succeeded(id_, one.text, runtime) for id_, one in told if not one.failed)
+        self._tell("task-succeeded", succeeded)
+        self._tell("task-failed", (_Failed(id_, one.text) for id_, one in told if one.failed))
+
+    def given_back(self, items: Iterable[Held]) -> None:
+        """Tell that messages went back to their queue."""
+        if self.wanted:
+            self._tell("task-rejected", (_Rejected(held.message.id) for held in items))
+
+    # -- how it is told --------------------------------------------------------
+
+    def _tell(self, kind: str, events: Iterable[_Fields]) -> None:
+        # What they have in common is written once.
+        common = _encode(self._common(kind))[:-1] + b","
+        self._events += [
+            common + _encode(fields)[1:]
+            for fields in events
+            # There is nothing that a monitor could know a message without id by.
+            if fields.uuid
+        ]
+        if len(self._events) >= EVENTS_AT_ONCE:
+            self.flush()
+        elif self._events and not self._flush_is_due:
+            self._flush_is_due = True
+            self._call_later(MAX_DELAY_SECONDS, self._on_due)
+
+    def _common(self, kind: str) -> dict[str, Any]:
+        dispatcher = self._consumer.event_dispatcher
+        return {
+            "type": kind,
+            "name": TASK,
+            "hostname": dispatcher.hostname,
+            "pid": os.getpid(),
+            "utcoffset": utcoffset(),
+            "clock": dispatcher.clock.forward(),
+            "timestamp": round(time.time(), 6),
+        }
+
+    def _on_due(self) -> None:
+        self._flush_is_due = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what there is to tell."""
+        events, self._events = self._events, []
+        dispatcher = self._consumer.event_dispatcher
+        if not events or dispatcher is None or dispatcher.producer is None:
+            return
+        for start in range(0, len(events), EVENTS_AT_ONCE):
+            some = b"[" + b",".join(events[start : start + EVENTS_AT_ONCE]) + b"]"
+            try:
+                self._publish(dispatcher, some)
+            except Exception as error:  # noqa: BLE001 - nobody's message waits for a monitor
+                logger.debug("Events wait for the next connection: %s", error)
+                # Sent by Celery when it has another connection.
+                dispatcher._outbound_buffer.append((msgspec.json.decode(some), SEVERAL))  # noqa: SLF001
+
+    def _publish(self, dispatcher: Any, events: bytes) -> None:
+        with dispatcher.mutex:
+            dispatcher.producer.publish(
+                events,
+                routing_key=SEVERAL,
+                exchange=dispatcher.exchange.name,
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers=dispatcher.headers,
+                delivery_mode=dispatcher.delivery_mode,
+            )
+
+
+def _received(held: Held) -> _Received:
+    shown = held.shown
+    if shown is not None and len(shown.argsrepr) + len(shown.kwargsrepr) < MAX_SHOWN_CHARACTERS:
+        return _Received(
+            *(held.message.id, shown.argsrepr, shown.kwargsrepr),
+            *(shown.root_id, shown.parent_id, shown.retries),
+        )
+    headers = headers_of(held)
+    return _Received(
+        held.message.id,
+        _cut(headers.get("argsrepr")),
+        _cut(headers.get("kwargsrepr")),
+        *(headers.get(name) for name in ("root_id", "parent_id", "retries", "eta", "expires")),
+    )
+
+
+def _cut(text: Any) -> str:
+    return text[:MAX_SHOWN_CHARACTERS] if isinstance(text, str) else ""

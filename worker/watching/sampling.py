@@ -1,0 +1,93 @@
+"""What is asked of the servers every few seconds: whether they answer, and how much waits.
+
+In a thread of its own, on connections of its own, so that a server that does not
+answer holds nothing up. PostgreSQL is asked only while no batch tells anyway.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import redis
+from celery.utils.log import get_logger
+
+from db import Database, DatabaseError
+from service.backlog import broker_of, dead_letters_kept, result_channel_of
+from worker.telling import metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from service.backlog import Kept
+    from service.settings import Settings
+    from worker.telling.vitals import Vitals
+
+logger = get_logger(__name__)
+
+SAMPLE_SECONDS = 5.0
+# With no batch settled for so long PostgreSQL is asked by itself.
+IDLE_SECONDS = 10.0
+ANSWER_SECONDS = 3.0
+
+
+class Sampler:
+    """Asks the servers, and leaves word of what they say."""
+
+    def __init__(self, settings: Settings, vitals: Vitals) -> None:
+        """Connect to nothing yet."""
+        self._vitals = vitals
+        self._database = Database(
+            settings.database_url, pool_size=1, statement_timeout_seconds=ANSWER_SECONDS
+        )
+        self._channel = result_channel_of(settings)
+        self._broker, self._count = broker_of(settings)
+        for gauge in (
+            metrics.QUEUE_MESSAGES,
+            metrics.QUEUE_AGE_SECONDS,
+            metrics.DEAD_LETTERS_KEPT,
+        ):
+            gauge.set(math.nan)
+
+    def sample(self, now: float) -> None:
+        """Ask them all.
+
+        Args:
+            now: In seconds, of the clock of the vitals.
+        """
+        waiting, age = self._ask("broker", self._broker, self._count) or (math.nan, math.nan)
+        metrics.QUEUE_MESSAGES.set(waiting)
+        metrics.QUEUE_AGE_SECONDS.set(age)
+        kept = self._ask("result_channel", self._channel, dead_letters_kept)
+        metrics.DEAD_LETTERS_KEPT.set(math.nan if kept is None else kept)
+        if self._vitals.failing or now - self._vitals.answered_at > IDLE_SECONDS:
+            self._ask_database()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._broker.close()
+        self._channel.close()
+        self._database.close()
+
+    def _ask(self, name: str, server: Kept, question: Callable[[Any], Any]) -> Any:
+        failure, answer = "", None
+        try:
+            answer = server.ask(question)
+        except redis.ResponseError as error:
+            # It answers, though not what was asked for: a right is missing, perhaps.
+            logger.debug("The %s says: %s", name, error)
+        except Exception as error:  # noqa: BLE001 - of whatever library reaches it
+            server.close()
+            failure = str(error) or type(error).__name__
+        self._vitals.hear(name, failure)
+        return answer
+
+    def _ask_database(self) -> None:
+        failure = ""
+        try:
+            self._database.check()
+        except DatabaseError as error:
+            failure = str(error)
+        # For a moment, and not for as long as nothing happens.
+        self._database.close()
+        self._vitals.hear("database", failure)
