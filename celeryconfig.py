@@ -6,9 +6,9 @@ from typing import Any
 
 from kombu.entity import Exchange, Queue
 
-from service.addresses import is_amqp, is_redis, uses_sentinels
 from service.settings import load_settings
 from settle_client.names import QUEUE, TASK
+from worker.transport.broker import broker_of
 
 _settings = load_settings()
 
@@ -50,23 +50,10 @@ broker_channel_error_retry = True
 # Says nothing to a strategy, whose slots finish what they have; silences a warning.
 worker_cancel_long_running_tasks_on_connection_loss = True
 
+# What differs from broker to broker is the broker's own to know.
+_broker = broker_of(_settings.broker_url)
 _queue: Any = Queue
 _exchange: Any = Exchange
-_QUORUM = {"x-queue-type": "quorum"}
-
-broker_transport_options: dict[str, Any]
-if is_amqp(_settings.broker_url):
-    # Replicated, and counts deliveries. No other arguments: producers declare it too.
-    task_queues = [_queue(QUEUE, _exchange(QUEUE), QUEUE, queue_arguments=_QUORUM)]
-    broker_transport_options = {"confirm_publish": True}
-    broker_heartbeat = 30
-elif is_redis(_settings.broker_url) or uses_sentinels(_settings.broker_url):
-    broker_transport_options = {
-        "visibility_timeout": _settings.lease_seconds,
-        # Without these a link that died silently hangs the worker.
-        "socket_timeout": 10,
-        "socket_connect_timeout": 3,
-        "socket_keepalive": True,
-        "health_check_interval": 5,
-        "master_name": _settings.sentinel_master,
-    }
+task_queues = [_queue(QUEUE, _exchange(QUEUE), QUEUE, queue_arguments=_broker.queue_arguments)]
+broker_transport_options = _broker.transport_options(_settings)
+broker_heartbeat = 30

@@ -41,7 +41,7 @@ def main() -> None:
         if not came:
             client.blmove(QUEUE, QUEUE, 1, "RIGHT", "RIGHT")
             continue
-        plain = [read_plain(fetched.item, max_updates=BATCH) for fetched in came]
+        plain = [read_plain(fetched, max_updates=BATCH) for fetched in came]
         messages = [one.message for one in plain if one is not None]
         service.publish(service.apply(messages), [])
         tags = [fetched.tag for fetched in came]

@@ -5,28 +5,22 @@ from __future__ import annotations
 import re
 
 REDIS_SCHEMES = ("redis", "rediss")
-AMQP_SCHEMES = ("amqp", "amqps", "pyamqp")
 SENTINEL_SCHEME = "sentinel"
 
 
-def _scheme(url: str) -> str:
-    # Also of what cannot be taken apart any further.
+def scheme_of(url: str) -> str:
+    """Return what kind of address it is, also of one that cannot be taken apart any further."""
     return url.partition(":")[0].lower()
 
 
 def is_redis(url: str) -> bool:
     """Return whether a URL names one Redis or Valkey server."""
-    return _scheme(url) in REDIS_SCHEMES
-
-
-def is_amqp(url: str) -> bool:
-    """Return whether a URL names RabbitMQ."""
-    return _scheme(url) in AMQP_SCHEMES
+    return scheme_of(url) in REDIS_SCHEMES
 
 
 def uses_sentinels(url: str) -> bool:
     """Return whether a URL names the sentinels of a Redis or Valkey."""
-    return _scheme(url) == SENTINEL_SCHEME
+    return scheme_of(url) == SENTINEL_SCHEME
 
 
 def hide_password(url: str) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import redis
-from kombu.connection import Connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 3
 SENTINEL_PORT = 26379
-NOT_FOUND = 404
-# What kombu appends to the name of a queue for each of its priorities.
-PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 
 class RedisServer:
@@ -105,12 +101,3 @@ def reach_primary(url: str, master: str) -> Iterator[RedisServer]:
     login, at, _ = nodes[0].netloc.rpartition("@")
     with reach_redis(f"redis://{login}{at}{host}:{port}{nodes[0].path}") as primary:
         yield primary
-
-
-@contextmanager
-def reach_broker(url: str) -> Iterator[Any]:
-    """Connect to a broker, and see that it answers."""
-    patience = {"read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS}
-    with Connection(url, connect_timeout=TIMEOUT_SECONDS, transport_options=patience) as connection:
-        connection.connect()
-        yield connection

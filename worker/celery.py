@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import celeryd_init
 
 from service.settings import SettingsError, load_settings
-from worker.seams import thread_pool
+from worker.seams import thread as thread
 
 try:
     load_settings()
@@ -15,7 +15,7 @@ except SettingsError as error:
     sys.exit(f"settle: {error}")
 
 # Before the command line is read, which names a pool.
-thread_pool.install()
+thread.install()
 
 app = Celery("settle")
 app.config_from_object("celeryconfig")
@@ -26,11 +26,11 @@ def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
     from service import garbage  # noqa: PLC0415 - not for clients
     from worker.seams import decompression, logs  # noqa: PLC0415 - the same
-    from worker.transport import redis  # noqa: PLC0415 - the same
+    from worker.transport.broker import broker_of  # noqa: PLC0415 - the same
     from worker.watching.step import Monitoring  # noqa: PLC0415 - the same
 
     logs.install(app, instance, options)
-    redis.install()
+    broker_of(load_settings().broker_url).install()
     decompression.install()
     garbage.collect_seldom()
     app.steps["worker"].add(Monitoring)

@@ -60,20 +60,18 @@ class Consumer(CeleryConsumer):
         return connection
 
     def create_task_handler(self, promise: Any = None) -> Any:
-        """Introduce the new connection's strategy and channel to each other, before it consumes."""
-        if self.strategy is not None:
-            self.strategy.attach(self.task_consumer.channel)
+        """Begin to take messages: Celery calls this when it is connected."""
         outage.over()
         return super().create_task_handler(promise=_unused)
 
     def _update_prefetch_count(self, index: int = 0) -> None:
-        """Take note that the pool grew or shrank; Celery calls this."""
+        """Let the strategy know that the pool grew or shrank; Celery calls this."""
         super()._update_prefetch_count(index)
         if self.strategy is not None:
             self.strategy.on_pool_resized()
 
     def reset_rate_limits(self) -> None:
-        """Take note of another rate limit; Celery calls this, first when it makes a consumer."""
+        """Let the strategy know of another rate limit; Celery calls this, first at the start."""
         super().reset_rate_limits()
         if self.strategy is not None:
             self.strategy.on_rate_limit()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cli.doctor import parts
 from cli.doctor.examination import Result, examine
-from cli.doctor.verdict import Verdict
 from cli.doctor.workers import Workers, ask_workers
+from service.finding import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cli.doctor.clock import judge_clock
-from cli.doctor.verdict import Finding, failure, ok, unknown, warning
 from db.inspection import EXPECTED_FILLFACTOR_PERCENT, Inspection, inspect_database
 from db.migrate import newest_revision
+from service.clock import judge_clock
+from service.finding import Finding, failure, ok, unknown, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

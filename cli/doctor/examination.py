@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.doctor.verdict import Finding, failure, unknown
+from service.finding import Finding, failure, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cli.doctor.verdict import Finding, failure, ok
 from gateway.keys import Keys
+from service.finding import Finding, failure, ok
 from service.settings import SettingsError
 
 if TYPE_CHECKING:

@@ -10,38 +10,30 @@ from typing import TYPE_CHECKING
 from cli.doctor import (
     database,
     gateway,
-    queue,
-    rabbitmq,
-    redis_server,
     result_backend,
     result_channel,
     together,
     workers,
 )
 from cli.doctor.examination import Part
-from service import reaching
-from service.addresses import hide_password, is_redis, uses_sentinels
+from service import reaching, redis_server
+from service.addresses import hide_password
+from worker.transport.broker import broker_of
 
 if TYPE_CHECKING:
     from service.settings import Settings
 
 
 def broker_part(settings: Settings) -> Part:
-    """Examine the broker, with the queue if it is a Redis."""
-    url = settings.broker_url
-    title, address = "broker", hide_password(url)
-    fix = "start it, or correct CELERY_BROKER_URL"
-    if not is_redis(url) and not uses_sentinels(url):
-        reach = partial(reaching.reach_broker, url)
-        return Part(title, address, fix, reach, rabbitmq.CHECKS)
-    length = settings.outcome_stream_max_length if settings.result_channel_url == url else 0
-    checks = (*redis_server.CHECKS, *queue.CHECKS)
-    reach_redis = (
-        partial(reaching.reach_primary, url, settings.sentinel_master or "")
-        if uses_sentinels(url)
-        else partial(reaching.reach_redis, url, stream_max_length=length)
+    """Examine the broker, with the queue in it."""
+    broker = broker_of(settings.broker_url)
+    return Part(
+        "broker",
+        hide_password(settings.broker_url),
+        "start it, or correct CELERY_BROKER_URL",
+        partial(broker.reach, settings),
+        broker.checks,
     )
-    return Part(title, address, fix, reach_redis, checks)
 
 
 def result_channel_part(settings: Settings) -> Part:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cli.doctor.queue import judge_rights
-from cli.doctor.redis_server import server
-from cli.doctor.verdict import Finding, unknown
 from service.addresses import is_redis
+from service.finding import Finding, unknown
 from service.reaching import RedisServer, reach_redis
+from service.redis_server import server
+from worker.transport.redis.checks import judge_rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

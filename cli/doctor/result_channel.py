@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from cli.doctor.queue import judge_rights
-from cli.doctor.verdict import Finding, failure, ok, unknown, warning
+from service.finding import Finding, failure, ok, unknown, warning
 from settle_client.names import DEAD_LETTERS, OUTCOMES
+from worker.transport.redis.checks import judge_rights
 
 if TYPE_CHECKING:
     from service.reaching import RedisServer

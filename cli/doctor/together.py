@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cli.doctor.verdict import Finding, failure, ok, warning
 from db.database import POOL_SIZE
-from service.addresses import is_redis, uses_sentinels
 from service.ending import GRACE_SECONDS
+from service.finding import Finding, failure, ok, warning
+from worker.transport.broker import broker_of
 from worker.transport.redis.channel import Channel
 from worker.transport.redis.leases import RENEWED_AFTER
 
@@ -42,8 +42,8 @@ class Together:
 def lease(together: Together) -> Finding:
     """Check that no message is taken from a worker that is still at it."""
     settings, longest = together.settings, together.longest_batch_seconds
-    if not _has_leases(settings):
-        return ok("RabbitMQ has no leases")
+    if not broker_of(settings.broker_url).has_leases:
+        return ok("this broker has no leases")
     seconds, most = settings.lease_seconds, Channel.lease_max_seconds
     if longest >= most:
         return failure(
@@ -68,8 +68,8 @@ def lease(together: Together) -> Finding:
 def leases_of_others(together: Together) -> Finding:
     """Check that all workers on the broker have the same idea of a dead one."""
     here, workers = together.settings.lease_seconds, together.workers
-    if not _has_leases(together.settings):
-        return ok("RabbitMQ has no leases")
+    if not broker_of(together.settings.broker_url).has_leases:
+        return ok("this broker has no leases")
     ours = {"here": here} | {w.name: w.lease_seconds or here for w in workers.ours}
     strangers = {w.name: w.lease_seconds for w in workers.all if not w.is_ours}
     renewal = max(ours.values()) * RENEWED_AFTER
@@ -147,10 +147,6 @@ def pool(together: Together) -> Finding:
             f"--concurrency of at most {POOL_SIZE}, and more workers",
         )
     return ok(f"a process has up to {POOL_SIZE} connections, one for each slot")
-
-
-def _has_leases(settings: Settings) -> bool:
-    return is_redis(settings.broker_url) or uses_sentinels(settings.broker_url)
 
 
 CHECKS = (lease, leases_of_others, stop, timeouts, batch, pool)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.doctor.verdict import Finding, ok, unknown, warning
 from db.database import POOL_SIZE
+from service.finding import Finding, ok, unknown, warning
 from settle_client.names import QUEUE
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -16,15 +17,11 @@ import redis
 from cli.doctor.examination import say
 from cli.doctor.workers import ANSWER_SECONDS
 from cli.top.view import Answer, Poll
-from service.addresses import is_amqp
-from service.backlog import broker_of, dead_letters_kept, result_channel_of
+from service.backlog import Kept, dead_letters_kept, result_channel_of
+from worker.transport.broker import broker_of
 
 if TYPE_CHECKING:
     from service.settings import Settings
-
-# kombu's Redis transport gives back what dead workers held, whoever connects. That
-# is the workers' to do: they count how often.
-NEVER_SECONDS = 10 * 365 * 24 * 3600
 
 
 class Asker:
@@ -33,10 +30,9 @@ class Asker:
     def __init__(self, settings: Settings, app: Any) -> None:
         """Connect to nothing yet."""
         self._app = app
-        self._options = (
-            {} if is_amqp(settings.broker_url) else {"visibility_timeout": NEVER_SECONDS}
-        )
-        self._broker, self._count = broker_of(settings)
+        broker = broker_of(settings.broker_url)
+        self._options = dict(broker.onlooker_options)
+        self._broker, self._count = Kept(partial(broker.reach, settings)), broker.waiting
         self._channel = result_channel_of(settings)
         self._is_one_server = settings.result_channel_url == settings.broker_url
 

@@ -12,9 +12,9 @@ import trustme
 
 from cli.doctor.examination import examine
 from cli.doctor.parts import broker_part
-from cli.doctor.verdict import Verdict
 from cli.embedded import Redis, dies_with_parent, free_port, temporary_folder
 from cli.embedded.binaries import redis_binary
+from service.finding import Verdict
 from service.settings import Settings
 from tests.faults.network import Link
 from tests.service import Service, eventually

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from settle_client.producer import Producer
 from tasks.messages import validate
+from tests.items import fetched
 from worker.understanding.plain import read_plain
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def test_what_any_celery_client_sends_is_plain(service: Service) -> None:
     service.send(args=[[update, update]], task_id="m000002", ignore_result=True)
     service.send(kwargs=update)
     items = service.redis.lrange("event-status-updates", 0, -1)
-    read = [read_plain(item.encode(), max_updates=10) for item in reversed(items)]
+    read = [read_plain(fetched(item), max_updates=10) for item in reversed(items)]
     assert all(read)
     assert [plain.message.updates for plain in read if plain] == [
         (validate(update),) * count for count in (1, 2, 1)

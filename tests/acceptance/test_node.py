@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from cli.embedded import free_port
+from tests.items import fetched
 from tests.service import Service
 from worker.understanding.plain import read_plain
 
@@ -40,7 +41,7 @@ def quorum(
 def queued(service: Service) -> list[dict[str, Any]]:
     """Return what waits in the queue, the oldest first, all of it plain."""
     items = service.redis.lrange("event-status-updates", 0, -1)[::-1]
-    assert all(read_plain(item.encode(), max_updates=10) for item in items)
+    assert all(read_plain(fetched(item), max_updates=10) for item in items)
     return [json.loads(item) for item in items]
 
 
@@ -213,7 +214,7 @@ def test_trouble_is_one_line(node: Node, command: list[str]) -> None:
 def test_the_documented_message_is_all_a_worker_needs(service: Service) -> None:
     """It is plain as it stands, and what the page calls dispensable is so."""
     (text,) = re.findall(r"```json\n(.*?)```", CLIENTS.read_text("utf-8"), re.DOTALL)
-    assert read_plain(text.encode(), max_updates=1)
+    assert read_plain(fetched(text), max_updates=1)
     service.load("ev_1")
     service.start_worker()
     for number, dispensable in enumerate(("content-encoding", "delivery_info")):
@@ -221,7 +222,7 @@ def test_the_documented_message_is_all_a_worker_needs(service: Service) -> None:
         item["headers"]["id"] = f"m{number}"
         for part in (item, item["properties"]):
             part.pop(dispensable, None)
-        assert read_plain(json.dumps(item).encode(), max_updates=1) is None
+        assert read_plain(fetched(json.dumps(item)), max_updates=1) is None
         service.redis.lpush("event-status-updates", json.dumps(item))
         service.wait_until_empty()
     (first,), (second,) = (service.wait({id_: ["ev_1"]})[id_] for id_ in ("m0", "m1"))

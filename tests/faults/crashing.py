@@ -20,7 +20,7 @@ import worker.applying.slots
 import worker.understanding.intake
 from service.connections import Service
 from tasks.publishing import OutcomePublisher
-from worker.acknowledging.answers import Answers
+from worker.acknowledging import Acknowledgements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ sqlalchemy.event.listen(sqlalchemy.Engine, "commit", lambda _: crash_if("locked"
 around(Service, "apply", after="committed")
 OutcomePublisher.publish = publish_half(OutcomePublisher.publish)  # type: ignore[method-assign]
 around(OutcomePublisher, "publish", after="published")
-around(Answers, "acknowledge", after="acknowledged")
+around(Acknowledgements, "acknowledge", after="acknowledged")
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ import pytest
 from bench.partitions import move_into_partitions
 from cli.doctor.examination import examine
 from cli.doctor.parts import database_part
-from cli.doctor.verdict import Finding, Verdict
+from service.finding import Finding, Verdict
 from service.settings import Settings
 from tests.accounts import CannotCreateUsersError, postgres_role
 

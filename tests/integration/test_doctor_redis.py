@@ -10,10 +10,10 @@ import redis
 
 from cli.doctor.examination import examine
 from cli.doctor.parts import broker_part, result_backend_part, result_channel_part
-from cli.doctor.redis_server import clock
-from cli.doctor.verdict import Finding, Verdict
 from cli.embedded import Redis, ServerUnavailable, free_port, temporary_folder
+from service.finding import Finding, Verdict
 from service.reaching import RedisServer
+from service.redis_server import clock
 from service.settings import Settings
 from tests.accounts import redis_users
 

@@ -12,11 +12,11 @@ import pytest
 
 from cli.doctor.examination import examine
 from cli.doctor.parts import database_part
-from cli.doctor.verdict import Verdict
 from cli.embedded import ServerUnavailable, temporary_folder
 from db import Database, Settlement, TransientDatabaseError
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
+from service.finding import Verdict
 from service.settings import Settings
 from tests.conftest import with_name
 from tests.pgbouncer import PgBouncer

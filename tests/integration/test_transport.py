@@ -22,9 +22,9 @@ from kombu.transport import redis as stock
 from redis import Redis as Client
 
 from cli.embedded import Redis, temporary_folder
+from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.redis import Transport
 from worker.transport.redis import channel as transport_channel
-from worker.transport.redis.items import DELIVERY_COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

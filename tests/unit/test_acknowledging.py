@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.transport.outstanding import Outstanding
+from worker.transport.rabbitmq.outstanding import Outstanding
 
 
 def of(*tags: int) -> Outstanding:
     """Return some deliveries."""
     outstanding = Outstanding()
     for tag in tags:
-        outstanding.took(tag)
+        outstanding.add(tag)
     return outstanding
 
 
@@ -50,7 +50,7 @@ def test_exactly_what_is_done_is_acknowledged(steps: list[tuple[bool, set[int]]]
     for more, tags in steps:
         if more:
             for tag in range(delivered + 1, delivered + 6):
-                outstanding.took(tag)
+                outstanding.add(tag)
                 unacknowledged.add(tag)
             delivered += 5
         expected = unacknowledged - tags

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.doctor.clock import judge_clock
 from cli.doctor.examination import Part, examine
 from cli.doctor.parts import gateway_part, settings_part, workers_part
-from cli.doctor.verdict import Finding, Verdict, failure, ok
 from cli.doctor.workers import Worker, Workers
 from gateway.keys import as_toml, draw
+from service.clock import judge_clock
+from service.finding import Finding, Verdict, failure, ok
 from service.settings import Settings
 
 if TYPE_CHECKING:

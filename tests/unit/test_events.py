@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,12 +14,14 @@ from settle_client.envelope import single
 from settle_client.outcome import Outcome
 from tasks.messages import validate
 from tasks.settle import invalid
-from worker.applying.slot import Done
-from worker.applying.summary import summarize
-from worker.batching.held import Held, hold_plain
+from tests.items import fetched
+from worker.job import Done
+from worker.summary import summarize
 from worker.telling.task_events import EVENTS_AT_ONCE, TaskEvents
-from worker.transport.redis.fetch import Fetched, Source
 from worker.understanding.plain import read_plain
+
+if TYPE_CHECKING:
+    from worker.held import Held
 
 
 class Dispatcher:
@@ -61,9 +63,9 @@ def held(id_: str = "ev_1") -> Held:
     """Hold a plain message of one update."""
     update = validate({"id": id_, "status": "completed"})
     item = single(update).item().encode()  # type: ignore[arg-type]
-    plain = read_plain(item, max_updates=10)
+    plain = read_plain(fetched(item), max_updates=10)
     assert plain is not None
-    return hold_plain(Fetched(Source("q", "q", "tail"), "tag", item), plain)
+    return plain
 
 
 def outcome(reason: Any) -> Outcome:

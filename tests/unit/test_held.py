@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from worker.batching.held import Room
-from worker.understanding.receiving import SetAside, delivery_details, refuse
+from worker.batching.room import Room
+from worker.transport.delivery import Received, SetAside
+from worker.transport.redis.items import salvage
+from worker.understanding.other import refuse
 
 
 def test_room_begins_as_if_every_message_were_as_large_as_it_may_be() -> None:
@@ -43,17 +45,17 @@ def test_there_is_always_room_for_one_message() -> None:
 @pytest.mark.parametrize("item", [b"", b"\xff", b"42", b'{"headers": 1}', b"[" * 100_000])
 def test_anything_set_aside_can_be_answered(item: bytes) -> None:
     """It has no id then, and is kept as it came."""
-    delivered = SetAside(item, "q", "tag")
-    message = refuse(delivered, "why")
+    delivery = Received(SetAside(item, "q", "tag", *salvage(item)))
+    message = refuse(delivery, "why")
     (update,) = message.updates
     assert message.id is None
     assert json.loads(update.raw)["body"] is not None  # type: ignore[union-attr]
-    assert delivery_details(delivered)["queue"] == "q"
+    assert delivery.details()["queue"] == "q"
 
 
 def test_a_message_that_was_with_dead_workers_keeps_its_id() -> None:
     """Its outcome is told under it, and the dead letter counts the deliveries."""
-    item = {"headers": {"id": "m", "x-delivery-count": 6}, "properties": {}, "body": ""}
-    delivered = SetAside(json.dumps(item).encode(), "q", "tag")
-    assert refuse(delivered, "why").id == "m"
-    assert delivery_details(delivered)["deliveriesToDeadWorkers"] == 6
+    item = b'{"headers": {"id": "m", "x-delivery-count": 6}, "properties": {}, "body": ""}'
+    delivery = Received(SetAside(item, "q", "tag", *salvage(item)))
+    assert refuse(delivery, "why").id == "m"
+    assert delivery.details()["deliveriesToDeadWorkers"] == 6

@@ -16,14 +16,15 @@ from cli import reference
 from gateway import metrics as gateway
 from service.batching import Batch, Why
 from service.catalogue import KINDS, Catalogue, Metric
-from service.sent import sent_at_of_item
 from settle_client.update import StatusUpdate
-from worker.applying.slot import Done
-from worker.applying.summary import Summary
-from worker.batching.held import sent_at_of
+from tests.items import fetched
+from worker.job import Done
+from worker.summary import Summary
 from worker.telling import measuring, metrics
 from worker.telling.metrics import CATALOGUE, REGISTRY
-from worker.transport.redis.fetch import Fetched, Source
+from worker.transport.delivery import Received
+from worker.transport.delivery import sent_at as sent_at_of
+from worker.transport.redis.items import headers_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,7 +90,7 @@ def held(sent_at: Any = None, request: Any = None) -> Any:
     item = json.dumps({"headers": headers, "body": "…"}).encode()
     return SimpleNamespace(
         message=(StatusUpdate(id="ev_1", status="completed"),),
-        delivered=Fetched(Source("q", "q", ""), "tag", item),
+        delivery=fetched(item),
         request=request,
     )
 
@@ -141,19 +142,20 @@ def test_the_first_message_of_a_batch_tells_the_latency(first: Any, count: int) 
 @pytest.mark.parametrize("sent_at", [True, 0, -1, "1", [], 1e400, None])
 def test_a_time_that_makes_no_sense_is_none(sent_at: Any) -> None:
     """Whichever way the message came."""
-    delivered = SimpleNamespace(headers={"sent_at": sent_at})
-    assert sent_at_of(SimpleNamespace(delivered=delivered)) is None  # type: ignore[arg-type]
-    assert sent_at_of_item(json.dumps({"headers": {"sent_at": sent_at}}).encode()) is None
+    assert sent_at_of({"sent_at": sent_at}) is None
+    item = json.dumps({"headers": {"sent_at": sent_at}}).encode()
+    assert sent_at_of(headers_of(item)) is None
 
 
 @pytest.mark.parametrize("item", [b"", b"[]", b'{"headers": null}', b"\xff", b"[" * 100_000])
 def test_an_item_that_is_no_message_has_no_time(item: bytes) -> None:
     """And does no harm."""
-    assert sent_at_of_item(item) is None
+    assert sent_at_of(headers_of(item)) is None
 
 
 def test_a_time_is_read_whichever_way_a_message_came() -> None:
     """Off the raw item, or off the headers that kombu has read."""
-    assert sent_at_of_item(b'{"body": "e30=", "headers": {"id": "1", "sent_at": 12.5}}') == 12.5
-    delivered = SimpleNamespace(headers={"sent_at": 12})
-    assert sent_at_of(SimpleNamespace(delivered=delivered)) == 12.0  # type: ignore[arg-type]
+    item = b'{"body": "e30=", "headers": {"id": "1", "sent_at": 12.5}}'
+    assert sent_at_of(fetched(item).headers()) == 12.5
+    message = SimpleNamespace(headers={"sent_at": 12})
+    assert sent_at_of(Received(message).headers()) == 12.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,9 +13,14 @@ from hypothesis import strategies as st
 from settle_client.envelope import bulk, single
 from settle_client.update import StatusUpdate
 from tasks.messages import validate
-from worker.transport.redis.items import DELIVERY_COUNT, NotAMessageError, read_item
-from worker.understanding.plain import Plain, read_plain
-from worker.understanding.receiving import receive
+from tests.items import fetched
+from worker.transport.delivery import DELIVERY_COUNT, Received
+from worker.transport.redis.items import NotAMessageError, read_item
+from worker.understanding.other import receive
+from worker.understanding.plain import read_plain
+
+if TYPE_CHECKING:
+    from worker.held import Held
 
 UPDATE = {"id": "ev_1", "status": "completed"}
 
@@ -36,9 +41,9 @@ def item(*, body: Any = None, **parts: Any) -> bytes:
     return json.dumps(message).encode()
 
 
-def read(raw: bytes) -> Plain | None:
+def read(raw: bytes) -> Held | None:
     """Read it."""
-    return read_plain(raw, max_updates=10)
+    return read_plain(fetched(raw), max_updates=10)
 
 
 def test_what_stock_clients_send_is_plain() -> None:
@@ -50,7 +55,7 @@ def test_what_stock_clients_send_is_plain() -> None:
         assert plain is not None
         assert plain.message == (envelope.message_id, (update,) * envelope.update_count)
         assert not plain.wants_result
-        assert plain.delivery == {
+        assert plain.details == {
             "queue": "event-status-updates",
             "exchange": "",
             "redelivered": False,
@@ -129,7 +134,7 @@ def test_what_is_plain_is_understood_as_the_long_way_does(body: Any, headers: An
         return
     message = read_item(raw)
     message["body"] = text
-    assert receive(Delivered(message), None, max_updates=10) == plain.message
+    assert receive(Received(Delivered(message)), None, max_updates=10) == plain.message
 
 
 @given(raw=st.binary(max_size=50) | st.text(max_size=50).map(str.encode))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from service.backlog import Kept, _age_seconds
+from service.backlog import Kept
 from service.settings import Settings
 from worker.telling import metrics
 from worker.telling.vitals import Vitals
+from worker.transport.redis.broker import _age_seconds
 from worker.watching.sampling import Sampler
 
 if TYPE_CHECKING:

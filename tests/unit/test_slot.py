@@ -12,7 +12,8 @@ from tasks.errors import OutcomesNotPublishedError
 from tasks.messages import Message
 from tasks.settle import classify
 from worker.applying import slot
-from worker.applying.slot import MAX_UNPUBLISHED, Done, Job, NotDone, work
+from worker.applying.slot import MAX_UNPUBLISHED, work
+from worker.job import Done, Job, NotDone
 
 MESSAGE = Message("m", (StatusUpdate(id="a", status="completed"),))
 

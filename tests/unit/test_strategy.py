@@ -14,12 +14,12 @@ from celery.worker import state
 from service.lines import fields_of
 from service.settings import Settings
 from tasks.status_updates import update_status
-from worker.applying.slot import Done, Job, NotDone
-from worker.applying.summary import Summary
 from worker.batching.breaker import FEWEST
 from worker.celery import app
+from worker.job import Done, Job, NotDone
 from worker.seams import inspecting
 from worker.strategy import BatchStrategy
+from worker.summary import Summary
 from worker.transport.redis import Channel
 from worker.transport.redis.fetch import Pace
 
@@ -67,7 +67,8 @@ class Consumer:
     event_dispatcher = None
     connection_errors = ()
 
-    def __init__(self, slots: int = 1) -> None:
+    def __init__(self, slots: int = 1, channel: Any = None) -> None:
+        self.connection = SimpleNamespace(default_channel=channel)
         self.soon: deque[Any] = deque()
         self.later: list[Any] = []
         self.jobs: list[Any] = []
@@ -121,10 +122,16 @@ def consumer() -> Consumer:
     return Consumer()
 
 
+def strategy_of(consumer: Consumer, url: str = "memory://") -> BatchStrategy:
+    """Make the strategy of a consumer, by default on a broker of which nothing is known."""
+    addresses: Any = {"CELERY_BROKER_URL": url, "outcome_url": "redis://127.0.0.1"}
+    return BatchStrategy(update_status, app, consumer, Settings(**addresses))
+
+
 @pytest.fixture
 def strategy(consumer: Consumer) -> BatchStrategy:
     """Give its strategy."""
-    return BatchStrategy(update_status, app, consumer, Settings())
+    return strategy_of(consumer)
 
 
 def receive(strategy: BatchStrategy, *messages: Delivered) -> None:
@@ -235,11 +242,12 @@ def test_a_batch_that_nobody_expected_to_fail_goes_back(
     assert pauses[0] < 1 < pauses[-1] <= 10
 
 
-def test_a_batch_fills_while_more_is_waiting(strategy: BatchStrategy, consumer: Consumer) -> None:
+def test_a_batch_fills_while_more_is_waiting() -> None:
     """Our transport knows; a timer makes sure that nothing waits for ever."""
     channel = Channel.__new__(Channel)
     channel._pace = Pace(more_waiting=True)
-    strategy.attach(channel)
+    consumer = Consumer(channel=channel)
+    strategy = strategy_of(consumer, "redis://127.0.0.1")
     receive(strategy, one("a"))
     consumer.turn()
     assert not consumer.jobs
@@ -252,15 +260,14 @@ def test_a_batch_fills_while_more_is_waiting(strategy: BatchStrategy, consumer: 
     assert [message.id for message in job.messages] == ["a", "b"]
 
 
-def test_what_the_transport_sets_aside_is_answered(
-    strategy: BatchStrategy, consumer: Consumer
-) -> None:
+def test_what_the_transport_sets_aside_is_answered() -> None:
     """In turn, as any message that makes no sense, and acknowledged with its batch."""
     channel = Channel.__new__(Channel)
     channel._pace = Pace()
     acknowledged: list[str] = []
     channel.ack_many = acknowledged.extend  # type: ignore[method-assign,assignment]
-    strategy.attach(channel)
+    consumer = Consumer(channel=channel)
+    strategy_of(consumer, "redis://127.0.0.1")
     assert channel.on_set_aside
     channel.on_set_aside(b"42", "event-status-updates", "it is not a message", "tag")
     consumer.turn()

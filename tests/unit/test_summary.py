@@ -8,7 +8,7 @@ from typing import Any
 
 from settle_client.outcome import Outcome
 from tasks.settle import invalid
-from worker.applying.summary import Told, summarize
+from worker.summary import Told, summarize
 
 
 def outcome(reason: Any = None) -> Outcome:

@@ -12,18 +12,16 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from service.settings import Settings
 from settle_client.envelope import single
 from settle_client.update import StatusUpdate
-from tasks.status_updates import update_status
-from tests.unit.test_strategy import AWAY, BROKEN, DONE, Consumer, one, receive
-from worker.celery import app
-from worker.strategy import BatchStrategy
+from tests.unit.test_strategy import AWAY, BROKEN, DONE, Consumer, one, receive, strategy_of
 from worker.telling import tracing
 from worker.transport.redis.fetch import Fetched, Source
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
+
+    from worker.strategy import BatchStrategy
 
 UPDATE = StatusUpdate(id="ev_1", status="completed")
 SOURCE = Source("event-status-updates", "event-status-updates", "")
@@ -50,7 +48,7 @@ def consumer() -> Consumer:
 def strategy(exporter: InMemorySpanExporter, consumer: Consumer) -> BatchStrategy:
     """Give its strategy, which finds the SDK."""
     assert not exporter.get_finished_spans()
-    return BatchStrategy(update_status, app, consumer, Settings())
+    return strategy_of(consumer)
 
 
 def only(exporter: InMemorySpanExporter) -> ReadableSpan:
@@ -71,7 +69,7 @@ def test_a_batch_is_one_span(
     assert (span.name, span.kind) == ("process event-status-updates", trace.SpanKind.CONSUMER)
     assert span.parent is None
     assert dict(span.attributes or {}) == {
-        "messaging.system": "redis",
+        "messaging.system": "kombu",
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
         "messaging.destination.name": "event-status-updates",
@@ -98,10 +96,10 @@ def test_a_plain_message_is_linked_too(
     with trace.use_span(sender):
         items = [single(UPDATE).item().encode()]
     items.append(single(UPDATE).item().encode())
-    took = strategy.intake.take(Fetched(SOURCE, f"tag{n}", item) for n, item in enumerate(items))
+    took = strategy._take([Fetched(SOURCE, f"tag{n}", item) for n, item in enumerate(items)])
     assert took == len(items)
     consumer.turn()
-    strategy._answers.acknowledge = lambda _: 0.0  # type: ignore[method-assign,assignment]
+    strategy._deliveries.acknowledge = list  # type: ignore[method-assign,assignment]
     consumer.report(DONE)
     (link,) = only(exporter).links
     assert link.context.span_id == sender.get_span_context().span_id
@@ -180,8 +178,8 @@ def test_without_an_sdk_no_header_is_read(
     consumer: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody would get the span."""
-    monkeypatch.setattr(tracing, "headers_of", lambda _: pytest.fail("read"))
-    strategy = BatchStrategy(update_status, app, consumer, Settings())
+    monkeypatch.setattr(tracing, "_links", lambda _: pytest.fail("read"))
+    strategy = strategy_of(consumer)
     receive(strategy, one("a", traceparent=PARENT))
     consumer.turn()
     consumer.report(DONE)
@@ -194,7 +192,7 @@ def test_without_the_extra_there_are_no_traces(
     """The API itself may be missing."""
     monkeypatch.setattr(tracing, "IS_INSTALLED", False)
     monkeypatch.delattr(tracing, "trace")
-    strategy = BatchStrategy(update_status, app, consumer, Settings())
+    strategy = strategy_of(consumer)
     receive(strategy, one("a", traceparent=PARENT))
     consumer.turn()
     consumer.report(DONE)

@@ -13,11 +13,11 @@ from kombu.connection import Connection
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 
+from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.redis import SentinelTransport, Transport, install
 from worker.transport.redis.channel import Channel
 from worker.transport.redis.fetch import Fetch, Pace, Source, script_command
 from worker.transport.redis.items import (
-    DELIVERY_COUNT,
     Entry,
     NotAMessageError,
     delivery_count,

@@ -8,7 +8,6 @@ it. The slot tries once; when to try again is the strategy's.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from celery import current_app, states
@@ -19,11 +18,12 @@ from db import DatabaseError, TransientDatabaseError
 from service.connections import service
 from tasks.errors import OutcomesNotPublishedError
 from tasks.settle import dead_letters
-from worker.applying.summary import Summary, summarize
+from worker.job import Done, NotDone
+from worker.summary import summarize
 
 if TYPE_CHECKING:
     from settle_client.outcome import Outcome
-    from tasks.messages import Message
+    from worker.job import Job
 
 logger = get_logger(__name__)
 
@@ -33,40 +33,6 @@ logger = get_logger(__name__)
 _unpublished: dict[str, list[list[Outcome]]] = {}
 MAX_UNPUBLISHED = 16
 MAX_ERROR_CHARACTERS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A batch on its way through a slot, under the same key however often it is tried.
-
-    Celery writes jobs down when it debugs; what messages carry is not for a log.
-    """
-
-    key: str
-    messages: tuple[Message, ...] = field(repr=False)
-    deliveries: tuple[dict[str, Any], ...] = field(repr=False)
-    wants_result: tuple[bool, ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The batch is committed and published: it may be acknowledged."""
-
-    summary: Summary
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class NotDone:
-    """The batch is not committed, or not published.
-
-    `expected` tells trouble that passes by itself, through which the batch is
-    held, from what somebody must see to, for which it goes back to the queue.
-    """
-
-    kind: str
-    error: str
-    expected: bool
 
 
 def work(job: Job) -> Done | NotDone:

@@ -12,45 +12,29 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 
 from service.trouble import Trouble
-from worker.applying.slot import Done, Job, NotDone, work
-from worker.batching.held import Held, job_of
+from worker.applying.slot import work
+from worker.job import Done, Job, NotDone, job_of
 from worker.telling import measuring
 from worker.telling.log_lines import failure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from service.batching import Batch
-    from worker.acknowledging.answers import Answers
+    from worker.held import Held
+    from worker.seams.loop import Loop
     from worker.telling.task_events import TaskEvents
     from worker.telling.tracing import Traces
+    from worker.transport.broker import Deliveries
 
 logger = get_logger(__name__)
 
 FIRST_RETRY_SECONDS = 0.1
-
-
-class Owner(Protocol):
-    """Who has given the batches."""
-
-    events: TaskEvents
-
-    def on_settled(self, batch: Batch[Held], done: Done) -> None:
-        """Take a batch that is committed and published."""
-        ...
-
-    def on_slot_free(self) -> None:
-        """Take note that a slot is free."""
-        ...
-
-    def call_later(self, seconds: float, function: Any, *args: Any) -> Any:
-        """Call a function in the consumer's thread, and return what can be cancelled."""
-        ...
 
 
 class Slots:
@@ -58,17 +42,33 @@ class Slots:
 
     def __init__(
         self,
-        owner: Owner,
-        answers: Answers,
-        consumer: Any,
-        traces: Traces,
         *,
+        consumer: Any,
+        loop: Loop,
+        deliveries: Deliveries,
+        events: TaskEvents,
+        traces: Traces,
+        on_settled: Callable[[Batch[Held], Done], None],
+        give_back: Callable[[Sequence[Held], bool], None],
+        on_free: Callable[[], None],
         retry_max_wait_seconds: float,
     ) -> None:
-        self._owner = owner
-        self._answers = answers
-        self._consumer = consumer
-        self._traces = traces
+        """Begin with every slot free.
+
+        Args:
+            consumer: Celery's, which has the pool.
+            loop: The consumer's.
+            deliveries: Where it is told what is paused.
+            events: What monitors are told.
+            traces: The spans of batches.
+            on_settled: Takes a batch that is committed and published.
+            give_back: Puts messages back; says whether a slot died with them.
+            on_free: Is called when a slot has become free.
+            retry_max_wait_seconds: The longest pause between two tries.
+        """
+        self._consumer, self._loop, self._deliveries = consumer, loop, deliveries
+        self._events, self._traces = events, traces
+        self._on_settled, self._give_back, self._on_free = on_settled, give_back, on_free
         self._retry_max_wait_seconds = retry_max_wait_seconds
         self._batches: dict[int, Batch[Held]] = {}
         self._pausing: dict[int, tuple[Any, Batch[Held]]] = {}
@@ -78,7 +78,6 @@ class Slots:
         self._abandoned = False
         self.update_count = 0
 
-    @property
     def are_free(self) -> bool:
         """Return whether another batch can begin."""
         return len(self._batches) < int(self._consumer.pool.num_processes)
@@ -101,7 +100,7 @@ class Slots:
         """Let a free slot work on a batch."""
         self._batches[batch.number] = batch
         self.update_count += batch.update_count
-        self._owner.events.started(batch.items)
+        self._events.started(batch.items)
         self._traces.begin(batch)
         self._send(batch, job_of(batch.items), tries=1)
 
@@ -126,7 +125,7 @@ class Slots:
 
         def report(result: Any) -> None:
             measuring.try_ends(job, result)
-            self._consumer.call_soon(self._on_report, batch, job, tries, result)
+            self._loop.call_soon(self._on_report, batch, job, tries, result)
 
         try:
             self._consumer.pool.apply_async(
@@ -145,9 +144,9 @@ class Slots:
         self._traces.note(batch, result)
         if isinstance(result, Done):
             self._leave(batch)
-            self._owner.on_settled(batch, result)
+            self._on_settled(batch, result)
             self._on_success()
-            self._owner.on_slot_free()
+            self._on_free()
         elif not isinstance(result, NotDone):
             # The slot's process died: of the batch, for all that is known.
             logger.error("batch lost its slot", extra=failure_of(batch, str(result)))
@@ -155,7 +154,7 @@ class Slots:
         elif self._stopping:
             logger.warning("batch goes back", extra=failure_of(batch, result.error))
             self._go_back(batch)
-        elif result.expected or self._answers.counts_returns:
+        elif result.expected or self._deliveries.counts_returns:
             self._hold_and_try_again(batch, job, tries, result)
         else:
             self._go_back_later(batch, result)
@@ -192,21 +191,20 @@ class Slots:
         pause = min(FIRST_RETRY_SECONDS * 2 ** min(tries, 16), self._retry_max_wait_seconds)
         pause *= random.uniform(0.5, 1.0)
         # Held for as long as the trouble lasts, which is not the messages' fault.
-        self._answers.wait_with(batch.items, waiting=True)
-        entry = self._owner.call_later(pause, self._after_pause, batch, then, *args)
+        self._deliveries.pause([held.delivery for held in batch.items])
+        entry = self._loop.call_later(pause, self._after_pause, batch, then, *args)
         self._pausing[batch.number] = (entry, batch)
 
     def _after_pause(self, batch: Batch[Held], then: Any, *args: Any) -> None:
         # A stop may have ended the pause before.
         if not self._abandoned and batch.number in self._pausing:
             del self._pausing[batch.number]
-            self._answers.wait_with(batch.items, waiting=False)
+            self._deliveries.resume([held.delivery for held in batch.items])
             then(*args)
 
     def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
         self._leave(batch)
         self._traces.fail(batch.number)
         measuring.given_back()
-        self._answers.give_back(batch.items, died=died)
-        self._owner.events.given_back(batch.items)
-        self._owner.on_slot_free()
+        self._give_back(batch.items, died)
+        self._on_free()

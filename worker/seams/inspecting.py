@@ -19,7 +19,7 @@ from settle_client.names import TASK
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from worker.batching.held import Held
+    from worker.held import Held
     from worker.strategy import BatchStrategy
 
 celery_active, celery_reserved = control.active, control.reserved
@@ -76,8 +76,8 @@ def infos(strategy: BatchStrategy, items: Iterable[Held]) -> Iterator[dict[str, 
     """Describe messages as Celery describes requests."""
     for held in items:
         try:
-            info = strategy.intake.request_of(held).info()
+            info = strategy.request_of(held).info()
         except Exception:  # noqa: BLE001 - what is not understood is held too, to be answered
             info = {"id": held.message.id, "name": TASK, "args": None, "kwargs": None}
-            info["delivery_info"] = held.delivery
+            info["delivery_info"] = held.details
         yield {**info, "worker_pid": os.getpid()}

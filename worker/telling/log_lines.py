@@ -15,8 +15,8 @@ from tasks.messages import InvalidUpdate
 if TYPE_CHECKING:
     from service.batching import Batch
     from tasks.messages import Message
-    from worker.applying.slot import Done
-    from worker.batching.held import Held
+    from worker.held import Held
+    from worker.job import Done
 
 logger = get_logger(__name__)
 

@@ -10,15 +10,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from service.catalogue import OUTCOMES
-from worker.applying.slot import Done
-from worker.batching.held import sent_at_of
+from worker.job import Done
 from worker.telling import metrics
 from worker.telling.vitals import vitals
+from worker.transport.delivery import sent_at
 
 if TYPE_CHECKING:
     from service.batching import Batch
-    from worker.applying.slot import Job
-    from worker.batching.held import Held
+    from worker.held import Held
+    from worker.job import Job
 
 # Looked up once: a lookup by label costs more than an increment.
 _MESSAGES = {path: metrics.MESSAGES.labels(path) for path in metrics.PATHS}
@@ -77,10 +77,10 @@ def settled(batch: Batch[Held], done: Done, acknowledging_seconds: float) -> Non
     _STEPS["acknowledging"].observe(acknowledging_seconds)
     first = batch.items[0]
     # What its sender delayed is late on purpose.
-    sent_at = None if first.request is not None else sent_at_of(first)
-    if sent_at is not None:
+    sent = None if first.request is not None else sent_at(first.delivery.headers())
+    if sent is not None:
         published_at = time.time() - acknowledging_seconds
-        metrics.LATENCY_SECONDS.observe(max(0.0, published_at - sent_at))
+        metrics.LATENCY_SECONDS.observe(max(0.0, published_at - sent))
 
 
 def retried() -> None:
@@ -96,3 +96,13 @@ def given_back() -> None:
 def tripped() -> None:
     """Count that the breaker stopped consuming."""
     metrics.BREAKER_TRIPS.inc()
+
+
+def renewed(leases: int) -> None:
+    """Count leases that were renewed."""
+    metrics.LEASES_RENEWED.inc(leases)
+
+
+def restored(messages: int) -> None:
+    """Count messages of dead workers that were put back."""
+    metrics.MESSAGES_RESTORED.inc(messages)

@@ -71,7 +71,7 @@ BREAKER_TRIPS = CATALOGUE.counter(
     "Times that consuming stopped because too many messages were not valid.",
 )
 
-# -- written by worker.transport.redis.leases ----------------------------------------------
+# -- written by worker.telling.measuring, when the transport has looked after leases ----------
 
 MESSAGES_RESTORED = CATALOGUE.counter(
     "settle_messages_restored_total",

@@ -20,14 +20,13 @@ from celery.utils.log import get_logger
 from celery.utils.time import utcoffset
 
 from settle_client.names import TASK
-from worker.batching.held import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from service.batching import Batch
-    from worker.applying.slot import Done
-    from worker.batching.held import Held
+    from worker.held import Held
+    from worker.job import Done
 
 logger = get_logger(__name__)
 
@@ -196,15 +195,23 @@ def _received(held: Held) -> _Received:
     shown = held.shown
     if shown is not None and len(shown.argsrepr) + len(shown.kwargsrepr) < MAX_SHOWN_CHARACTERS:
         return _Received(
-            *(held.message.id, shown.argsrepr, shown.kwargsrepr),
-            *(shown.root_id, shown.parent_id, shown.retries),
+            uuid=held.message.id,
+            args=shown.argsrepr,
+            kwargs=shown.kwargsrepr,
+            root_id=shown.root_id,
+            parent_id=shown.parent_id,
+            retries=shown.retries,
         )
-    headers = headers_of(held)
+    headers = held.delivery.headers()
     return _Received(
-        held.message.id,
-        _cut(headers.get("argsrepr")),
-        _cut(headers.get("kwargsrepr")),
-        *(headers.get(name) for name in ("root_id", "parent_id", "retries", "eta", "expires")),
+        uuid=held.message.id,
+        args=_cut(headers.get("argsrepr")),
+        kwargs=_cut(headers.get("kwargsrepr")),
+        root_id=headers.get("root_id"),
+        parent_id=headers.get("parent_id"),
+        retries=headers.get("retries"),
+        eta=headers.get("eta"),
+        expires=headers.get("expires"),
     )
 
 

@@ -14,11 +14,9 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from service.addresses import is_amqp
 from settle_client.names import QUEUE
 from settle_client.trace_context import IS_INSTALLED
-from worker.applying.slot import Done, NotDone
-from worker.batching.held import headers_of
+from worker.job import Done, NotDone
 
 if IS_INSTALLED:
     from opentelemetry import propagate, trace
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from service.batching import Batch
-    from worker.batching.held import Held
+    from worker.held import Held
 
 # As many as an SDK keeps of a span, unless told otherwise.
 MAX_LINKS = 128
@@ -44,10 +42,14 @@ def is_on() -> bool:
 class Traces:
     """The spans of the batches in slots."""
 
-    def __init__(self, broker_url: str) -> None:
-        """Find out whether there is an SDK, once a connection."""
+    def __init__(self, system: str) -> None:
+        """Find out whether there is an SDK, once a connection.
+
+        Args:
+            system: What OpenTelemetry calls the broker.
+        """
         self._tracer = trace.get_tracer("settle") if is_on() else None
-        self._system = "rabbitmq" if is_amqp(broker_url) else "redis"
+        self._system = system
         self._spans: dict[int, Any] = {}
         self._errors: dict[int, str] = {}
 
@@ -112,7 +114,7 @@ def _links(items: Iterable[Held]) -> Iterator[Any]:
         context = None
         # What somebody has sent may make a propagator stumble.
         with suppress(Exception):
-            headers = {k: v for k, v in headers_of(held).items() if isinstance(v, str)}
+            headers = {k: v for k, v in held.delivery.headers().items() if isinstance(v, str)}
             found = trace.get_current_span(propagate.extract(headers)).get_span_context()
             context = found if found.is_valid else None
         if context is not None:

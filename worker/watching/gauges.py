@@ -9,7 +9,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from worker.batching.held import Load
+from worker.held import Load
 from worker.telling import metrics
 from worker.telling.vitals import BROKER, SERVERS
 

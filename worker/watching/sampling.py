@@ -7,19 +7,20 @@ answer holds nothing up. PostgreSQL is asked only while no batch tells anyway.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import redis
 from celery.utils.log import get_logger
 
 from db import Database, DatabaseError
-from service.backlog import broker_of, dead_letters_kept, result_channel_of
+from service.backlog import Kept, dead_letters_kept, result_channel_of
 from worker.telling import metrics
+from worker.transport.broker import broker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from service.backlog import Kept
     from service.settings import Settings
     from worker.telling.vitals import Vitals
 
@@ -41,7 +42,8 @@ class Sampler:
             settings.database_url, pool_size=1, statement_timeout_seconds=ANSWER_SECONDS
         )
         self._channel = result_channel_of(settings)
-        self._broker, self._count = broker_of(settings)
+        broker = broker_of(settings.broker_url)
+        self._broker, self._count = Kept(partial(broker.reach, settings)), broker.waiting
         for gauge in (
             metrics.QUEUE_MESSAGES,
             metrics.QUEUE_AGE_SECONDS,

@@ -41,6 +41,10 @@ logger = get_logger(__name__)
 GRACE_SECONDS = 1.0
 
 
+def _count_nothing(_: int) -> None:
+    """Stand in for whoever counts."""
+
+
 class Channel(Holding, Fanout, Keys, stock.Channel):
     """A channel that fetches many messages at once."""
 
@@ -70,6 +74,9 @@ class Channel(Holding, Fanout, Keys, stock.Channel):
     #: Takes what is not delivered: the item, its queue, why, and the tag to
     #: acknowledge when it is in safety. Set it before the first fetch.
     on_set_aside: Callable[[bytes, str, str, str], None] | None = None
+    #: Count leases that were renewed, and messages of dead workers that were put back.
+    on_renewed: Callable[[int], None] = staticmethod(_count_nothing)
+    on_restored: Callable[[int], None] = staticmethod(_count_nothing)
 
     _in_poll: Any = False
     _brpop_sent_at: Any = None

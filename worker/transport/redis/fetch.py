@@ -6,9 +6,13 @@ Pure: makes commands and reads replies, and knows no connection.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from worker.transport.redis.items import headers_of, read_stock
 from worker.transport.redis.scripts import FETCH, MORE, NOTHING, SUSPECTS
+
+if TYPE_CHECKING:
+    from worker.transport.delivery import Stock
 
 # How long to wait on one list where there are several, or where waiting is no use.
 BRIEFLY_SECONDS = 0.05
@@ -28,6 +32,22 @@ class Fetched(NamedTuple):
     source: Source
     tag: str
     item: bytes
+
+    def headers(self) -> dict[str, Any]:
+        """Return its headers, empty if they are none."""
+        return headers_of(self.item)
+
+    def to_message(self, channel: Any) -> Any:
+        """Return it as a `kombu.Message`, None if the channel sets it aside."""
+        return channel.understand(self)
+
+    def read(self, *, shown: bool) -> Stock | None:
+        """Take it apart, None if it is not what a stock client pushes.
+
+        Args:
+            shown: Whether monitors want to show it.
+        """
+        return read_stock(self.item, shown=shown)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What lies in the queues and in `unacked`, in kombu's own layout.
+"""What lies in the queues and in `unacked`: kombu's own layout, which is known here alone.
 
 An item is what a producer pushed: one JSON object with headers, properties and a
 body. An entry is an item that somebody holds: `[item, exchange, routing key]`.
@@ -10,19 +10,50 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import msgspec
 from kombu.utils.json import loads
 from pydantic_core import from_json
 
-# Of an item that is looked at: a body of eight mebibytes, in base 64, and its headers.
-MAX_ITEM_BYTES = 12 * 2**20
-
-# How often an item was with a worker that did not live to acknowledge it.
-DELIVERY_COUNT = "x-delivery-count"
+from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES, Headers, Shown, Stock
 
 _TEXT = rb'("(?:[^"\\]|\\.)*"|null)'
 _ENTRY = re.compile(rb"\[(.*),\s*" + _TEXT + rb",\s*" + _TEXT + rb"\]", re.DOTALL)
+
+
+class _DeliveryInfo(msgspec.Struct):
+    exchange: str
+    routing_key: str
+
+
+class _Properties(msgspec.Struct):
+    delivery_tag: str
+    body_encoding: Literal["base64"]
+    delivery_info: _DeliveryInfo
+
+
+class _StockItem(
+    msgspec.Struct, rename={"content_type": "content-type", "content_encoding": "content-encoding"}
+):
+    body: bytes
+    headers: Headers
+    properties: _Properties
+    content_type: Literal["application/json"]
+    content_encoding: Literal["utf-8"]
+
+
+class _ShownItem(_StockItem):
+    headers: Shown
+
+
+class _AnyItem(msgspec.Struct):
+    headers: dict[str, Any]
+
+
+_decode_stock = msgspec.json.Decoder(_StockItem).decode
+_decode_shown = msgspec.json.Decoder(_ShownItem).decode
+_decode_any = msgspec.json.Decoder(_AnyItem).decode
 
 
 class NotAMessageError(ValueError):
@@ -49,6 +80,48 @@ def read_entry(value: bytes) -> Entry | None:
         return None
     item, exchange, routing_key = found.groups()
     return Entry(item, json.loads(exchange) or "", json.loads(routing_key) or "")
+
+
+def read_stock(item: bytes, *, shown: bool) -> Stock | None:
+    """Take an item apart in one pass, None if it is not what a stock client pushes.
+
+    Args:
+        item: As it lies in the list.
+        shown: Whether to read also what monitors show.
+    """
+    if len(item) > MAX_ITEM_BYTES:
+        return None
+    try:
+        read = _decode_shown(item) if shown else _decode_stock(item)
+    except (ValueError, RecursionError):
+        return None
+    properties = read.properties
+    if not properties.delivery_tag:
+        return None
+    info = properties.delivery_info
+    return Stock(read.headers, read.body, info.routing_key, info.exchange)
+
+
+def headers_of(item: bytes) -> dict[str, Any]:
+    """Return the headers of an item, as far as they can be read."""
+    try:
+        return _decode_any(item).headers
+    except (ValueError, RecursionError):
+        return {}
+
+
+def salvage(item: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the headers and the properties of what may be no message, as far as there are any."""
+    parts: Any = {}
+    if len(item) <= MAX_ITEM_BYTES:
+        with suppress(ValueError, RecursionError):
+            parts = json.loads(item)
+    found = parts if isinstance(parts, dict) else {}
+    headers, properties = found.get("headers"), found.get("properties")
+    return (
+        headers if isinstance(headers, dict) else {},
+        properties if isinstance(properties, dict) else {},
+    )
 
 
 def read_item(item: bytes) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 from kombu.transport import redis, virtual
 
-from worker.telling import metrics
 from worker.transport.redis.items import delivery_count, read_entry, redelivered
 from worker.transport.redis.scripts import EXPIRED, LOOK_UP, MOVE, RENEW
 
@@ -150,7 +149,7 @@ class QoS(redis.QoS):
         tags = [tag for tag, since in self._held_since.items() if since > oldest]
         for some in _steps(tags):
             self.channel.run(RENEW, [self.unacked_index_key], some)
-        metrics.LEASES_RENEWED.inc(len(tags))
+        self.channel.on_renewed(len(tags))
 
     # -- given back ----------------------------------------------------------
 
@@ -170,7 +169,7 @@ class QoS(redis.QoS):
                 break
         if restored:
             logger.warning("messages of a dead worker restored", extra={"messages": restored})
-            metrics.MESSAGES_RESTORED.inc(restored)
+            self.channel.on_restored(restored)
 
     def give_back(self, tags: Iterable[str], *, died: bool = False) -> None:
         """Put back what is held; the next worker is to have it."""

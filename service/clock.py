@@ -6,7 +6,7 @@ Leases go by Redis's clock and timestamps by PostgreSQL's, so that neither minds
 
 from __future__ import annotations
 
-from cli.doctor.verdict import Finding, failure, ok, warning
+from service.finding import Finding, failure, ok, warning
 
 WARNING_SECONDS = 1.0
 # As long as messages commonly have before they expire.

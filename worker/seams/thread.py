@@ -28,4 +28,4 @@ class TaskPool(CeleryTaskPool):
 
 def install() -> None:
     """Mean this pool by `--pool threads`."""
-    ALIASES["threads"] = "worker.seams.thread_pool:TaskPool"
+    ALIASES["threads"] = "worker.seams.thread:TaskPool"

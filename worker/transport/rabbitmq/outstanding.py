@@ -18,12 +18,12 @@ class Outstanding:
     def __init__(self) -> None:
         self._tags: dict[int, None] = {}
 
-    def took(self, tag: int) -> None:
-        """Take note of a delivery; tags come in ascending order."""
+    def add(self, tag: int) -> None:
+        """Account for a delivery; tags come in ascending order."""
         self._tags[tag] = None
 
     def forget(self, tags: Iterable[int]) -> None:
-        """Take note that deliveries were answered in another way."""
+        """Account for deliveries that were answered in another way."""
         for tag in tags:
             self._tags.pop(tag, None)
 

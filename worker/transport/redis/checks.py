@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from cli.doctor.verdict import Finding, failure, ok, warning
-from service.reaching import PRIORITIES
+from service.finding import Finding, failure, ok, warning
 from settle_client.names import QUEUE
 
 if TYPE_CHECKING:
@@ -41,6 +40,8 @@ COMMANDS = (
     ("LPUSH", "doctor.reply.celery.pidbox", ""),
     ("DEL", "doctor.celery.pidbox"),
 )
+# What kombu appends to the name of a queue for each of its priorities.
+PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 CHANNELS = (("PSUBSCRIBE", ".celery.pidbox"), ("PUBLISH", ".celeryev/worker.online", ""))
 
 

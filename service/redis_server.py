@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from cli.doctor.clock import judge_clock
-from cli.doctor.verdict import Finding, failure, ok, unknown, warning
+from service.clock import judge_clock
+from service.finding import Finding, failure, ok, unknown, warning
 
 if TYPE_CHECKING:
     from service.reaching import RedisServer

@@ -1,0 +1,55 @@
+"""What the broker is told about messages, and Celery with it: that they are done, or go back.
+
+Which messages, and when, is the strategy's; how a broker is told is the broker's.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from celery.worker import state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.held import Held
+    from worker.telling.task_events import TaskEvents
+    from worker.transport.broker import Deliveries
+
+
+class Acknowledgements:
+    """The acknowledgements of one connection."""
+
+    def __init__(self, deliveries: Deliveries, events: TaskEvents) -> None:
+        """Acknowledge nothing yet.
+
+        Args:
+            deliveries: What the broker delivers, and where it is told.
+            events: What monitors are told.
+        """
+        self._deliveries, self._events = deliveries, events
+
+    def acknowledge(self, items: Sequence[Held]) -> float:
+        """Tell that messages are done, and return how many seconds that took."""
+        started = time.monotonic()
+        self._deliveries.acknowledge([held.delivery for held in items])
+        _end_requests(items, successful=True)
+        return time.monotonic() - started
+
+    def give_back(self, items: Sequence[Held], *, died: bool = False) -> None:
+        """Put messages back into their queue.
+
+        Args:
+            items: In order.
+            died: Whether who worked on them died of it, perhaps.
+        """
+        self._deliveries.give_back([held.delivery for held in items], died=died)
+        _end_requests(items, successful=False)
+        self._events.given_back(items)
+
+
+def _end_requests(items: Sequence[Held], *, successful: bool) -> None:
+    for held in items:
+        if held.request is not None:
+            state.task_ready(held.request, successful=successful)

@@ -1,1 +1,0 @@
-"""Acknowledged: what the broker is told about messages."""

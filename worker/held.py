@@ -1,0 +1,64 @@
+"""What is held: a message on its way, together with what the broker delivered.
+
+It is what the stages hand on, from being understood to being acknowledged. What
+happens to it is theirs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tasks.messages import InvalidUpdate
+
+if TYPE_CHECKING:
+    from tasks.messages import Message
+    from worker.transport.delivery import Delivery, Received, Shown
+
+
+class Held(NamedTuple):
+    """A message on its way.
+
+    Attributes:
+        delivery: What came of the broker's.
+        message: What it says.
+        update_count: How many updates it carries.
+        invalid_share: Which part of them is not valid.
+        wants_result: Whether the producer asked for a Celery result.
+        details: How it came, for a dead letter.
+        request: Celery's own view of it, made only for messages that use the options
+            which that implements.
+        shown: What monitors show of it, if it is plain and they want to.
+    """
+
+    delivery: Delivery
+    message: Message
+    update_count: int
+    invalid_share: float
+    wants_result: bool
+    details: dict[str, Any]
+    request: Any = None
+    shown: Shown | None = None
+
+
+class Load(NamedTuple):
+    """How much is held, and where."""
+
+    waiting_messages: int = 0
+    waiting_updates: int = 0
+    slot_messages: int = 0
+    slot_updates: int = 0
+    slots_taken: int = 0
+
+
+def hold(delivery: Received, message: Message, request: Any = None) -> Held:
+    """Hold what kombu delivered, or what stands in for it."""
+    invalid = sum(isinstance(update, InvalidUpdate) for update in message.updates)
+    return Held(
+        delivery=delivery,
+        message=message,
+        update_count=len(message.updates),
+        invalid_share=invalid / len(message.updates),
+        wants_result=not delivery.headers().get("ignore_result"),
+        details=delivery.details(),
+        request=request,
+    )

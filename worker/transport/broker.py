@@ -1,0 +1,162 @@
+"""What the service needs of any broker, and which one a URL means.
+
+A kind of broker is a folder beside this module and one line of `BROKERS`. `Broker`
+is what is the same for every connection: how Celery is set up for it, and how it is
+looked at. `Deliveries` is one connection: what comes, and what the broker is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from service.addresses import scheme_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from service.finding import Finding
+    from service.settings import Settings
+    from worker.transport.delivery import Delivery, RawDelivery, Received
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who takes what a connection delivers; everything is called in the consumer's thread.
+
+    Attributes:
+        room: Returns how many more messages there is room for.
+        capacity: Returns how many there would be room for if none were held.
+        take: Is offered raw deliveries in order, and returns how many of the first it
+            has taken; the others are delivered one by one, by way of kombu.
+        set_aside: Takes what is not delivered, and why.
+        renewed: Counts leases that were renewed.
+        restored: Counts messages of dead workers that were put back.
+    """
+
+    room: Callable[[], int]
+    capacity: Callable[[], int]
+    take: Callable[[Sequence[RawDelivery]], int]
+    set_aside: Callable[[Received, str], None]
+    renewed: Callable[[int], None]
+    restored: Callable[[int], None]
+
+
+class Deliveries(Protocol):
+    """What one connection delivers, and what the broker is told about it.
+
+    Everything runs in the consumer's thread, which alone may use the channel.
+    """
+
+    #: Whether the broker takes a message for bad that often goes back to it.
+    counts_returns: bool
+
+    @property
+    def more_waiting(self) -> bool:
+        """Return whether more messages are known to be at the broker."""
+        ...
+
+    def account(self, delivery: Delivery) -> None:
+        """Account for a delivery that came by way of kombu."""
+        ...
+
+    def forget(self, delivery: Delivery) -> None:
+        """Account for a delivery that Celery has answered."""
+        ...
+
+    def fit(self) -> None:
+        """See to it that as many messages are fetched as there is room for."""
+        ...
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the broker that messages are done."""
+        ...
+
+    def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:
+        """Put messages back into their queue.
+
+        Args:
+            deliveries: In order.
+            died: Whether who worked on them died of it, perhaps.
+        """
+        ...
+
+    def park(self, delivery: Delivery) -> None:
+        """Hold a message until its time has come, however long that takes."""
+        ...
+
+    def unpark(self, delivery: Delivery) -> None:
+        """Take up a message whose time has come."""
+        ...
+
+    def pause(self, deliveries: Sequence[Delivery]) -> None:
+        """Hold messages on which nobody works for a while, which is not their fault."""
+        ...
+
+    def resume(self, deliveries: Sequence[Delivery]) -> None:
+        """Take up the work on paused messages."""
+        ...
+
+
+class Broker(Protocol):
+    """A kind of broker."""
+
+    #: As OpenTelemetry calls it.
+    name: str
+    #: Whether a worker's messages are given to another when it says nothing for a while.
+    has_leases: bool
+    #: With which producers and workers declare the queue.
+    queue_arguments: Mapping[str, Any] | None
+    #: kombu's transport options for who looks on and must change nothing.
+    onlooker_options: Mapping[str, Any]
+    #: What the doctor checks of it, each a function of what `reach` gives.
+    checks: Sequence[Callable[[Any], Finding]]
+
+    def transport_options(self, settings: Settings) -> dict[str, Any]:
+        """Return kombu's transport options for a worker."""
+        ...
+
+    def install(self) -> None:
+        """Prepare this process for being a worker on it; once, before connecting."""
+        ...
+
+    def reach(self, settings: Settings) -> AbstractContextManager[Any]:
+        """Connect, to look at it, and see that it answers."""
+        ...
+
+    def waiting(self, server: Any) -> tuple[float, float]:
+        """Return how many messages wait, and for how many seconds the oldest does.
+
+        Args:
+            server: What `reach` gives.
+        """
+        ...
+
+    def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
+        """Begin with a new connection.
+
+        Args:
+            consumer: Celery's, connected, not yet consuming.
+            receiver: Who takes what comes.
+        """
+        ...
+
+
+BROKERS: Final = {
+    "redis": "worker.transport.redis.broker:Redis",
+    "rediss": "worker.transport.redis.broker:Redis",
+    "sentinel": "worker.transport.redis.broker:Sentinels",
+    "amqp": "worker.transport.rabbitmq.broker:RabbitMQ",
+    "amqps": "worker.transport.rabbitmq.broker:RabbitMQ",
+    "pyamqp": "worker.transport.rabbitmq.broker:RabbitMQ",
+}
+ANY_OTHER: Final = "worker.transport.kombu:AnyOther"
+
+
+def broker_of(url: str) -> Broker:
+    """Return the kind of broker that a URL means; the only place that decides it."""
+    module, _, name = BROKERS.get(scheme_of(url), ANY_OTHER).partition(":")
+    broker: Broker = getattr(import_module(module), name)()
+    return broker

@@ -1,0 +1,100 @@
+"""What RabbitMQ delivers: acknowledged in runs, and as much of it as there is room for.
+
+RabbitMQ pushes messages up to a prefetch count, in messages, that a consumer of a
+quorum queue has for life. How many updates they carry shows only when they are
+here. So the consumer begins with few, and is replaced by one with another count
+when the messages turn out to be smaller or larger: docs/adr/0007-rabbitmq.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.log import get_logger
+
+from settle_client.names import QUEUE
+from worker.transport.rabbitmq.outstanding import Outstanding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from worker.transport.broker import Receiver
+    from worker.transport.delivery import Delivery
+
+logger = get_logger(__name__)
+
+# How much another number of messages must fit before the consumer is replaced.
+WORTH_IT = 2
+
+
+class InRuns:
+    """The deliveries of one connection to RabbitMQ."""
+
+    counts_returns = True
+    more_waiting = False
+
+    def __init__(self, consumer: Any, receiver: Receiver) -> None:
+        """Begin with as many messages as there is room for if they are of the largest."""
+        self._consumer = consumer
+        self._channel = consumer.connection.default_channel
+        self._capacity = receiver.capacity
+        self._outstanding = Outstanding()
+        self._parked = 0
+        self._replacing = False
+        self._prefetch = max(1, receiver.capacity())
+        # Celery sets it in a moment, before it consumes.
+        consumer.initial_prefetch_count = self._prefetch
+
+    def account(self, delivery: Delivery) -> None:
+        """Account for a delivery; tags come in ascending order."""
+        self._outstanding.add(delivery.tag)
+
+    def forget(self, delivery: Delivery) -> None:
+        """Account for a delivery that Celery has acknowledged."""
+        self._outstanding.forget([delivery.tag])
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge messages, in as few frames as can be."""
+        for tag, multiple in self._outstanding.done(delivery.tag for delivery in deliveries):
+            self._channel.basic_ack(tag, multiple=multiple)
+
+    def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:
+        """Put messages back; a quorum queue counts that, whatever the reason."""
+        tags = [delivery.tag for delivery in deliveries]
+        self._outstanding.forget(tags)
+        for tag in tags:
+            self._channel.basic_reject(tag, requeue=True)
+
+    def park(self, delivery: Delivery) -> None:
+        """Account for a message that waits for its time, and for its place in the prefetch."""
+        self._parked += 1
+        self.fit()
+
+    def unpark(self, delivery: Delivery) -> None:
+        """Take it up: its place in the prefetch was made up for."""
+
+    def pause(self, deliveries: Sequence[Delivery]) -> None:
+        """Hold them: RabbitMQ waits for as long as the connection lives."""
+
+    def resume(self, deliveries: Sequence[Delivery]) -> None:
+        """Take them up: RabbitMQ has waited."""
+
+    def fit(self) -> None:
+        """See to it that as many messages are fetched as there is room for."""
+        wanted = max(1, self._capacity())
+        is_other = not self._prefetch / WORTH_IT < wanted < self._prefetch * WORTH_IT
+        # What waits for its time takes up the old consumer's prefetch for good.
+        if (is_other or self._parked * WORTH_IT >= self._prefetch) and not self._replacing:
+            self._replacing = True
+            self._consumer.call_soon(self._replace, wanted)
+
+    def _replace(self, wanted: int) -> None:
+        self._replacing = False
+        consumer = self._consumer.task_consumer
+        if consumer is None or not consumer.consuming_from(QUEUE):
+            return
+        consumer.cancel()
+        self._prefetch, self._parked = wanted, 0
+        consumer.qos(prefetch_count=wanted, apply_global=False)
+        consumer.consume()
+        logger.debug("prefetch changed", extra={"messages": wanted})

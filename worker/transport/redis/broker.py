@@ -1,0 +1,97 @@
+"""Redis, or Valkey, as a broker: one server, or whichever the sentinels say is the primary."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from redis.client import NEVER_DECODE
+
+from service import redis_server
+from service.reaching import reach_primary, reach_redis
+from settle_client.names import QUEUE
+from worker.transport.delivery import sent_at
+from worker.transport.redis import checks
+from worker.transport.redis.deliveries import AtOnce
+from worker.transport.redis.items import headers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
+
+    from service.reaching import RedisServer
+    from service.settings import Settings
+    from worker.transport.broker import Deliveries, Receiver
+
+LISTS = (f"{QUEUE}.retry", *(QUEUE + priority for priority in checks.PRIORITIES))
+# kombu's Redis transport gives back what dead workers held, whoever connects. That
+# is the workers' to do: they count how often.
+NEVER_SECONDS = 10 * 365 * 24 * 3600
+
+
+class Redis:
+    """One server."""
+
+    name = "redis"
+    has_leases = True
+    queue_arguments: Mapping[str, Any] | None = None
+    onlooker_options: Mapping[str, Any] = {"visibility_timeout": NEVER_SECONDS}
+    checks = (*redis_server.CHECKS, *checks.CHECKS)
+
+    def transport_options(self, settings: Settings) -> dict[str, Any]:
+        """Return the lease, and what tells a dead link from a silent one."""
+        return {
+            "visibility_timeout": settings.lease_seconds,
+            # Without these a link that died silently hangs the worker.
+            "socket_timeout": 10,
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+            "master_name": settings.sentinel_master,
+        }
+
+    def install(self) -> None:
+        """Fetch in batches: use our transport in place of kombu's."""
+        from worker.transport.redis.transport import install  # noqa: PLC0415 - not for onlookers
+
+        install()
+
+    def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
+        """Connect, to look at it, and see that it answers."""
+        has_outcomes = settings.result_channel_url == settings.broker_url
+        length = settings.outcome_stream_max_length if has_outcomes else 0
+        return reach_redis(settings.broker_url, stream_max_length=length)
+
+    def waiting(self, server: RedisServer) -> tuple[float, float]:
+        """Return how many messages wait, and for how many seconds the oldest does."""
+        with server.client.pipeline(transaction=False) as pipe:
+            for name in LISTS:
+                pipe.llen(name)
+            lengths = pipe.execute()
+        # The ends from which messages are fetched.
+        items = [
+            server.client.execute_command("LINDEX", name, -1, **{NEVER_DECODE: True})
+            for name, length in zip(LISTS, lengths, strict=True)
+            if length
+        ]
+        return sum(lengths), _age_seconds([item for item in items if item is not None])
+
+    def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
+        """Begin with a new connection."""
+        return AtOnce(consumer.connection.default_channel, receiver)
+
+
+class Sentinels(Redis):
+    """The server that the sentinels of a URL say is the primary."""
+
+    def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
+        """Connect, to look at it, and see that it answers."""
+        return reach_primary(settings.broker_url, settings.sentinel_master or "")
+
+
+def _age_seconds(items: list[bytes]) -> float:
+    if not items:
+        return 0.0
+    times = [at for item in items if (at := sent_at(headers_of(item))) is not None]
+    return max(0.0, time.time() - min(times)) if times else math.nan

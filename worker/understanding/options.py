@@ -1,0 +1,64 @@
+"""What only Celery knows of a message: whether it is delayed, has expired, or was revoked.
+
+Those are Celery's own options, and its `Request` implements them. One is made only
+for messages that use them, for it costs more than settling does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery.worker import state
+from celery.worker.request import Request
+
+if TYPE_CHECKING:
+    from worker.transport.delivery import Delivery
+
+
+def uses_options(headers: dict[str, Any]) -> bool:
+    """Return whether a message needs a request: it is delayed, may expire, or is revoked."""
+    if not isinstance(headers.get("id"), str):
+        return False
+    # Written out: this is asked of every message that is not plain.
+    return bool(
+        headers.get("eta")
+        or headers.get("expires")
+        or headers.get("stamped_headers")
+        or is_revoked(headers["id"])
+    )
+
+
+def is_revoked(message_id: str | None) -> bool:
+    """Return whether somebody has revoked a message."""
+    # To see that the set is empty costs less than to look into it.
+    return len(state.revoked) > 0 and message_id in state.revoked
+
+
+class Requests:
+    """Makes requests for the messages of one connection."""
+
+    def __init__(self, task: Any, app: Any, consumer: Any) -> None:
+        """Make them of Celery's task, application and consumer."""
+        self._task, self._app, self._consumer = task, app, consumer
+
+    def make(self, delivery: Delivery) -> Any:
+        """Make Celery's view of a delivery.
+
+        Raises:
+            Exception: It is no message of Celery's, or an option of it makes no sense.
+        """
+        consumer = self._consumer
+        message = delivery.to_message(consumer.connection.default_channel)
+        return Request(
+            message,
+            on_ack=message.ack_log_error,
+            on_reject=message.reject_log_error,
+            app=self._app,
+            hostname=consumer.hostname,
+            eventer=consumer.event_dispatcher,
+            task=self._task,
+            connection_errors=consumer.connection_errors,
+            body=message.body,
+            headers=message.headers,
+            utc=self._app.uses_utc_timezone(),
+        )
