@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import celeryd_init
 
 from service.settings import SettingsError, load_settings
-from worker.seams import thread as thread
+from worker.seams import thread
 
 try:
     load_settings()

@@ -20,6 +20,7 @@ from service.settings import load_settings
 from settle_client.names import TASK
 from worker.seams import inspecting
 from worker.seams.outage import outage
+from worker.seams.prefork import remember_begun_jobs
 from worker.seams.stopping import end_after
 from worker.telling.vitals import vitals
 
@@ -118,19 +119,8 @@ class Consumer(CeleryConsumer):
         """Forget what the lost connection delivered; the broker delivers it again."""
         if self.strategy is not None:
             self.strategy.abandon()
-        self._remember_begun_jobs()
+        remember_begun_jobs(self.pool)
         super().on_close()
-
-    def _remember_begun_jobs(self) -> None:
-        """Let prefork go on expecting reports of the jobs that its children have.
-
-        Celery forgets the jobs that no child is known to have accepted, though one
-        may be at work on them; nobody would then read its report, and the child
-        waits for that when the worker stops.
-        """
-        pool = getattr(self.pool, "_pool", None)
-        for job in getattr(pool, "_cache", {}).values():
-            job._accepted |= job._write_to is not None  # noqa: SLF001 - there is no other way
 
     def close(self) -> None:
         """Finish what is held; Celery's worker calls this first when it stops warmly.

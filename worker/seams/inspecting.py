@@ -19,8 +19,6 @@ from settle_client.names import TASK
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from worker.held import Held
-    from worker.strategy import BatchStrategy
 
 celery_active, celery_reserved = control.active, control.reserved
 celery_query_task = control.query_task
@@ -72,7 +70,7 @@ def query_task(state: Any, ids: str | Sequence[str], **kwargs: Any) -> dict[str,
     return found
 
 
-def infos(strategy: BatchStrategy, items: Iterable[Held]) -> Iterator[dict[str, Any]]:
+def infos(strategy: Any, items: Iterable[Any]) -> Iterator[dict[str, Any]]:
     """Describe messages as Celery describes requests."""
     for held in items:
         try:

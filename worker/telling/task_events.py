@@ -20,6 +20,7 @@ from celery.utils.log import get_logger
 from celery.utils.time import utcoffset
 
 from settle_client.names import TASK
+from worker.seams.dispatching import keep_events, publish_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,8 +35,6 @@ logger = get_logger(__name__)
 EVENTS_AT_ONCE = 1_000
 MAX_DELAY_SECONDS = 0.1
 MAX_SHOWN_CHARACTERS = 1_024
-# The routing key under which monitors expect several events of the group `task`.
-SEVERAL = "task.multi"
 
 
 class _Received(msgspec.Struct, omit_defaults=True):
@@ -172,23 +171,10 @@ class TaskEvents:
         for start in range(0, len(events), EVENTS_AT_ONCE):
             some = b"[" + b",".join(events[start : start + EVENTS_AT_ONCE]) + b"]"
             try:
-                self._publish(dispatcher, some)
+                publish_events(dispatcher, some)
             except Exception as error:  # noqa: BLE001 - nobody's message waits for a monitor
                 logger.debug("Events wait for the next connection: %s", error)
-                # Sent by Celery when it has another connection.
-                dispatcher._outbound_buffer.append((msgspec.json.decode(some), SEVERAL))  # noqa: SLF001
-
-    def _publish(self, dispatcher: Any, events: bytes) -> None:
-        with dispatcher.mutex:
-            dispatcher.producer.publish(
-                events,
-                routing_key=SEVERAL,
-                exchange=dispatcher.exchange.name,
-                content_type="application/json",
-                content_encoding="utf-8",
-                headers=dispatcher.headers,
-                delivery_mode=dispatcher.delivery_mode,
-            )
+                keep_events(dispatcher, some)
 
 
 def _received(held: Held) -> _Received:

@@ -1,0 +1,138 @@
+"""What of Celery, billiard, kombu and vine is replaced or reached into is as it was.
+
+A release that changes one of these names fails here, by the name. kombu's Redis
+transport has pins of its own in `test_transport.py`, uvicorn's are in
+`test_gateway_pins.py`, and the lines of Celery's log in `test_outage.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import kombu.compression
+import kombu.messaging
+import pytest
+import vine
+from billiard import pool as billiard_pool
+from celery import bootsteps, concurrency
+from celery.apps import worker as celery_worker
+from celery.concurrency import prefork, thread
+from celery.events.dispatcher import EventDispatcher
+from celery.worker import components, control, heartbeat, loops, state
+from celery.worker.consumer import Consumer
+from celery.worker.consumer import tasks as consumer_tasks
+from celery.worker.request import Request
+
+SIGNATURES: list[tuple[Any, str]] = [
+    # Overridden by worker.consumer.
+    (Consumer.connect, "(self)"),
+    (Consumer._update_prefetch_count, "(self, index=0)"),
+    (Consumer.reset_rate_limits, "(self)"),
+    (Consumer.on_unknown_message, "(self, body, message)"),
+    (Consumer.on_unknown_task, "(self, body, message, exc)"),
+    (Consumer.on_invalid_task, "(self, body, message, exc)"),
+    (Consumer.on_decode_error, "(self, message, exc)"),
+    (Consumer.on_close, "(self)"),
+    # Called by it, by worker.seams.loop and by the strategy.
+    (Consumer.cancel_task_queue, "(self, queue)"),
+    (Consumer.call_soon, "(self, p, *args, **kwargs)"),
+    (Consumer.perform_pending_operations, "(self)"),
+    # Put in place of Celery's own by worker.seams.inspecting.
+    (control.active, "(state, safe=False, **kwargs)"),
+    (control.reserved, "(state, **kwargs)"),
+    (control.query_task, "(state, ids, **kwargs)"),
+    # Put in place of kombu's own by worker.seams.decompression.
+    (kombu.compression.register, "(encoder, decoder, content_type, aliases=None)"),
+]
+
+HAS: list[tuple[str, Any, str]] = [
+    ("the consumer's strategies", Consumer, "strategies"),
+    ("the request that a delay is noted in", Request, "_eta_timer_entry eta revoked info"),
+    ("the state that is counted in", state, "revoked total_count all_total_count active_requests"),
+    ("the state that a stop is in", state, "should_terminate task_ready task_scheduled"),
+    ("what the heartbeat counts", heartbeat, "active_requests"),
+    ("what a command is registered with", control, "inspect_command"),
+    ("the pools that can be named", concurrency, "ALIASES"),
+    ("a job of a prefork pool", billiard_pool.ApplyResult, "_write_to"),
+    ("a pool of threads", ThreadPoolExecutor(1), "_max_workers"),
+    ("what shows a worker's banner", celery_worker, "safe_say"),
+    ("kombu's registry", kombu.compression, "register get_encoder"),
+]
+
+# Where a name is made or used, and how it stands there.
+SOURCES: list[tuple[Any, str]] = [
+    (Consumer.__init__, "self.initial_prefetch_count = initial_prefetch_count"),
+    (Consumer.__init__, "self.task_buckets = defaultdict("),
+    (Consumer.__init__, "self.hub = hub"),
+    (Consumer.__init__, "self.timer = timer"),
+    (Consumer.__init__, "self.pool = pool"),
+    (Consumer.on_close, "r._eta_timer_entry"),
+    (Consumer.create_task_handler, "call_soon_ack"),
+    # The strategy is made when the channel is there, before the prefetch count is set.
+    (
+        consumer_tasks.Tasks.start,
+        "c.update_strategies()\n\n        qos_global = self.qos_global(c)",
+    ),
+    (consumer_tasks.Tasks.start, "c.connection.default_channel.basic_qos("),
+    (consumer_tasks.Tasks.start, "0, c.initial_prefetch_count, qos_global,"),
+    (consumer_tasks.Tasks.start, "c.task_consumer = c.app.amqp.TaskConsumer(\n            c.conn"),
+    (loops.asynloop, "obj.create_task_handler()"),
+    (loops.synloop, "obj.create_task_handler()"),
+    (heartbeat.Heart._send, "active=len(active_requests)"),
+    (thread.TaskPool.__init__, "self.executor = ThreadPoolExecutor("),
+    (billiard_pool.ApplyResult.__init__, "self._accepted = False"),
+    (billiard_pool.ApplyResult.__init__, "cache[self._job] = self"),
+    (billiard_pool.Pool.__init__, "self._cache = {}"),
+    (prefork.TaskPool.on_start, "self._pool = Pool("),
+    (EventDispatcher.__init__, "self._outbound_buffer = deque()"),
+    (EventDispatcher.__init__, "self.mutex = threading.Lock()"),
+    (EventDispatcher.__init__, "self.producer = None"),
+    (EventDispatcher.__init__, "self.delivery_mode = delivery_mode"),
+    (EventDispatcher.__init__, "self.headers = {'hostname': self.hostname}"),
+    (EventDispatcher.flush, "'%s.multi' % group"),
+    (EventDispatcher.extend_buffer, "self._outbound_buffer.extend("),
+    (bootsteps.Blueprint.close, "self.send_all(parent, 'close', 'closing', reverse=False)"),
+    (components.Consumer.create, "c = w.consumer = self.instantiate("),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "signature"), SIGNATURES, ids=[each.__qualname__ for each, _ in SIGNATURES]
+)
+def test_a_function_has_the_parameters_that_it_had(function: Any, signature: str) -> None:
+    """It is overridden, called or replaced here."""
+    assert str(inspect.signature(function)) == signature
+
+
+@pytest.mark.parametrize(("owner", "names"), [each[1:] for each in HAS], ids=[h[0] for h in HAS])
+def test_a_name_is_there(owner: Any, names: str) -> None:
+    """It is read or set here."""
+    assert [name for name in names.split() if not hasattr(owner, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("function", "text"), SOURCES, ids=[f"{each.__qualname__}: {text}" for each, text in SOURCES]
+)
+def test_celery_still_does_what_is_relied_upon(function: Any, text: str) -> None:
+    """An attribute is set there, or a method is called from there."""
+    assert text in inspect.getsource(function)
+
+
+def test_a_promise_stands_in_for_two() -> None:
+    """Celery makes one for each way of answering a message; one that does nothing serves all."""
+    promise = vine.promise()
+    assert callable(promise.then)
+    assert inspect.signature(Consumer.create_task_handler).parameters["promise"].default
+    source = inspect.getsource(Consumer.create_task_handler)
+    assert source.count("_promise = promise(") == 2
+
+
+def test_a_consumer_consumes_by_the_default_channel_of_its_connection() -> None:
+    """So the strategy, which is made before the consumer, knows the channel."""
+    source = inspect.getsource(kombu.messaging.Consumer.__init__)
+    assert "self.channel = channel" in source
+    assert "self.revive(self.channel)" in source
+    source = inspect.getsource(kombu.messaging.Consumer.revive)
+    assert "channel = self.channel = maybe_channel(channel)" in source
