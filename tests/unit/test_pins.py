@@ -48,7 +48,6 @@ SIGNATURES: list[tuple[Any, str]] = [
 ]
 
 HAS: list[tuple[str, Any, str]] = [
-    ("the consumer's strategies", Consumer, "strategies"),
     ("the request that a delay is noted in", Request, "_eta_timer_entry eta revoked info"),
     ("the state that is counted in", state, "revoked total_count all_total_count active_requests"),
     ("the state that a stop is in", state, "should_terminate task_ready task_scheduled"),
@@ -65,6 +64,7 @@ HAS: list[tuple[str, Any, str]] = [
 SOURCES: list[tuple[Any, str]] = [
     (Consumer.__init__, "self.initial_prefetch_count = initial_prefetch_count"),
     (Consumer.__init__, "self.task_buckets = defaultdict("),
+    (Consumer.__init__, "self.strategies = self.Strategies()"),
     (Consumer.__init__, "self.hub = hub"),
     (Consumer.__init__, "self.timer = timer"),
     (Consumer.__init__, "self.pool = pool"),
