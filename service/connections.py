@@ -1,13 +1,15 @@
 """One process's way to the database and to the result channel.
 
-Made once a process from the settings, when first needed: a forked pool child
-must not share its parent's connections.
+Made once a process from the settings, when a thread of it first needs it: a forked
+pool child must not share its parent's connections, and threads must share theirs.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import redis
@@ -98,7 +100,17 @@ def _make_client(name: str, url: str) -> redis.Redis:
     return client
 
 
-@cache
+# `cache` alone lets each of several threads make one, and they need it at the same moment.
+_making = Lock()
+
+
 def service() -> Service:
     """Return this process's service."""
+    with _making:
+        return _service_of(os.getpid())
+
+
+@cache
+def _service_of(_process_id: int) -> Service:
+    # A parent's stays in the cache of its child: dropped, it would close the parent's connections.
     return make_service(load_settings())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -26,13 +27,7 @@ if TYPE_CHECKING:
 # One call of the script blocks the server for a few milliseconds at most.
 OUTCOMES_PER_CALL = 1_000
 
-PUBLISH_OUTCOMES = """
-local stream, max_length = KEYS[1], ARGV[1]
-for i = 2, #ARGV do
-  redis.call('XADD', stream, 'MAXLEN', '~', max_length, '*', 'outcome', ARGV[i])
-  redis.call('PUBLISH', stream, ARGV[i])
-end
-"""
+PUBLISH_OUTCOMES = Path(__file__).with_name("publish_outcomes.lua").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ them. The stream's own limit, in `tasks.publishing`, waits for nobody either.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
 ENTRIES_PER_STEP = 10_000
 ENTRIES_PER_COUNT = 1_000
 
-# Counts on the server, so that what is only counted does not travel.
-COUNT = """
-local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])
-return {#found, #found > 0 and found[#found][1] or ''}
-"""
+COUNT_ENTRIES = Path(__file__).with_name("count_entries.lua").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ class AgedStream:
         return needed
 
     def _count(self, keep_from: str) -> int:
-        script = self._client.register_script(COUNT)
+        script = self._client.register_script(COUNT_ENTRIES)
         count = 0
         since = "-"
         while True:

@@ -1,0 +1,36 @@
+"""What is built of the service, to be installed."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("cli", "worker", "gateway", "service", "tasks", "db")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel, as anybody does."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = ["uv", "build", "--quiet", "--package", "settle", "--wheel", "--out-dir", str(folder)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_every_file_of_every_package_is_in_it(wheel: Path) -> None:
+    """Scripts for Redis and migrations too, which are no Python modules."""
+    files = {
+        str(file.relative_to(ROOT))
+        for package in PACKAGES
+        for file in ROOT.joinpath(package).rglob("*")
+        if file.is_file() and file.suffix != ".pyc"
+    }
+    assert any(name.endswith(".lua") for name in files)
+    with ZipFile(wheel) as packed:
+        assert files <= set(packed.namelist())

@@ -1,0 +1,45 @@
+"""What Redis does in one step: the Lua scripts of the transport, each a file beside this one.
+
+A file is what Redis is given, whole: nothing is put together here, so that it can be
+read, checked and tried by itself. Its head says what it takes and returns.
+
+Nothing is decoded in them: an item is bytes between brackets, so that odd JSON can
+break no script. Scores are seconds of the server's own clock, and no two entries
+of one step have the same, so that ordering by score is the order of the queue.
+
+Redis at its memory limit refuses what may need memory, unless the script has
+written before; each script that needs that begins with a write which frees
+memory or does nothing. A script that fails half-way is not undone: whatever may
+fail comes before anything is taken away.
+
+Redis 6.2 or later, or Valkey; not Redis Cluster, where keys that a script uses
+would have to be in one slot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final, NamedTuple
+
+
+class Script(NamedTuple):
+    """A script and the name by which Redis remembers it."""
+
+    text: str
+    sha: str
+
+
+def _script(name: str) -> Script:
+    text = Path(__file__).with_name(f"{name}.lua").read_text("utf-8")
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+FETCH: Final = _script("fetch")
+# What FETCH says is left at the broker.
+NOTHING, MORE, SUSPECTS = 0, 1, 2
+
+EXPIRED: Final = _script("expired")
+LOOK_UP: Final = _script("look_up")
+MOVE: Final = _script("move")
+RENEW: Final = _script("renew")
