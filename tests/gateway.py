@@ -42,14 +42,14 @@ class Gateway(LoggedProcess):
     """A `settle gateway` process."""
 
     def __init__(
-        self, log: Path, environment: dict[str, str], *, module: str = "worker", host: str = ""
+        self, log: Path, environment: dict[str, str], *, module: str = "cli", host: str = ""
     ) -> None:
         """Start it, on a port that is free.
 
         Args:
             log: What it writes.
             environment: All of it, but for the port.
-            module: `worker`, or one that changes something before it runs the same command.
+            module: `cli`, or one that changes something before it runs the same command.
             host: Where it listens, if it is not to be the default.
         """
         self.host, self.port = host or "127.0.0.1", free_port()
@@ -93,7 +93,7 @@ class Gateways:
         self.service = service
         self.started: list[Gateway] = []
 
-    def start(self, *, module: str = "worker", host: str = "", **settings: str) -> Gateway:
+    def start(self, *, module: str = "cli", host: str = "", **settings: str) -> Gateway:
         """Start one and wait until it listens."""
         log = self.service.folder / f"gateway-{len(self.started)}.log"
         users = self.service.users

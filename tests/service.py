@@ -193,6 +193,10 @@ class Service:
         for worker in self.workers:
             if worker.process.poll() is None:
                 worker.kill()
+        # A result that nobody refers to any more would unsubscribe, wherever its server is then.
+        results = self.producer.backend.result_consumer
+        results.stop()
+        results.subscribed_to.clear()
         self.producer.close()
         self.operator.close()
         # Shared by all of a process, also if somebody killed their connections.
