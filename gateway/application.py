@@ -35,7 +35,7 @@ from gateway.metrics import CATALOGUE
 from gateway.problems import Problems
 from gateway.publishing import PatientPublisher
 from gateway.settling import Settler
-from service.ending import GRACE_SECONDS, end_after
+from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.update import Identifier, explain
 from tasks.errors import OutcomesNotPublishedError
 from tasks.events import Event

@@ -18,13 +18,13 @@ class TroubleLog:
         self._trouble = Trouble()
 
     def note(self, event: str, error: Exception) -> None:
-        """Take note of what failed."""
+        """Record what failed."""
         if self._trouble.note(event, time.monotonic()):
             reason = f"{type(error).__name__}: {error}"
             logger.warning(event, extra={"error": reason, "tries": self._trouble.tries})
 
     def is_over(self) -> None:
-        """Take note that it did not fail."""
+        """Record that it did not fail."""
         lasted = self._trouble.over(time.monotonic())
         if lasted is not None:
             logger.info(self._when_over, extra={"seconds": round(lasted, 1)})

@@ -20,7 +20,7 @@ class Trouble:
         self._said_at = 0.0
 
     def note(self, kind: str, now: float) -> bool:
-        """Take note of a try that failed, and return whether it is worth a line.
+        """Count a try that failed, and return whether it is worth a line.
 
         Args:
             kind: What failed; another kind is news.
@@ -37,7 +37,7 @@ class Trouble:
         return False
 
     def over(self, now: float) -> float | None:
-        """Take note of a try that did not fail; return how long the trouble lasted, if any."""
+        """Record a try that did not fail; return how long the trouble lasted, if any."""
         if not self.kind:
             return None
         self.kind = ""

@@ -15,8 +15,8 @@ from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 from vine import promise as vine_promise
 
-from service.ending import GRACE_SECONDS
 from service.settings import load_settings
+from service.watchdog import GRACE_SECONDS
 from settle_client.names import TASK
 from worker.seams import inspecting
 from worker.seams.outage import outage

@@ -37,12 +37,12 @@ class Sent:
     refused: int = 0
 
     def add(self, message_id: str, updates: Sequence[StatusUpdate]) -> None:
-        """Take note of a message."""
+        """Record a message."""
         self.messages[message_id] = [update.id for update in updates]
         self.updates += len(updates)
 
     def remove(self, message_ids: Iterable[str]) -> None:
-        """Take note of messages that were not sent after all."""
+        """Take back messages that were not sent after all."""
         for message_id in message_ids:
             self.updates -= len(self.messages.pop(message_id, ()))
 

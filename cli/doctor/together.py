@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.database import POOL_SIZE
-from service.ending import GRACE_SECONDS
 from service.finding import Finding, failure, ok, warning
+from service.watchdog import GRACE_SECONDS
 from worker.transport.broker import broker_of
 from worker.transport.redis.channel import Channel
 from worker.transport.redis.leases import RENEWED_AFTER

@@ -13,8 +13,8 @@ import yaml
 from flower.command import is_flower_envvar
 
 from gateway.keys import Keys
-from service.ending import GRACE_SECONDS
 from service.settings import Settings, variable
+from service.watchdog import GRACE_SECONDS
 from settle_client.names import QUEUE
 from tests.deployment import (
     COMPOSE,

@@ -9,7 +9,7 @@ import pytest
 from celery.signals import worker_shutting_down
 from celery.worker import state
 
-from service import ending
+from service import watchdog
 from worker.seams import stopping
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def ends_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """Collect after how many seconds the process would be ended, and put signals back."""
     asked: list[float] = []
-    monkeypatch.setattr(ending, "end_after", lambda seconds, *_: asked.append(seconds))
+    monkeypatch.setattr(watchdog, "end_after", lambda seconds, *_: asked.append(seconds))
     monkeypatch.setattr(state, "should_terminate", None)
     before = signal.getsignal(signal.SIGTERM)
     yield asked

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 
 from service.trouble import Trouble
-from worker.applying.slot import work
+from worker.applying.attempt import work
 from worker.job import Done, Job, NotDone, job_of
 from worker.telling import measuring
 from worker.telling.log_lines import failure_of

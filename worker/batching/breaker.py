@@ -26,7 +26,7 @@ class Breaker:
         self._invalid: deque[float] = deque(maxlen=LATEST)
 
     def note(self, invalid_shares: Sequence[float]) -> bool:
-        """Take note of messages, and return whether it has become too much.
+        """Count messages in, and return whether it has become too much.
 
         Args:
             invalid_shares: Which part of each message's updates is not valid.

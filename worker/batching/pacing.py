@@ -27,5 +27,5 @@ class Pacing:
         return max(1, int(per_second))
 
     def spend(self, messages: int, per_second: float, now: float) -> None:
-        """Take note that messages left."""
+        """Account for messages that left."""
         self._next_at = max(self._next_at, now) + messages / per_second

@@ -16,9 +16,9 @@ from celery.signals import worker_shutting_down
 from celery.utils.log import get_logger
 from celery.worker import state
 
-from service import ending
-from service.ending import GRACE_SECONDS
+from service import watchdog
 from service.settings import load_settings
+from service.watchdog import GRACE_SECONDS
 
 logger = get_logger(__name__)
 
@@ -28,7 +28,7 @@ HARD_STOP_SECONDS = 2.0
 def end_after(seconds: float) -> None:
     """End this process after some seconds, should it still be there."""
     why = "a slot did not finish in time: the worker ends without it"
-    ending.end_after(seconds, why, logger)
+    watchdog.end_after(seconds, why, logger)
 
 
 @worker_shutting_down.connect

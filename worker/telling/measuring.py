@@ -38,12 +38,12 @@ def fetched(path: str, count: int = 1) -> None:
 
 
 def try_begins(job: Job) -> None:
-    """Take note that a slot has been given a batch."""
+    """Record that a slot has been given a batch."""
     vitals.begin_try(job.key, time.monotonic())
 
 
 def try_ends(job: Job, result: Any) -> None:
-    """Take note of what came of it; called in whatever thread the slot reports.
+    """Record what came of it; called in whatever thread the slot reports.
 
     Args:
         job: What the slot was given.
@@ -54,7 +54,7 @@ def try_ends(job: Job, result: Any) -> None:
 
 
 def tries_are_forgotten() -> None:
-    """Take note that the connection was lost: some reports will never come."""
+    """Forget the tries under way: the connection was lost, and some reports will never come."""
     vitals.tries.clear()
 
 

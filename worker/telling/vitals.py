@@ -57,16 +57,16 @@ class Vitals:
     )
 
     def connected(self, now: float) -> None:
-        """Take note that the broker is there, and that the event loop is about to turn."""
+        """Record that the broker is there, and that the event loop is about to turn."""
         self.turned_at, self.connecting = now, False
         self.hear("broker", "")
 
     def begin_try(self, key: str, now: float) -> None:
-        """Take note that a slot has been given a batch."""
+        """Record that a slot has been given a batch."""
         self.tries[key] = now
 
     def end_try(self, key: str, failure: str, now: float) -> None:
-        """Take note of what came of it.
+        """Record what came of it.
 
         Args:
             key: The job's.
@@ -85,7 +85,7 @@ class Vitals:
         return server not in self.away and not (server in BROKER and self.connecting)
 
     def hear(self, server: str, failure: str) -> None:
-        """Take note of whether a server answers.
+        """Record whether a server answers.
 
         Args:
             server: Which.

@@ -11,8 +11,8 @@ from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
 from tasks.messages import Message
 from tasks.settle import classify
-from worker.applying import slot
-from worker.applying.slot import MAX_UNPUBLISHED, work
+from worker.applying import attempt
+from worker.applying.attempt import MAX_UNPUBLISHED, work
 from worker.job import Done, Job, NotDone
 
 MESSAGE = Message("m", (StatusUpdate(id="a", status="completed"),))
@@ -42,8 +42,8 @@ class Service:
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     """Give the service of the slot."""
     service = Service()
-    monkeypatch.setattr(slot, "service", lambda: service)
-    monkeypatch.setattr(slot, "_unpublished", {})
+    monkeypatch.setattr(attempt, "service", lambda: service)
+    monkeypatch.setattr(attempt, "_unpublished", {})
     return service
 
 
@@ -59,7 +59,7 @@ def test_a_batch_is_applied_and_published(service: Service) -> None:
     assert isinstance(done, Done)
     assert done.summary.reasons == {"not_found": 1}
     assert service.published[0][0][0].message_id == "m"
-    assert not slot._unpublished
+    assert not attempt._unpublished
 
 
 def test_what_was_committed_is_published_later_without_being_applied_again(
@@ -79,7 +79,7 @@ def test_no_more_than_a_few_unpublished_batches_are_kept(service: Service) -> No
     service.redis_is_away = True
     for number in range(MAX_UNPUBLISHED + 1):
         work(job(str(number)))
-    assert len(slot._unpublished) == MAX_UNPUBLISHED
+    assert len(attempt._unpublished) == MAX_UNPUBLISHED
     service.redis_is_away = False
     assert isinstance(work(job("0")), Done)
     assert service.applied == MAX_UNPUBLISHED + 2
