@@ -1,6 +1,6 @@
-"""What the broker is told about messages, and Celery with it: that they are done, or go back.
+"""Messages that are done, or go back: the broker learns of it, and Celery with it.
 
-Which messages, and when, is the strategy's; how a broker is told is the broker's.
+Which messages, and when, is the strategy's; how, in what a broker speaks, is the broker's.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 class Acknowledgements:
     """The acknowledgements of one connection."""
 
-    def __init__(self, deliveries: Deliveries, events: TaskEvents) -> None:
+    def __init__(self, deliveries: Deliveries, task_events: TaskEvents) -> None:
         """Acknowledge nothing yet.
 
         Args:
-            deliveries: What the broker delivers, and where it is told.
-            events: What monitors are told.
+            deliveries: What the broker delivers, and takes back.
+            task_events: What monitors see.
         """
-        self._deliveries, self._events = deliveries, events
+        self._deliveries, self._task_events = deliveries, task_events
 
     def acknowledge(self, items: Sequence[Held]) -> float:
         """Tell that messages are done, and return how many seconds that took."""
@@ -46,7 +46,7 @@ class Acknowledgements:
         """
         self._deliveries.give_back([held.delivery for held in items], died=died)
         _end_requests(items, successful=False)
-        self._events.given_back(items)
+        self._task_events.given_back(items)
 
 
 def _end_requests(items: Sequence[Held], *, successful: bool) -> None:

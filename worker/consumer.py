@@ -2,7 +2,7 @@
 
 Celery drops a message that it cannot read or has no task for, after a line in
 its log; here such a message is handed to the strategy, which answers it. And
-when the worker is told to stop, what is held is finished first.
+when the worker is asked to stop, what is held is finished first.
 """
 
 from __future__ import annotations

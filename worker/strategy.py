@@ -54,7 +54,7 @@ class BatchStrategy:
         settings = settings or load_settings()
         self._task, self._consumer, self._settings = task, consumer, settings
         loop, broker = Loop(consumer), broker_of(settings.broker_url)
-        self._events = TaskEvents(
+        self._task_events = TaskEvents(
             consumer, enabled=settings.task_events, call_later=loop.call_later
         )
         self._room = Room(
@@ -72,11 +72,11 @@ class BatchStrategy:
                 restored=measuring.restored,
             ),
         )
-        self._acknowledgements = Acknowledgements(self._deliveries, self._events)
+        self._acknowledgements = Acknowledgements(self._deliveries, self._task_events)
         self._intake = Intake(
             deliveries=self._deliveries,
             requests=Requests(task, app, consumer),
-            events=self._events,
+            task_events=self._task_events,
             loop=loop,
             prefetch=consumer,
             hold_new=self._hold_new,
@@ -87,7 +87,7 @@ class BatchStrategy:
             consumer=consumer,
             loop=loop,
             deliveries=self._deliveries,
-            events=self._events,
+            task_events=self._task_events,
             traces=Traces(broker.name),
             on_settled=self._on_settled,
             give_back=self._give_back,
@@ -160,7 +160,7 @@ class BatchStrategy:
         self._waiting.dispatch()
 
     def _learn(self, came: Sequence[Held]) -> None:
-        self._events.received(came)
+        self._task_events.received(came)
         self._room.learn(held.update_count for held in came)
         self._deliveries.fit()
         if self._deliveries.counts_returns and self._room.is_overfull(self._held_updates):
@@ -193,7 +193,7 @@ class BatchStrategy:
         measuring.settled(batch, done, seconds)
         state.total_count[self._task.name] += len(batch.items)
         state.all_total_count[0] += len(batch.items)
-        self._events.settled(batch, done)
+        self._task_events.settled(batch, done)
         log_settled(batch, done)
 
     def _give_back(self, items: Sequence[Held], died: bool = False) -> None:
@@ -241,4 +241,4 @@ class BatchStrategy:
         self._abandoned = True
         for stage in (self._intake, self._waiting, self._slots):
             stage.abandon()
-        self._events.flush()
+        self._task_events.flush()

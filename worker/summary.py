@@ -2,7 +2,7 @@
 
 A slot may be a process, whose report must fit into its pipe at once: so each text
 is in it once, with a number for each message. Where there are too many different
-texts the rest is told in general. Pure.
+texts the rest is said in general. Pure.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MAX_CHARACTERS = 2_000
 MAX_TEXTS = 200
 
 
-class Told(NamedTuple):
-    """What one message is told.
+class Result(NamedTuple):
+    """What became of one message, as monitors show it.
 
     `failed` says whether an update of it is not valid.
     """
@@ -33,20 +33,20 @@ class Told(NamedTuple):
 
 
 REST = {
-    False: Told("settled: see its outcomes", failed=False),
-    True: Told("invalid: see `settle dead list`", failed=True),
+    False: Result("settled: see its outcomes", failed=False),
+    True: Result("invalid: see `settle dead list`", failed=True),
 }
 
 
 class Summary(NamedTuple):
-    """What the messages of a batch are told: each text once, and a packed number for each."""
+    """The results of a batch: each text once, and a packed number for each message."""
 
     reasons: Counter[str]
-    texts: tuple[Told, ...]
+    texts: tuple[Result, ...]
     numbers: bytes
 
-    def told(self) -> list[Told]:
-        """Return what each message is told, in order."""
+    def results(self) -> list[Result]:
+        """Return the result of each message, in order."""
         return [self.texts[number] for number in zlib.decompress(self.numbers)]
 
 
@@ -57,17 +57,17 @@ def summarize(outcomes: Sequence[Sequence[Outcome]]) -> Summary:
         outcomes: For each message those of its updates.
     """
     reasons: Counter[str] = Counter()
-    texts: dict[Told, int] = {}
+    texts: dict[Result, int] = {}
     numbers = bytearray()
     room = MAX_CHARACTERS
-    for told in outcomes:
-        one = _SINGLE.get(told[0].reason) if len(told) == 1 else None
+    for answers in outcomes:
+        one = _SINGLE.get(answers[0].reason) if len(answers) == 1 else None
         if one is not None:
-            reasons[told[0].reason or UPDATED] += 1
+            reasons[answers[0].reason or UPDATED] += 1
         else:
-            counts = Counter(outcome.reason or UPDATED for outcome in told)
+            counts = Counter(outcome.reason or UPDATED for outcome in answers)
             reasons.update(counts)
-            one = _in_words(counts, told)
+            one = _in_words(counts, answers)
         if one not in texts:
             if len(texts) >= MAX_TEXTS or room < len(one.text):
                 one = REST[one.failed]
@@ -78,15 +78,15 @@ def summarize(outcomes: Sequence[Sequence[Outcome]]) -> Summary:
 
 
 _SINGLE = {
-    reason: Told(f"1 {reason or UPDATED}", failed=False)
+    reason: Result(f"1 {reason or UPDATED}", failed=False)
     for reason in (None, "already_completed", "already_failed", "not_found")
 }
 
 
-def _in_words(counts: Counter[Any], told: Sequence[Outcome]) -> Told:
-    error = next((outcome.error.message for outcome in told if outcome.error), None)
+def _in_words(counts: Counter[Any], outcomes: Sequence[Outcome]) -> Result:
+    error = next((outcome.error.message for outcome in outcomes if outcome.error), None)
     text = in_words(counts) if error is None else f"{in_words(counts)}: {error}"
-    return Told(text[:MAX_TEXT_CHARACTERS], error is not None)
+    return Result(text[:MAX_TEXT_CHARACTERS], error is not None)
 
 
 def in_words(reasons: Counter[Any]) -> str:

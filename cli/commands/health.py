@@ -9,8 +9,8 @@ import time
 
 import click
 
-from worker.telling.vitals import Verdict
 from worker.watching import statefile
+from worker.watching.judging import Judgement
 
 
 @click.command("health")
@@ -24,6 +24,6 @@ def command(*, question: str, node: str) -> None:
     try:
         verdict = statefile.look_up(statefile.find(node), question, time.monotonic())
     except LookupError as error:
-        verdict = Verdict(False, str(error))
+        verdict = Judgement(False, str(error))
     click.echo(f"{'' if verdict.holds else 'not '}{question}: {verdict.why}", err=not verdict.holds)
     raise SystemExit(0 if verdict.holds else 1)

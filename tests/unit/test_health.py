@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from worker.telling.vitals import Verdict, Vitals, judge_live, judge_ready, longest_seconds
+from worker.telling.vitals import Vitals
 from worker.watching import statefile
+from worker.watching.judging import Judgement, judge_live, judge_ready, longest_seconds
 from worker.watching.pulse import Pulse
 from worker.watching.statefile import STALE_SECONDS, VARIABLE, default_path, find, look_up, write
 
@@ -52,7 +53,7 @@ def test_a_batch_that_gets_no_further_is_stuck() -> None:
     vitals.turned_at = LATER
     assert judge_live(vitals, MOST, MOST).holds
     verdict = judge_live(vitals, LATER, MOST)
-    assert verdict == Verdict(False, "stuck: a batch has been in its slot for 121 s")
+    assert verdict == Judgement(False, "stuck: a batch has been in its slot for 121 s")
     vitals.end_try("job", "", LATER)
     assert judge_live(vitals, LATER, MOST).holds
 
@@ -62,7 +63,7 @@ def test_an_event_loop_that_does_not_turn_is_stuck() -> None:
     vitals = well()
     assert judge_live(vitals, MOST, MOST).holds
     verdict = judge_live(vitals, LATER, MOST)
-    assert verdict == Verdict(False, "stuck: the event loop has not turned for 121 s")
+    assert verdict == Judgement(False, "stuck: the event loop has not turned for 121 s")
 
 
 @pytest.mark.parametrize("server", ["database", "result_channel", "broker"])
@@ -83,7 +84,7 @@ def test_a_worker_that_looks_for_its_broker_is_live_and_not_ready() -> None:
     for vitals in (Vitals(), well()):
         vitals.connecting = True
         assert judge_live(vitals, 100 * MOST, MOST).holds
-        assert judge_ready(vitals) == Verdict(False, "the broker does not answer")
+        assert judge_ready(vitals) == Judgement(False, "the broker does not answer")
         vitals.connected(100 * MOST)
         assert judge_live(vitals, 101 * MOST, MOST).holds
 
@@ -113,7 +114,7 @@ def test_what_keeps_a_worker_from_being_ready(trouble: Callable[[Vitals], None],
     """It is told which, and it is live all the same."""
     vitals = well()
     trouble(vitals)
-    assert judge_ready(vitals) == Verdict(False, why)
+    assert judge_ready(vitals) == Judgement(False, why)
     assert judge_live(vitals, MOST, MOST).holds
 
 
@@ -128,13 +129,13 @@ def test_a_settled_batch_ends_the_trouble() -> None:
     assert vitals.answered_at == 2.0
 
 
-def pulse(path: Path, *verdicts: Verdict) -> Pulse:
+def pulse(path: Path, *verdicts: Judgement) -> Pulse:
     """Give a pulse whose worker is live as told, beat by beat."""
     told = iter(verdicts)
-    return Pulse(path, "w@h", live=lambda: next(told), ready=lambda: Verdict(False, "no"))
+    return Pulse(path, "w@h", live=lambda: next(told), ready=lambda: Judgement(False, "no"))
 
 
-FINE, STUCK = Verdict(True, "fine"), Verdict(False, "stuck: somewhere")
+FINE, STUCK = Judgement(True, "fine"), Judgement(False, "stuck: somewhere")
 
 
 def test_the_file_says_what_was_judged(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_the_file_says_what_was_judged(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     pulse(path, FINE).beat(100.0)
     assert look_up(path, "live", 100.0 + STALE_SECONDS) == FINE
-    assert look_up(path, "ready", 101.0) == Verdict(False, "no")
+    assert look_up(path, "ready", 101.0) == Judgement(False, "no")
     for now in (101.0 + STALE_SECONDS, 99.0):
         assert "says nothing any more" in look_up(path, "live", now).why
     assert [file.name for file in tmp_path.iterdir()] == ["state.json"]
@@ -178,7 +179,7 @@ def test_another_file_is_not_believed(tmp_path: Path, text: str) -> None:
     """Nor does it break the probe."""
     path = tmp_path / "state.json"
     path.write_text(text)
-    assert look_up(path, "live", 1.0) == Verdict(False, f"{path} is not what a worker writes")
+    assert look_up(path, "live", 1.0) == Judgement(False, f"{path} is not what a worker writes")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 from settle_client.outcome import Outcome
 from tasks.settle import invalid
-from worker.summary import Told, summarize
+from worker.summary import Result, summarize
 
 
 def outcome(reason: Any = None) -> Outcome:
@@ -21,12 +21,12 @@ def test_each_message_is_told_what_became_of_its_updates() -> None:
     done, gone = outcome(), outcome("not_found")
     bad = invalid("m", "ev_1", None, "status: is required")
     summary = summarize([[done], [gone], [done, gone, done], [done, bad], [done]])
-    assert summary.told() == [
-        Told("1 updated", failed=False),
-        Told("1 not_found", failed=False),
-        Told("2 updated, 1 not_found", failed=False),
-        Told("1 updated, 1 invalid: status: is required", failed=True),
-        Told("1 updated", failed=False),
+    assert summary.results() == [
+        Result("1 updated", failed=False),
+        Result("1 not_found", failed=False),
+        Result("2 updated, 1 not_found", failed=False),
+        Result("1 updated, 1 invalid: status: is required", failed=True),
+        Result("1 updated", failed=False),
     ]
     assert summary.reasons == {"updated": 5, "not_found": 2, "invalid": 1}
 
@@ -40,6 +40,6 @@ def test_it_stays_small_whatever_there_is_to_tell() -> None:
     dice.shuffle(mixed)
     summary = summarize(mixed)
     assert len(pickle.dumps(summary)) < 3_500
-    told = summary.told()
+    told = summary.results()
     assert [one.failed for one in told] == [bool(many[0].error) for many in mixed]
-    assert Told("invalid: see `settle dead list`", failed=True) in told
+    assert Result("invalid: see `settle dead list`", failed=True) in told

@@ -71,8 +71,8 @@ def _not_done(error: Exception, *, expected: bool) -> NotDone:
 def _dead_letters(job: Job, outcomes: list[list[Outcome]]) -> list[Any]:
     return [
         letter
-        for message, told, delivery in zip(job.messages, outcomes, job.deliveries, strict=True)
-        for letter in dead_letters(message, told, delivery)
+        for message, answers, delivery in zip(job.messages, outcomes, job.deliveries, strict=True)
+        for letter in dead_letters(message, answers, delivery)
     ]
 
 
@@ -80,7 +80,7 @@ def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:
     backend = current_app.backend
     if isinstance(backend, DisabledBackend):
         return
-    for message, told, wanted in zip(job.messages, outcomes, job.wants_result, strict=True):
+    for message, answers, wanted in zip(job.messages, outcomes, job.wants_result, strict=True):
         if wanted and message.id:
-            result = [outcome.to_dict() for outcome in told]
+            result = [outcome.to_dict() for outcome in answers]
             backend.store_result(message.id, result, states.SUCCESS)

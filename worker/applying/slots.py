@@ -46,7 +46,7 @@ class Slots:
         consumer: Any,
         loop: Loop,
         deliveries: Deliveries,
-        events: TaskEvents,
+        task_events: TaskEvents,
         traces: Traces,
         on_settled: Callable[[Batch[Held], Done], None],
         give_back: Callable[[Sequence[Held], bool], None],
@@ -58,8 +58,8 @@ class Slots:
         Args:
             consumer: Celery's, which has the pool.
             loop: The consumer's.
-            deliveries: Where it is told what is paused.
-            events: What monitors are told.
+            deliveries: Where messages are paused.
+            task_events: What monitors see.
             traces: The spans of batches.
             on_settled: Takes a batch that is committed and published.
             give_back: Puts messages back; says whether a slot died with them.
@@ -67,7 +67,7 @@ class Slots:
             retry_max_wait_seconds: The longest pause between two tries.
         """
         self._consumer, self._loop, self._deliveries = consumer, loop, deliveries
-        self._events, self._traces = events, traces
+        self._task_events, self._traces = task_events, traces
         self._on_settled, self._give_back, self._on_free = on_settled, give_back, on_free
         self._retry_max_wait_seconds = retry_max_wait_seconds
         self._batches: dict[int, Batch[Held]] = {}
@@ -100,7 +100,7 @@ class Slots:
         """Let a free slot work on a batch."""
         self._batches[batch.number] = batch
         self.update_count += batch.update_count
-        self._events.started(batch.items)
+        self._task_events.started(batch.items)
         self._traces.begin(batch)
         self._send(batch, job_of(batch.items), tries=1)
 

@@ -38,7 +38,7 @@ def _make_the_next_signal_hard(how: str = "", **_: Any) -> None:
         _stop_hard(signal.SIGTERM, None)
     elif how == "Warm":
         signal.signal(signal.SIGTERM, _stop_hard)
-        # Also where the consumer cannot be told, being in a slot itself: in a solo pool.
+        # Also where the consumer cannot be asked to stop, being in a slot itself: in a solo pool.
         end_after(load_settings().stop_timeout_seconds + GRACE_SECONDS)
     else:
         end_after(HARD_STOP_SECONDS)

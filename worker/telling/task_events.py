@@ -1,7 +1,7 @@
-"""What Flower and other monitors are told about messages: Celery's task events, in bursts.
+"""What Flower and other monitors see of messages: Celery's task events, in bursts.
 
 A message is received, started, and succeeded or failed, under its own id, as if it
-were a task of its own. An update that is told `updated: false` has succeeded; a
+were a task of its own. An update whose outcome says `updated: false` has succeeded; a
 message has failed only if an update of it is not valid. Events carry the time at
 which things happened and are sent together a moment later: one by one they would
 cost several times what settling does. When nobody asks for events nothing is made.
@@ -80,7 +80,7 @@ class TaskEvents:
         """Have nothing to tell yet.
 
         Args:
-            consumer: Celery's, which has the dispatcher, and is told when nobody listens.
+            consumer: Celery's, which has the dispatcher.
             enabled: Whether there are to be any at all.
             call_later: Calls a function after some seconds.
         """
@@ -119,17 +119,17 @@ class TaskEvents:
             return
         runtime = sum(done.seconds.values())
         ids = (held.message.id for held in batch.items)
-        told = list(zip(ids, done.summary.told(), strict=True))
-        succeeded = (_Succeeded(id_, one.text, runtime) for id_, one in told if not one.failed)
+        results = list(zip(ids, done.summary.results(), strict=True))
+        succeeded = (_Succeeded(id_, one.text, runtime) for id_, one in results if not one.failed)
         self._tell("task-succeeded", succeeded)
-        self._tell("task-failed", (_Failed(id_, one.text) for id_, one in told if one.failed))
+        self._tell("task-failed", (_Failed(id_, one.text) for id_, one in results if one.failed))
 
     def given_back(self, items: Iterable[Held]) -> None:
         """Tell that messages went back to their queue."""
         if self.wanted:
             self._tell("task-rejected", (_Rejected(held.message.id) for held in items))
 
-    # -- how it is told --------------------------------------------------------
+    # -- how it is sent --------------------------------------------------------
 
     def _tell(self, kind: str, events: Iterable[_Fields]) -> None:
         # What they have in common is written once.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from service.batching import Batch
     from worker.held import Held
 
-# As many as an SDK keeps of a span, unless told otherwise.
+# As many as an SDK keeps of a span, unless set otherwise.
 MAX_LINKS = 128
 
 

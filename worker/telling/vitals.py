@@ -1,32 +1,16 @@
-"""Whether a worker is live and whether it is ready; pure, the time is passed in.
+"""What the threads of a worker have left word of; pure, the time is passed in.
 
-Live says that starting it anew would not help: it is asked before a worker is
-killed. A worker whose server does not answer waits, and is live; stuck is one
-that gets no further although all its servers answer. Ready says that it settles
-updates. Both are judged from what its threads have left word of here. Imports
-nothing that takes time, for `settle health` is run every few seconds.
+What it means, whether the worker is live and ready, is judged by whoever asks:
+`worker.watching.judging`. Imports nothing that takes time, for `settle health` is
+run every few seconds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-# Of both statements of a batch it is known how long they take at most; the rest,
-# and whatever else the event loop does, may take this long in all.
-MARGIN_SECONDS = 60.0
-STATEMENTS = 2
-MAX_REASON_CHARACTERS = 200
 
 SERVERS = {"database": "the database", "result_channel": "the result channel"}
 BROKER = {"broker": "the broker"}
-
-
-class Verdict(NamedTuple):
-    """Whether something is so, and why."""
-
-    holds: bool
-    why: str
 
 
 @dataclass(slots=True)
@@ -95,64 +79,6 @@ class Vitals:
             self.away[server] = failure
         else:
             self.away.pop(server, None)
-
-
-def longest_seconds(statement_timeout_seconds: float) -> float:
-    """Return how long a try of a batch, or a turn of the event loop, takes at most."""
-    return STATEMENTS * statement_timeout_seconds + MARGIN_SECONDS
-
-
-def judge_live(vitals: Vitals, now: float, most_seconds: float) -> Verdict:
-    """Judge whether a worker is not stuck.
-
-    Args:
-        vitals: What is known of it.
-        now: In seconds, of the clock of the vitals.
-        most_seconds: See `longest_seconds`.
-    """
-    overdue = _overdue(vitals, now, most_seconds)
-    away = _away(vitals, SERVERS | BROKER)
-    if overdue and not away:
-        return Verdict(False, f"stuck: {overdue}")
-    if overdue:
-        return Verdict(True, f"waiting: {overdue}, and {away}")
-    if vitals.connecting:
-        return Verdict(True, "waiting: the broker does not answer")
-    return Verdict(True, "the event loop turns, and no batch is overdue")
-
-
-def _overdue(vitals: Vitals, now: float, most_seconds: float) -> str:
-    # A copy: the dictionary is written by other threads.
-    begun = min(list(vitals.tries.values()), default=now)
-    if now - begun > most_seconds:
-        return f"a batch has been in its slot for {now - begun:.0f} s"
-    if not vitals.connecting and now - vitals.turned_at > most_seconds:
-        return f"the event loop has not turned for {now - vitals.turned_at:.0f} s"
-    return ""
-
-
-def judge_ready(vitals: Vitals) -> Verdict:
-    """Judge whether a worker settles updates."""
-    if vitals.connecting:
-        return Verdict(False, "the broker does not answer")
-    if away := _away(vitals, SERVERS):
-        return Verdict(False, away)
-    if not vitals.consuming:
-        return Verdict(False, f"it does not consume: {vitals.stopped_because or 'it was told so'}")
-    if vitals.failing:
-        return Verdict(False, f"a batch fails: {_brief(vitals.failing)}")
-    return Verdict(True, "it consumes, and its servers answer")
-
-
-def _away(vitals: Vitals, names: dict[str, str]) -> str:
-    for server, name in names.items():
-        if reason := vitals.away.get(server):
-            return f"{name} does not answer: {_brief(reason)}"
-    return ""
-
-
-def _brief(reason: str) -> str:
-    return " ".join(reason.split())[:MAX_REASON_CHARACTERS]
 
 
 # Of this process, which is one worker.

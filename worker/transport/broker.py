@@ -2,7 +2,7 @@
 
 A kind of broker is a folder beside this module and one line of `BROKERS`. `Broker`
 is what is the same for every connection: how Celery is set up for it, and how it is
-looked at. `Deliveries` is one connection: what comes, and what the broker is told.
+looked at. `Deliveries` is one connection: what comes, and how it is answered.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Receiver:
 
 
 class Deliveries(Protocol):
-    """What one connection delivers, and what the broker is told about it.
+    """What one connection delivers, and how the broker is answered.
 
     Everything runs in the consumer's thread, which alone may use the channel.
     """

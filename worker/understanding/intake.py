@@ -40,7 +40,7 @@ class Intake:
         *,
         deliveries: Deliveries,
         requests: Requests,
-        events: TaskEvents,
+        task_events: TaskEvents,
         loop: Loop,
         prefetch: Any,
         hold_new: Callable[[Sequence[Held]], None],
@@ -52,7 +52,7 @@ class Intake:
         Args:
             deliveries: Where it is accounted for what came by way of kombu.
             requests: Make Celery's view of a delivery.
-            events: What monitors are told.
+            task_events: What monitors see.
             loop: The consumer's.
             prefetch: Celery's consumer, for its `qos`, made when it consumes.
             hold_new: Holds messages that came.
@@ -60,7 +60,7 @@ class Intake:
             max_updates: How many updates a message may carry.
         """
         self._deliveries, self._requests = deliveries, requests
-        self._events, self._loop, self._prefetch = events, loop, prefetch
+        self._task_events, self._loop, self._prefetch = task_events, loop, prefetch
         self._hold_new, self._hold_due = hold_new, hold_due
         self._max_updates = max_updates
         self._abandoned = False
@@ -68,7 +68,7 @@ class Intake:
     def take(self, came: Iterable[RawDelivery]) -> int:
         """Take the plain messages that stand first, and return how many they are."""
         plain: list[Held] = []
-        shown = self._events.wanted
+        shown = self._task_events.wanted
         for delivery in came:
             held = read_plain(delivery, max_updates=self._max_updates, shown=shown)
             if held is None or not delivery.tag or is_revoked(held.message.id):
@@ -126,7 +126,7 @@ class Intake:
         return True
 
     def _delay(self, held: Held, request: Any) -> None:
-        self._events.received([held])
+        self._task_events.received([held])
         # A delayed message must not take the place of one that could be applied.
         self._prefetch.qos.increment_eventually()
         pause = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())

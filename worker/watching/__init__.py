@@ -1,5 +1,5 @@
-"""What whoever watches is told: events, logs, metrics, traces, health, and answers to questions.
+"""How a worker is, for whoever asks: metrics, probes, and a file that says so.
 
-Nothing here decides anything about an update. It is told what happens, a few times
-a batch, and the rest is looked up when somebody asks.
+Nothing here decides anything about an update. It asks the pipeline, when somebody
+asks it.
 """

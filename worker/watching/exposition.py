@@ -1,7 +1,7 @@
 """The little HTTP server of a worker: `/metrics`, `/livez`, `/readyz`.
 
-For a Prometheus and for probes, in plain text, on loopback unless told
-otherwise. Nobody is asked who they are. No secret is told, and no content of a
+For a Prometheus and for probes, in plain text, on loopback unless set
+otherwise. Nobody is asked who they are. No secret is in it, and no content of a
 message; but why a server does not answer may name it, and the user.
 """
 
@@ -21,7 +21,7 @@ from worker.telling.metrics import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from worker.telling.vitals import Verdict
+    from worker.watching.judging import Judgement
 
 SILENT_CLIENT_SECONDS = 5
 
@@ -45,7 +45,7 @@ class _Handler(WSGIRequestHandler):
 class Exposition:
     """Listens from when it is made, and answers from when it is started."""
 
-    def __init__(self, host: str, port: int, probes: dict[str, Callable[[], Verdict]]) -> None:
+    def __init__(self, host: str, port: int, probes: dict[str, Callable[[], Judgement]]) -> None:
         """Listen.
 
         Args:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.catalogue import Metric
-    from worker.telling.vitals import Verdict, Vitals
+    from worker.telling.vitals import Vitals
+    from worker.watching.judging import Judgement
 
 
 def load_of(worker: Any) -> Load:
@@ -27,7 +28,7 @@ def load_of(worker: Any) -> Load:
 
 
 def look_up(
-    worker: Any, vitals: Vitals, live: Callable[[], Verdict], ready: Callable[[], Verdict]
+    worker: Any, vitals: Vitals, live: Callable[[], Judgement], ready: Callable[[], Judgement]
 ) -> None:
     """Let the gauges be looked up.
 

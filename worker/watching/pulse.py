@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from worker.telling.vitals import Verdict
+    from worker.watching.judging import Judgement
 
 logger = get_logger(__name__)
 
@@ -29,7 +29,7 @@ class Pulse:
     """Tells whether a worker is live and ready, at every beat."""
 
     def __init__(
-        self, path: Path, node: str, live: Callable[[], Verdict], ready: Callable[[], Verdict]
+        self, path: Path, node: str, live: Callable[[], Judgement], ready: Callable[[], Judgement]
     ) -> None:
         """Write nothing yet.
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from worker.telling.vitals import Verdict
+from worker.watching.judging import Judgement
 
 PREFIX = "settle-worker-"
 STALE_SECONDS = 15.0
@@ -76,7 +76,7 @@ def _is_of_one(path: Path) -> bool:
     return False
 
 
-def look_up(path: Path, question: str, now: float) -> Verdict:
+def look_up(path: Path, question: str, now: float) -> Judgement:
     """Return what a worker says of itself.
 
     Args:
@@ -88,10 +88,10 @@ def look_up(path: Path, question: str, now: float) -> Verdict:
         state = json.loads(path.read_text(encoding="utf-8"))
         written_at, (holds, why) = float(state["written_at"]), state[question]
     except OSError as error:
-        return Verdict(False, f"no worker has written {path}: {error.strerror}")
+        return Judgement(False, f"no worker has written {path}: {error.strerror}")
     except (ValueError, KeyError, TypeError):
-        return Verdict(False, f"{path} is not what a worker writes")
+        return Judgement(False, f"{path} is not what a worker writes")
     # A time ahead of now is from before the machine was started.
     if not 0 <= now - written_at <= STALE_SECONDS:
-        return Verdict(False, f"the worker says nothing any more: {path} is old")
-    return Verdict(bool(holds), str(why))
+        return Judgement(False, f"the worker says nothing any more: {path} is old")
+    return Judgement(bool(holds), str(why))

@@ -20,9 +20,10 @@ from celery.utils.log import get_logger
 
 from service.settings import load_settings
 from settle_client.names import QUEUE
-from worker.telling.vitals import judge_live, judge_ready, longest_seconds, vitals
+from worker.telling.vitals import vitals
 from worker.watching.exposition import Exposition
 from worker.watching.gauges import load_of, look_up, snapshot
+from worker.watching.judging import judge_live, judge_ready, longest_seconds
 from worker.watching.pulse import Pulse
 from worker.watching.sampling import SAMPLE_SECONDS, Sampler
 from worker.watching.statefile import default_path
@@ -30,7 +31,7 @@ from worker.watching.statefile import default_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from worker.telling.vitals import Verdict
+    from worker.watching.judging import Judgement
 
 logger = get_logger(__name__)
 
@@ -65,11 +66,11 @@ class Monitoring(bootsteps.StartStopStep):
                 f"{error.strerror or error}"
             )
 
-    def _live(self) -> Verdict:
+    def _live(self) -> Judgement:
         most = longest_seconds(self._settings.statement_timeout_seconds)
         return judge_live(vitals, time.monotonic(), most)
 
-    def _ready(self) -> Verdict:
+    def _ready(self) -> Judgement:
         return judge_ready(vitals)
 
     def start(self, worker: Any) -> None:

@@ -28,7 +28,7 @@ from worker.transport.redis.items import (
     id_of,
     read_item,
 )
-from worker.transport.redis.keys import Keys
+from worker.transport.redis.keyspace import Keyspace
 from worker.transport.redis.leases import QoS
 from worker.transport.redis.scripts import FETCH, SUSPECTS
 
@@ -45,7 +45,7 @@ def _count_nothing(_: int) -> None:
     """Stand in for whoever counts."""
 
 
-class Channel(Holding, Fanout, Keys, stock.Channel):
+class Channel(Holding, Fanout, Keyspace, stock.Channel):
     """A channel that fetches many messages at once."""
 
     QoS = QoS

@@ -87,7 +87,7 @@ class Fetch:
 
 
 def script_command(keys: list[str], args: list[Any], *, cached: bool) -> list[Any]:
-    """Return the command that fetches; the first time Redis is told the script itself."""
+    """Return the command that fetches; the first time with the script itself."""
     name = ("EVALSHA", FETCH.sha) if cached else ("EVAL", FETCH.text)
     return [*name, len(keys), *keys, *args]
 

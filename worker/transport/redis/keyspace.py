@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from worker.transport.redis.scripts import Script
 
 
-class Keys:
+class Keyspace:
     """The part of a channel that knows keys; mixed into kombu's."""
 
     global_keyprefix: str

@@ -1,0 +1,90 @@
+"""Whether a worker is live and whether it is ready; pure, the time is passed in.
+
+Live says that starting it anew would not help: it is asked before a worker is
+killed. A worker whose server does not answer waits, and is live; stuck is one
+that gets no further although all its servers answer. Ready says that it settles
+updates. Imports nothing that takes time, for `settle health` is run every few
+seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker.telling.vitals import BROKER, SERVERS
+
+if TYPE_CHECKING:
+    from worker.telling.vitals import Vitals
+
+# Of both statements of a batch it is known how long they take at most; the rest,
+# and whatever else the event loop does, may take this long in all.
+MARGIN_SECONDS = 60.0
+STATEMENTS = 2
+MAX_REASON_CHARACTERS = 200
+
+
+class Judgement(NamedTuple):
+    """Whether something is so, and why."""
+
+    holds: bool
+    why: str
+
+
+def longest_seconds(statement_timeout_seconds: float) -> float:
+    """Return how long a try of a batch, or a turn of the event loop, takes at most."""
+    return STATEMENTS * statement_timeout_seconds + MARGIN_SECONDS
+
+
+def judge_live(vitals: Vitals, now: float, most_seconds: float) -> Judgement:
+    """Judge whether a worker is not stuck.
+
+    Args:
+        vitals: What is known of it.
+        now: In seconds, of the clock of the vitals.
+        most_seconds: See `longest_seconds`.
+    """
+    overdue = _overdue(vitals, now, most_seconds)
+    away = _away(vitals, SERVERS | BROKER)
+    if overdue and not away:
+        return Judgement(False, f"stuck: {overdue}")
+    if overdue:
+        return Judgement(True, f"waiting: {overdue}, and {away}")
+    if vitals.connecting:
+        return Judgement(True, "waiting: the broker does not answer")
+    return Judgement(True, "the event loop turns, and no batch is overdue")
+
+
+def _overdue(vitals: Vitals, now: float, most_seconds: float) -> str:
+    # A copy: the dictionary is written by other threads.
+    begun = min(list(vitals.tries.values()), default=now)
+    if now - begun > most_seconds:
+        return f"a batch has been in its slot for {now - begun:.0f} s"
+    if not vitals.connecting and now - vitals.turned_at > most_seconds:
+        return f"the event loop has not turned for {now - vitals.turned_at:.0f} s"
+    return ""
+
+
+def judge_ready(vitals: Vitals) -> Judgement:
+    """Judge whether a worker settles updates."""
+    if vitals.connecting:
+        return Judgement(False, "the broker does not answer")
+    if away := _away(vitals, SERVERS):
+        return Judgement(False, away)
+    if not vitals.consuming:
+        return Judgement(
+            False, f"it does not consume: {vitals.stopped_because or 'it was told so'}"
+        )
+    if vitals.failing:
+        return Judgement(False, f"a batch fails: {_brief(vitals.failing)}")
+    return Judgement(True, "it consumes, and its servers answer")
+
+
+def _away(vitals: Vitals, names: dict[str, str]) -> str:
+    for server, name in names.items():
+        if reason := vitals.away.get(server):
+            return f"{name} does not answer: {_brief(reason)}"
+    return ""
+
+
+def _brief(reason: str) -> str:
+    return " ".join(reason.split())[:MAX_REASON_CHARACTERS]
