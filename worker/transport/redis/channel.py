@@ -22,15 +22,12 @@ from worker.transport.redis.fanout import Fanout
 from worker.transport.redis.fetch import Fetch, Fetched, Pace, Source, empty_reply, script_command
 from worker.transport.redis.holding import Holding
 from worker.transport.redis.items import (
-    NotAMessageError,
-    delivery_count,
     entry_tail,
-    id_of,
-    read_item,
 )
 from worker.transport.redis.keyspace import Keyspace
 from worker.transport.redis.leases import QoS
 from worker.transport.redis.scripts import FETCH, SUSPECTS
+from worker.transport.redis.setting_aside import SettingAside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +42,7 @@ def _count_nothing(_: int) -> None:
     """Stand in for whoever counts."""
 
 
-class Channel(Holding, Fanout, Keyspace, stock.Channel):
+class Channel(Holding, SettingAside, Fanout, Keyspace, stock.Channel):
     """A channel that fetches many messages at once."""
 
     QoS = QoS
@@ -60,9 +57,6 @@ class Channel(Holding, Fanout, Keyspace, stock.Channel):
 
     #: How many messages are fetched at once, at most.
     fetch_max = 1_000
-    #: How often a message may have been with a worker that died: twice in company
-    #: and three times alone.
-    delivery_limit = 5
     #: How long one message is held at most: a stuck process must not hold for ever.
     lease_max_seconds = 600
 
@@ -71,9 +65,6 @@ class Channel(Holding, Fanout, Keyspace, stock.Channel):
     #: Is offered what came, before it is delivered one by one, and returns how many of
     #: the first it has taken. The others are offered again after the next delivery.
     take: Callable[[Sequence[Fetched]], int] | None = None
-    #: Takes what is not delivered: the item, its queue, why, and the tag to
-    #: acknowledge when it is in safety. Set it before the first fetch.
-    on_set_aside: Callable[[bytes, str, str, str], None] | None = None
     #: Count leases that were renewed, and messages of dead workers that were put back.
     on_renewed: Callable[[int], None] = staticmethod(_count_nothing)
     on_restored: Callable[[int], None] = staticmethod(_count_nothing)
@@ -231,44 +222,6 @@ class Channel(Holding, Fanout, Keyspace, stock.Channel):
         for fetched in returned:
             if not fetched.tag:
                 self.direct.rpush(self.key(fetched.source.list), fetched.item)
-
-    def understand(self, fetched: Fetched) -> Any:
-        """Return a fetched message, None if it is set aside."""
-        try:
-            payload = read_item(fetched.item)
-            count = delivery_count(payload)
-            if count > self.delivery_limit:
-                self._set_aside(fetched, f"{count} workers died with it")
-                return None
-            message = self.Message(payload, channel=self)
-        except NotAMessageError as error:
-            self._set_aside(fetched, f"it is not a message: {error}")
-        except Exception as error:  # noqa: BLE001 - of whatever a body is declared to be
-            self._set_aside(fetched, f"its body cannot be decoded: {error!r}")
-        else:
-            if fetched.tag:
-                message.delivery_tag = fetched.tag
-                self.qos.append(message, fetched.tag)
-            return message
-        return None
-
-    def _set_aside(self, fetched: Fetched, reason: str) -> None:
-        source, tag, item = fetched
-        fields = {"queue": source.queue, "reason": reason, "message_id": id_of(item)}
-        logger.error("message set aside", extra=fields)
-        if not tag:
-            return
-        self.qos.append(None, tag)
-        try:
-            if self.on_set_aside is not None:
-                self.on_set_aside(item, source.queue, reason, tag)
-            elif self.qos.move([tag], lambda _: ([self.dead_list(source.queue)], item)):
-                self.qos.let_go([tag])
-            else:
-                logger.error("message not taken", extra=fields)
-        except Exception:
-            # It is held, and comes again when its lease ends.
-            logger.exception("message could not be set aside", extra=fields)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """Return one message, None if there is none."""

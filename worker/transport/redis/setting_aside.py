@@ -1,0 +1,69 @@
+"""What a channel fetched and does not deliver: it is no message, or its workers died."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.log import get_logger
+
+from worker.transport.redis.items import NotAMessageError, delivery_count, id_of, read_item
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from worker.transport.redis.fetch import Fetched
+
+logger = get_logger(__name__)
+
+
+class SettingAside:
+    """The part of a channel that makes messages of what was fetched; mixed into kombu's."""
+
+    #: How often a message may have been with a worker that died: twice in company
+    #: and three times alone.
+    delivery_limit = 5
+    #: Takes what is not delivered: the item, its queue, why, and the tag to
+    #: acknowledge when it is in safety. Set it before the first fetch.
+    on_set_aside: Callable[[bytes, str, str, str], None] | None = None
+
+    qos: Any
+    Message: Any
+    dead_list: Callable[[str], str]
+
+    def understand(self, fetched: Fetched) -> Any:
+        """Return a fetched message, None if it is set aside."""
+        try:
+            payload = read_item(fetched.item)
+            count = delivery_count(payload)
+            if count > self.delivery_limit:
+                self._set_aside(fetched, f"{count} workers died with it")
+                return None
+            message = self.Message(payload, channel=self)
+        except NotAMessageError as error:
+            self._set_aside(fetched, f"it is not a message: {error}")
+        except Exception as error:  # noqa: BLE001 - of whatever a body is declared to be
+            self._set_aside(fetched, f"its body cannot be decoded: {error!r}")
+        else:
+            if fetched.tag:
+                message.delivery_tag = fetched.tag
+                self.qos.append(message, fetched.tag)
+            return message
+        return None
+
+    def _set_aside(self, fetched: Fetched, reason: str) -> None:
+        source, tag, item = fetched
+        fields = {"queue": source.queue, "reason": reason, "message_id": id_of(item)}
+        logger.error("message set aside", extra=fields)
+        if not tag:
+            return
+        self.qos.append(None, tag)
+        try:
+            if self.on_set_aside is not None:
+                self.on_set_aside(item, source.queue, reason, tag)
+            elif self.qos.move([tag], lambda _: ([self.dead_list(source.queue)], item)):
+                self.qos.let_go([tag])
+            else:
+                logger.error("message not taken", extra=fields)
+        except Exception:
+            # It is held, and comes again when its lease ends.
+            logger.exception("message could not be set aside", extra=fields)
