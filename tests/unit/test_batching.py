@@ -101,6 +101,17 @@ def test_everything_leaves_when_stopping(batcher: Batcher[Item]) -> None:
     assert batch.why is Why.STOP
 
 
+def test_what_is_taken_out_does_not_leave(batcher: Batcher[Item]) -> None:
+    """It takes no room any longer, and the others keep their order."""
+    batcher.add([Item(6, "a"), Item(2, "unwanted"), Item(1, "b"), Item(3, "unwanted")], 0.0)
+    removed = batcher.remove(lambda item: item.name == "unwanted")
+    assert [item.update_count for item in removed] == [2, 3]
+    assert batcher.update_count == 7
+    batch = batcher.take(0.0)
+    assert batch is not None
+    assert [item.name for item in batch.items] == ["a", "b"]
+
+
 @given(
     sizes=st.lists(st.integers(1, 15), max_size=60),
     waiting=st.lists(st.booleans(), min_size=1, max_size=10),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from worker.batching.room import Room
+from worker.batching.room import OVERFULL, Room
 from worker.transport.delivery import Received, SetAside
 from worker.transport.redis.items import salvage
 from worker.understanding.other import refuse
@@ -42,6 +44,13 @@ def test_there_is_always_room_for_one_message() -> None:
     assert room.messages(1) == 0
 
 
+def test_far_more_than_there_is_room_for_is_too_much() -> None:
+    """A little more is no harm, for an estimate is never right."""
+    room = Room(max_updates=10, largest_message=1)
+    assert not room.is_overfull(10 * OVERFULL)
+    assert room.is_overfull(10 * OVERFULL + 1)
+
+
 @pytest.mark.parametrize("item", [b"", b"\xff", b"42", b'{"headers": 1}', b"[" * 100_000])
 def test_anything_set_aside_can_be_answered(item: bytes) -> None:
     """It has no id then, and is kept as it came."""
@@ -59,3 +68,14 @@ def test_a_message_that_was_with_dead_workers_keeps_its_id() -> None:
     delivery = Received(SetAside(item, "q", "tag", *salvage(item)))
     assert refuse(delivery, "why").id == "m"
     assert delivery.details()["deliveriesToDeadWorkers"] == 6
+
+
+@pytest.mark.parametrize(
+    ("info", "headers"),
+    [({"redelivered": True}, {}), ({}, {"redelivered": True})],
+    ids=["the broker", "a worker"],
+)
+def test_a_message_that_comes_again_says_so(info: dict[str, Any], headers: dict[str, Any]) -> None:
+    """Whoever gave it back: the broker itself, or a worker that stopped."""
+    message = SimpleNamespace(delivery_info=info, headers=headers)
+    assert Received(message).details()["redelivered"] is True

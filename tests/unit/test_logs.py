@@ -70,7 +70,11 @@ def test_an_exception_is_one_text() -> None:
     assert HumanFormatter().format(record).endswith("\nValueError: no")
 
 
-@pytest.mark.parametrize("value", ["two\nlines", "\x1b[2J", "a=b c=d", ""], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    ["two\nlines", "\x1b[2J", "a=b c=d", ""],
+    ids=["lines", "escape", "fields", "empty"],
+)
 def test_a_field_is_one_word(value: str) -> None:
     """What was sent cannot make up a line, nor steer a terminal."""
     line = HumanFormatter().format(record_of("message refused", message_id=value))

@@ -105,7 +105,7 @@ class Delivered:
     def __init__(self, message: dict[str, Any]) -> None:
         self.headers, self.properties = message["headers"], message["properties"]
         self.content_type, self.content_encoding = message["content-type"], "utf-8"
-        self.body = message["body"]
+        self.body, self.delivery_info = message["body"], self.properties["delivery_info"]
 
 
 JSON = st.recursive(
@@ -135,6 +135,15 @@ def test_what_is_plain_is_understood_as_the_long_way_does(body: Any, headers: An
     message = read_item(raw)
     message["body"] = text
     assert receive(Received(Delivered(message)), None, max_updates=10) == plain.message
+
+
+def test_how_a_message_came_is_told_alike_whichever_way_it_was_read() -> None:
+    """Queue and exchange, as a dead letter will have them."""
+    raw = item(properties={"delivery_info": {"exchange": "upstream", "routing_key": "q"}})
+    plain = read(raw)
+    assert plain is not None
+    assert plain.details == Received(Delivered(read_item(raw))).details()
+    assert (plain.details["queue"], plain.details["exchange"]) == ("q", "upstream")
 
 
 @given(raw=st.binary(max_size=50) | st.text(max_size=50).map(str.encode))

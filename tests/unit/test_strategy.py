@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from celery.worker import state
+from celery.worker import heartbeat, state
 
 from service.lines import fields_of
 from service.settings import Settings
@@ -206,6 +206,24 @@ def test_a_batch_is_held_and_tried_again_while_a_server_is_away(
     assert 1 < pauses[-1] <= 10
     consumer.report(DONE)
     assert message.acknowledged
+
+
+@pytest.mark.parametrize("report", [AWAY, BROKEN], ids=["to be tried again", "to go back"])
+def test_a_batch_that_waits_is_held_for_as_long_as_it_takes(report: NotDone) -> None:
+    """The transport is told that nobody works on its messages, and when somebody does again."""
+    channel: Any = Channel.__new__(Channel)
+    channel._pace = Pace()
+    parked: set[str] = set()
+    channel.park, channel.unpark = parked.add, parked.discard
+    channel.give_back = lambda *_, **__: None
+    consumer = Consumer(channel=channel)
+    receive(strategy_of(consumer, "redis://127.0.0.1"), one("a"), one("b"))
+    consumer.turn()
+    assert not parked
+    consumer.report(report)
+    assert parked == {"a", "b"}
+    consumer.wait()
+    assert not parked
 
 
 def test_trouble_is_logged_once_and_its_end_too(
@@ -465,6 +483,31 @@ def test_a_pool_that_grows_is_used(strategy: BatchStrategy, consumer: Consumer) 
     consumer.pool.num_processes = 2
     strategy.on_pool_resized()
     assert len(consumer.jobs) == 2
+
+
+def test_a_heartbeat_tells_how_many_messages_are_worked_on(
+    strategy: BatchStrategy, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those in slots, and none of those that wait for one; before there is a strategy, none."""
+    monkeypatch.setattr(heartbeat, "active_requests", heartbeat.active_requests)
+    celerys = SimpleNamespace(strategy=None)
+    inspecting.install(celerys)
+    sent: list[int] = []
+    eventer = SimpleNamespace(
+        on_enabled=set(), on_disabled=set(), send=lambda *_, active, **__: sent.append(active)
+    )
+    heart = heartbeat.Heart(consumer.timer, eventer)
+    heart._send("worker-heartbeat")
+    celerys.strategy = strategy
+    receive(strategy, one("a"), one("b"))
+    consumer.turn()
+    receive(strategy, one("c"))
+    heart._send("worker-heartbeat")
+    consumer.report(DONE)
+    heart._send("worker-heartbeat")
+    consumer.report(DONE)
+    heart._send("worker-heartbeat")
+    assert sent == [0, 2, 1, 0]
 
 
 def test_messages_in_batches_can_be_looked_at(strategy: BatchStrategy, consumer: Consumer) -> None:

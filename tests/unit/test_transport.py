@@ -67,7 +67,9 @@ def test_what_is_not_a_message_is_told_apart(raw: bytes, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "queue", ["q", 'a "quoted", queue', "back\\slash", "käse", "q\x06\x163"], ids=repr
+    "queue",
+    ["q", 'a "quoted", queue', "back\\slash", "käse", "q\x06\x163"],
+    ids=["plain", "quotes", "backslash", "umlaut", "priority"],
 )
 def test_an_entry_is_taken_apart_to_the_byte(queue: str) -> None:
     """What the fetch records is read back, whatever the item is."""
