@@ -77,7 +77,11 @@ def work(job: Job) -> Done | NotDone:
         _keep(job, outcomes)
         applied = time.monotonic()
         summary = summarize(outcomes)
-        letters = _dead_letters(job, outcomes) if summary.reasons["invalid"] else []
+        letters = (
+            dead_letters(job.messages, outcomes, job.deliveries)
+            if summary.reasons["invalid"]
+            else []
+        )
         service().publish(outcomes, letters)
         _store_results(job, outcomes)
     except (DatabaseError, OutcomesNotPublishedError) as error:
@@ -100,14 +104,6 @@ def _keep(job: Job, outcomes: list[list[Outcome]]) -> None:
 def _not_done(error: Exception, *, expected: bool) -> NotDone:
     kind = type(error).__name__
     return NotDone(kind, f"{kind}: {error}"[:MAX_ERROR_CHARACTERS], expected)
-
-
-def _dead_letters(job: Job, outcomes: list[list[Outcome]]) -> list[Any]:
-    return [
-        letter
-        for message, told, delivery in zip(job.messages, outcomes, job.deliveries, strict=True)
-        for letter in dead_letters(message, told, delivery)
-    ]
 
 
 def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:

@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from service.addresses import is_amqp
 from settle_client.names import QUEUE
-from settle_client.trace_context import IS_INSTALLED
 from worker.applying.slot import Done, NotDone
 from worker.batching.held import headers_of
 
-if IS_INSTALLED:
+try:
     from opentelemetry import propagate, trace
+except ImportError:
+    IS_INSTALLED = False
+else:
+    IS_INSTALLED = True
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

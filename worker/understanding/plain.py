@@ -17,7 +17,7 @@ from msgspec import Raw, field
 
 from settle_client.names import TASK
 from tasks.errors import NotUnderstoodError
-from tasks.messages import InvalidUpdate, Message, decode_body, understand
+from tasks.messages import InvalidUpdate, Message, read_message
 from worker.transport.redis.items import DELIVERY_COUNT, MAX_ITEM_BYTES
 
 
@@ -119,8 +119,7 @@ def read_plain(item: bytes, *, max_updates: int, shown: bool = False) -> Plain |
         headers = read.headers
         if not (headers.ask_for_nothing and read.properties.delivery_tag):
             return None
-        args, kwargs = decode_body(read.body)
-        message = understand(headers.id, args, kwargs, max_updates=max_updates)
+        message = read_message(headers.id, read.body, max_updates=max_updates)
     except (ValueError, RecursionError, NotUnderstoodError):
         return None
     if any(type(update) is InvalidUpdate for update in message.updates):

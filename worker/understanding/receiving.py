@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from tasks.errors import NotUnderstoodError
-from tasks.messages import Message, decode_body, understand, unintelligible
+from tasks.messages import Message, read_message, understand, unintelligible
 from worker.transport.redis.items import DELIVERY_COUNT, MAX_ITEM_BYTES
 
 # On RabbitMQ, which counts also what goes back for no fault of the message, and from
@@ -74,11 +74,11 @@ def _understand(delivered: Any, payload: Any, max_updates: int) -> Message:
         raise NotUnderstoodError(
             f"the content type is {delivered.content_type!r}: send {JSON_CONTENT_TYPE}"
         )
+    message_id = message_id_of(delivered)
     if isinstance(payload, dict):
         args, kwargs = payload.get("args"), payload.get("kwargs")
-    else:
-        args, kwargs = decode_body(delivered.body)
-    return understand(message_id_of(delivered), args, kwargs, max_updates=max_updates)
+        return understand(message_id, args, kwargs, max_updates=max_updates)
+    return read_message(message_id, delivered.body, max_updates=max_updates)
 
 
 def message_id_of(delivered: Any) -> Any:
