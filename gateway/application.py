@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
@@ -36,7 +35,8 @@ from gateway.problems import Problems
 from gateway.publishing import PatientPublisher
 from gateway.settling import Settler
 from service.watchdog import GRACE_SECONDS, end_after
-from settle_client.update import Identifier, explain
+from settle_client.checking import check_id
+from settle_client.errors import InvalidUpdateError
 from tasks.errors import OutcomesNotPublishedError
 from tasks.events import Event
 from tasks.messages import Message
@@ -61,8 +61,6 @@ STATEMENTS = 2
 HANGS = "a server does not answer: the gateway ends without it"
 # Events looked for at once, each on a connection.
 LOOKS = 8
-
-_check_id = TypeAdapter(Identifier).validate_python
 
 
 class Text(Convertor[str]):
@@ -124,9 +122,9 @@ class Gateway:
         """Show an event as it stands."""
         accounts = self._admission.admit(request)
         try:
-            id_ = _check_id(request.path_params["id"])
-        except ValidationError as error:
-            raise HTTPException(400, explain(error, "id")) from error
+            id_ = check_id(request.path_params["id"])
+        except InvalidUpdateError as error:
+            raise HTTPException(400, str(error)) from error
         read = partial(
             self._service.database.read_events, [id_], with_payload=True, accounts=accounts
         )

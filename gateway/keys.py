@@ -15,14 +15,14 @@ import secrets
 import tomllib
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from service.settings import SettingsError
-from settle_client.update import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -129,8 +129,26 @@ def _read(path: Path) -> list[Key]:
     except UnicodeDecodeError:
         reason = f"{path} is not UTF-8"
     except ValidationError as error:
-        reason = f"{path}: {explain(error, 'the file', quoting=False)}"
+        reason = f"{path}: {_explain(error)}"
     raise SettingsError(f"SETTLE_GATEWAY_KEYS_FILE: {reason}")
+
+
+def _explain(error: ValidationError) -> str:
+    """Say which entries are wrong and why, and never what they say, for it may be a key."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{_path(problem['loc'])}: {_words(problem)}" for problem in problems)
+
+
+def _words(problem: Any) -> str:
+    if problem["type"] == "missing":
+        return "is required"
+    text: str = problem["msg"].removeprefix("Value error, ")
+    return text.replace("Input should be", "must be").replace("String should", "must")
+
+
+def _path(location: Sequence[int | str]) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "".join(parts).removeprefix(".") or "the file"
 
 
 def draw(name: str, accounts: list[str] | Literal["all"]) -> tuple[str, Key]:

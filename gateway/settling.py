@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 SLOTS = 8
 # Longer than a batch takes whose rows are not locked, on a busy machine.
 LATE_SECONDS = 0.1
+# What a dead letter says of how its update came.
+DELIVERY = {"door": "http"}
 # So many updates may wait for a slot: seconds of work, and some hundred bytes each.
 MAX_WAITING_UPDATES = 100_000
 
@@ -194,11 +196,7 @@ class Settler:
         return told
 
     def _publish(self, messages: list[Message], told: list[list[Outcome]]) -> None:
-        letters = [
-            letter
-            for message, outcomes in zip(messages, told, strict=True)
-            for letter in dead_letters(message, outcomes, {"door": "http"})
-        ]
+        letters = dead_letters(messages, told, [DELIVERY] * len(messages))
         outcomes = [outcome for each in told for outcome in each]
         if not self._service.outcome_payload:
             outcomes = [outcome.without_payload() for outcome in outcomes]

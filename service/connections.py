@@ -50,7 +50,7 @@ class Service:
     def settle(self, message: Message) -> list[Outcome]:
         """Settle one message by itself: applied, then published."""
         (outcomes,) = self.apply([message])
-        self.publish([outcomes], dead_letters(message, outcomes, {}))
+        self.publish([outcomes], dead_letters([message], [outcomes], [{}]))
         return outcomes
 
     def check(self) -> None:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from settle_client.names import DEAD_LETTERS
 from tasks.errors import NotUnderstoodError
-from tasks.messages import Message, decode_body, understand
+from tasks.messages import Message, read_message, understand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import redis
+
+    from settle_client.update import StatusUpdate
 
 ENTRIES_PER_READ = 500
 
@@ -107,10 +109,8 @@ def understand_again(letter: KeptLetter, *, max_updates: int) -> Message:
     except ValueError as error:
         raise NotUnderstoodError(f"what was kept is not JSON: {error}") from error
     if isinstance(raw, dict) and {"headers", "properties", "body"} <= raw.keys():
-        args, kwargs = decode_body(_body(raw))
-    else:
-        args, kwargs = [[raw]], {}
-    return understand(letter.message_id, args, kwargs, max_updates=max_updates)
+        return read_message(letter.message_id, _body(raw), max_updates=max_updates)
+    return understand(letter.message_id, [[raw]], {}, max_updates=max_updates)
 
 
 def _body(raw: dict[str, Any]) -> str:
@@ -121,6 +121,6 @@ def _body(raw: dict[str, Any]) -> str:
     return raw["body"]
 
 
-def arguments(updates: Sequence[Any]) -> list[Any]:
+def arguments(updates: Sequence[StatusUpdate]) -> list[Any]:
     """Return the arguments of a message that carries some valid updates."""
-    return [[update.model_dump(by_alias=True, exclude_none=True) for update in updates]]
+    return [[update.to_dict() for update in updates]]

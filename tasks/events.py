@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import msgspec
 from msgspec import Meta, Raw
 
-from settle_client.outcome import Moment, encode_json, timestamp
+from settle_client.moments import Moment, with_timestamps
+from settle_client.outcome import encode_json
 
 if TYPE_CHECKING:
     from db import EventRow
@@ -45,13 +46,7 @@ class Event(msgspec.Struct, frozen=True, rename="camel"):
 
     def to_json(self) -> bytes:
         """Write it as the JSON object that clients get, its times as an outcome has them."""
-        told = {
-            "accountId": self.account_id,
-            "completedAt": self.completed_at and timestamp(self.completed_at),
-            "createdAt": timestamp(self.created_at),
-            "eventType": self.event_type,
-            "failedAt": self.failed_at and timestamp(self.failed_at),
-            "id": self.id,
-            "payload": self.payload,
-        }
-        return encode_json(told)
+        return encode_json(_with_timestamps(self))
+
+
+_with_timestamps = with_timestamps(Event)

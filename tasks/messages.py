@@ -1,32 +1,28 @@
 """What comes in: a message and its updates, understood one by one.
 
-An update that is not valid becomes an `InvalidUpdate` and travels on beside its
-neighbours, so that it is answered and they are not harmed. A message that
-cannot be understood at all becomes one `InvalidUpdate` without an id. Nothing
-here touches Celery: the raw parts of a message are handed in.
+A body whose updates are all valid, as nearly all are, is decoded and checked in one
+go. Any other is understood piece by piece: an update that is not valid becomes an
+`InvalidUpdate` and travels on beside its neighbours, so that it is answered and they
+are not harmed. A message that cannot be understood at all becomes one `InvalidUpdate`
+without an id. Nothing here touches Celery: the raw parts of a message are handed in.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
-from pydantic import ValidationError
+from msgspec import Meta, Raw
 
-from settle_client.update import (
-    MAX_ID_CHARACTERS,
-    StatusUpdate,
-    check_all,
-    check_one,
-    explain,
-    storable,
-)
+from settle_client.checking import check, explain_text
+from settle_client.errors import InvalidUpdateError
+from settle_client.update import MAX_ID_CHARACTERS, StatusUpdate
 from tasks.errors import NotUnderstoodError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
 # A thousand updates that are whole events of eight kibibytes each.
 MAX_BODY_BYTES = 8 * 2**20
@@ -56,8 +52,68 @@ class Message(NamedTuple):
     updates: tuple[Update, ...]
 
 
-# What Celery embeds is skipped.
-_decode_body = msgspec.json.Decoder(tuple[Any, Any, msgspec.Raw]).decode
+Result = TypeVar("Result")
+
+# The two forms of a body. What Celery embeds is skipped.
+_decode_one = msgspec.json.Decoder(tuple[tuple[()], StatusUpdate, Raw]).decode
+_decode_many = msgspec.json.Decoder(
+    tuple[tuple[list[StatusUpdate]], Annotated[dict[str, Raw], Meta(max_length=0)], Raw]
+).decode
+_decode_any = msgspec.json.Decoder(tuple[Any, Any, Raw]).decode
+
+
+def read_message(message_id: Any, body: bytes | str, *, max_updates: int) -> Message:
+    """Understand a message of Celery's protocol 2.
+
+    Args:
+        message_id: The Celery task id.
+        body: JSON text, `[args, kwargs, embed]`.
+        max_updates: How many updates a message may carry.
+
+    Returns:
+        The message, each of its updates valid or marked as not.
+
+    Raises:
+        NotUnderstoodError: If there are no updates to be found in it.
+    """
+    updates = _read_valid_updates(body)
+    if updates is None:
+        args, kwargs = decode_body(body)
+        return understand(message_id, args, kwargs, max_updates=max_updates)
+    _check_message_id(message_id)
+    _check_count(len(updates), max_updates)
+    return Message(message_id, updates)
+
+
+def _read_valid_updates(body: bytes | str) -> tuple[StatusUpdate, ...] | None:
+    if len(body) > MAX_BODY_BYTES:
+        return None
+    if body[:3] in (b"[[[", "[[["):
+        many = decode_valid(_decode_many, body)
+        return None if many is None else tuple(many[0][0])
+    one = decode_valid(_decode_one, body)
+    return None if one is None else (one[1],)
+
+
+def decode_valid(decode: Callable[[bytes], Result], body: bytes | str) -> Result | None:
+    """Decode updates that are valid.
+
+    Args:
+        decode: From JSON straight to them.
+        body: What was received.
+
+    Returns:
+        None if one may not be valid: it must be looked at piece by piece.
+    """
+    try:
+        text = body.encode() if isinstance(body, str) else body
+        if not text.isascii():
+            # What is skipped is not looked at, and must be text all the same.
+            text.decode()
+        # Otherwise NUL stands in no JSON.
+        return None if b"\\u0000" in text else decode(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def decode_body(body: bytes | str) -> tuple[Any, Any]:
@@ -74,7 +130,7 @@ def decode_body(body: bytes | str) -> tuple[Any, Any]:
             f"the body is {len(body):,} bytes, more than {MAX_BODY_BYTES:,}: send smaller messages"
         )
     try:
-        args, kwargs, _ = _decode_body(body)
+        args, kwargs, _ = _decode_any(body)
     except (ValueError, RecursionError):
         # The stricter parser refuses a whole message for one lone surrogate;
         # this one lets the update that has it be singled out.
@@ -108,9 +164,7 @@ def understand(message_id: Any, args: Any, kwargs: Any, *, max_updates: int) -> 
     Raises:
         NotUnderstoodError: If there are no updates to be found in it.
     """
-    if not isinstance(message_id, str) or not message_id:
-        raise NotUnderstoodError("the message id (header 'id') must be a non-empty string")
-    _check_storable_message_id(message_id)
+    _check_message_id(message_id)
     match args, kwargs:
         case [], {"id": _} | {"status": _}:
             updates = [kwargs]
@@ -120,11 +174,20 @@ def understand(message_id: Any, args: Any, kwargs: Any, *, max_updates: int) -> 
             raise NotUnderstoodError(
                 "send kwargs {id, status} for one update, or args [[{id, status}, …]] for several"
             )
-    if not 1 <= len(updates) <= max_updates:
-        raise NotUnderstoodError(
-            f"a message carries 1 to {max_updates} updates, this one {len(updates)}"
-        )
-    return Message(message_id, tuple(_validate_all(updates)))
+    _check_count(len(updates), max_updates)
+    return Message(message_id, tuple(map(validate, updates)))
+
+
+def _check_message_id(message_id: Any) -> None:
+    if not isinstance(message_id, str) or not message_id:
+        raise NotUnderstoodError("the message id (header 'id') must be a non-empty string")
+    if text := explain_text(message_id):
+        raise NotUnderstoodError(f"the message id cannot be stored: {text}")
+
+
+def _check_count(count: int, max_updates: int) -> None:
+    if not 1 <= count <= max_updates:
+        raise NotUnderstoodError(f"a message carries 1 to {max_updates} updates, this one {count}")
 
 
 def unintelligible(message_id: Any, error: str, raw: str) -> Message:
@@ -138,28 +201,14 @@ def unintelligible(message_id: Any, error: str, raw: str) -> Message:
     return Message(_printable(message_id), (InvalidUpdate(error, raw),))
 
 
-def _check_storable_message_id(message_id: str) -> None:
-    try:
-        storable(message_id).encode()
-    except ValueError as error:
-        raise NotUnderstoodError(f"the message id cannot be stored: {error}") from error
-
-
-def _validate_all(updates: list[Any]) -> Sequence[Update]:
-    try:
-        return check_all(updates)
-    except ValidationError:
-        return [validate(update) for update in updates]
-
-
 def validate(update: Any) -> Update:
     """Check one update, as decoded from JSON."""
     try:
-        return check_one(update)
-    except ValidationError as error:
+        return check(update)
+    except InvalidUpdateError as error:
         fields = update if isinstance(update, dict) else {}
         return InvalidUpdate(
-            error=explain(error),
+            error=str(error),
             raw=json.dumps(update),
             id=_printable(fields.get("id")),
             status=_printable(fields.get("status")),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
+from settle_client.moments import timestamp
 from settle_client.names import DEAD_LETTERS, OUTCOMES
-from settle_client.outcome import timestamp
 from tasks.errors import OutcomesNotPublishedError
 
 if TYPE_CHECKING:

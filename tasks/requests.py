@@ -8,16 +8,17 @@ knows HTTP: a body is handed in.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
-from pydantic import ValidationError
 
-from settle_client.update import check_all, explain
+from settle_client.checking import check_all
+from settle_client.errors import InvalidUpdateError
+from settle_client.update import StatusUpdate
 from tasks.errors import NotUnderstoodError
+from tasks.messages import decode_valid
 
-if TYPE_CHECKING:
-    from settle_client.update import StatusUpdate
+_decode_updates = msgspec.json.Decoder(list[StatusUpdate]).decode
 
 
 def understand_request(body: bytes, *, max_updates: int) -> list[StatusUpdate]:
@@ -31,17 +32,20 @@ def understand_request(body: bytes, *, max_updates: int) -> list[StatusUpdate]:
         NotUnderstoodError: Something in it is not valid; the text names the
             element and the field.
     """
-    updates = _decode(body)
+    valid = decode_valid(_decode_updates, body)
+    updates = _decode(body) if valid is None else valid
     if not isinstance(updates, list):
         raise NotUnderstoodError("the body must be an array: [{id, status}, …]")
     if not 1 <= len(updates) <= max_updates:
         raise NotUnderstoodError(
             f"a request carries 1 to {max_updates} updates, this one {len(updates)}"
         )
+    if valid is not None:
+        return valid
     try:
         return check_all(updates)
-    except ValidationError as error:
-        raise NotUnderstoodError(explain(error)) from error
+    except InvalidUpdateError as error:
+        raise NotUnderstoodError(str(error)) from error
 
 
 def _decode(body: bytes) -> Any:

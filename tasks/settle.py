@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from db import BadDataError, EventRow, Settlement
-from settle_client.outcome import Outcome, Problem, Reason
+from settle_client.outcome import Outcome, Problem, Reason, encode_json
 from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesMissingError
 from tasks.messages import InvalidUpdate, Message, Update
@@ -62,26 +62,27 @@ def settle_batch(
 
 
 def dead_letters(
-    message: Message, outcomes: Sequence[Outcome], delivery: dict[str, Any]
+    messages: Sequence[Message],
+    outcomes: Sequence[Sequence[Outcome]],
+    deliveries: Sequence[dict[str, Any]],
 ) -> list[DeadLetter]:
-    """Make a dead letter of each update of a message that was not valid.
+    """Make a dead letter of each update of a batch that was not valid.
 
     Args:
-        message: As it was settled.
-        outcomes: One for each of its updates, in order.
-        delivery: How the message came, in JSON types.
+        messages: As they were settled.
+        outcomes: A list for each message with one for each of its updates, in order.
+        deliveries: How each message came, in JSON types.
     """
     return [
         DeadLetter(message.id, outcome.error.message, _raw(update), delivery)
-        for update, outcome in zip(message.updates, outcomes, strict=True)
+        for message, answers, delivery in zip(messages, outcomes, deliveries, strict=True)
+        for update, outcome in zip(message.updates, answers, strict=True)
         if outcome.error
     ]
 
 
 def _raw(update: Update) -> str:
-    return (
-        update.raw if isinstance(update, InvalidUpdate) else update.model_dump_json(by_alias=True)
-    )
+    return update.raw if isinstance(update, InvalidUpdate) else encode_json(update).decode()
 
 
 def _settlement(message: Message, update: StatusUpdate) -> Settlement:
@@ -128,14 +129,15 @@ def _answers(
     outcomes = []
     for update in message.updates:
         if isinstance(update, InvalidUpdate):
-            told = (update.id, update.status, update.error)
-            outcomes.append(invalid(message.id, *told, with_payload=with_payload))
+            answer = invalid(
+                message.id, update.id, update.status, update.error, with_payload=with_payload
+            )
         elif refused and (error := refused.get(_settlement(message, update))):
-            told = (update.id, update.status, error)
-            outcomes.append(invalid(message.id, *told, with_payload=with_payload))
+            answer = invalid(message.id, update.id, update.status, error, with_payload=with_payload)
         else:
             row = rows.get(update.id)
-            outcomes.append(classify(message.id, update, row, with_payload=with_payload))
+            answer = classify(message.id, update, row, with_payload=with_payload)
+        outcomes.append(answer)
     return outcomes
 
 
@@ -155,22 +157,10 @@ def classify(
         with_payload: Put the event's payload into the outcome.
     """
     if row is None or update.account_id not in (None, row.account_id):
-        nothing = (None, None, None, None, None, None if with_payload else UNSET)
-        return Outcome(update.id, False, update.status, "not_found", message_id, *nothing)
+        return _outcome(message_id, update.id, update.status, "not_found", None, with_payload)
     updated = row.settled_by == message_id and row.status == update.status
-    return Outcome(
-        update.id,
-        updated,
-        update.status,
-        None if updated else _reason(row),
-        message_id,
-        row.account_id,
-        row.event_type,
-        row.created_at,
-        row.completed_at,
-        row.failed_at,
-        Raw(row.payload or "null") if with_payload else UNSET,
-    )
+    reason = None if updated else _reason(row)
+    return _outcome(message_id, update.id, update.status, reason, row, with_payload)
 
 
 def _reason(row: EventRow) -> Reason:
@@ -186,17 +176,34 @@ def invalid(
     with_payload: bool = False,
 ) -> Outcome:
     """Tell that an update, or with no id a whole message, is not valid."""
+    problem = Problem.of(400, error)
+    return _outcome(message_id, id_, status, "invalid", None, with_payload, problem)
+
+
+def _outcome(
+    message_id: str | None,
+    id_: str | None,
+    status: str | None,
+    reason: Reason | None,
+    row: EventRow | None,
+    with_payload: bool,
+    error: Problem | UnsetType = UNSET,
+) -> Outcome:
+    """Write an outcome; the event's attributes are null where there is no row of it."""
+    payload: Any = UNSET
+    if with_payload:
+        payload = Raw(row.payload or "null") if row else None
     return Outcome(
         id=id_,
-        updated=False,
+        updated=reason is None,
         status=status,
-        reason="invalid",
+        reason=reason,
         message_id=message_id,
-        account_id=None,
-        event_type=None,
-        created_at=None,
-        completed_at=None,
-        failed_at=None,
-        payload=None if with_payload else UNSET,
-        error=Problem.of(400, error),
+        account_id=row and row.account_id,
+        event_type=row and row.event_type,
+        created_at=row and row.created_at,
+        completed_at=row and row.completed_at,
+        failed_at=row and row.failed_at,
+        payload=payload,
+        error=error,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.publishing import PatientPublisher
 from gateway.settling import Settler
-from settle_client.update import StatusUpdate
+from settle_client.checking import check_all
 from tasks.errors import OutcomesNotPublishedError
 from tasks.messages import Message
 from tests.model import ReferenceEvents
@@ -81,7 +81,7 @@ class Stub:
 def message(name: str, *ids: str) -> Message:
     """Make a message that completes some events."""
     updates = [{"id": id_, "status": "completed"} for id_ in ids]
-    return Message(name, tuple(StatusUpdate.model_validate(update) for update in updates))
+    return Message(name, tuple(check_all(updates)))
 
 
 def run(

@@ -11,8 +11,8 @@ import click
 import redis
 
 from service.settings import load_settings
+from settle_client.moments import timestamp
 from settle_client.names import DEAD_LETTERS, OUTCOMES
-from settle_client.outcome import timestamp
 from tasks.retention import AgedStream, Removal
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ import msgspec
 
 from db import EventRow
 from service.settings import Settings
+from settle_client.checking import check_all
 from settle_client.outcome import Problem
 from settle_client.update import StatusUpdate
 from tasks.errors import NotUnderstoodError
@@ -85,7 +86,7 @@ def _exchange(
     summary: str, message_id: str, updates: list[dict[str, Any]], **settled: Status
 ) -> Exchange:
     after = EVENTS | {id_: _settled(EVENTS[id_], to, message_id) for id_, to in settled.items()}
-    valid = [StatusUpdate.model_validate(update) for update in updates]
+    valid = check_all(updates)
     outcomes = [classify(message_id, one, after.get(one.id), with_payload=True) for one in valid]
     return Exchange(summary, updates, message_id, [outcome.to_dict() for outcome in outcomes])
 

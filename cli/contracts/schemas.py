@@ -40,13 +40,14 @@ def components(place: str) -> dict[str, Schema]:
         place: Where they are kept, such as `#/$defs/`; they refer to each other there.
     """
     _, written = msgspec.json.schema_components(
-        [Outcome, Problem, Event], ref_template=place + "{name}"
+        [StatusUpdate, Outcome, Problem, Event], ref_template=place + "{name}"
     )
     schemas = {
-        "StatusUpdate": StatusUpdate.model_json_schema(),
         **{name: _for_outsiders(schema) for name, schema in written.items()},
         **transport.schemas(place),
     }
+    # Said aloud, for whoever generates code from it: the whole event may be sent.
+    schemas["StatusUpdate"]["additionalProperties"] = True
     for name, values in samples.whole().items():
         schemas[name]["examples"] = values
     return {name: {**_tidy(schema), "title": name} for name, schema in schemas.items()}

@@ -1,1 +1,64 @@
-"""What upstream services and consumers of Settle install beside their own code."""
+"""What upstream services and consumers of Settle install beside their own code.
+
+`Producer` and `AsyncProducer` send status updates; `OutcomeClient` and
+`AsyncOutcomeClient` read what became of them. Each part is imported when it is first
+asked for: whoever sends without asyncio does not wait for asyncio.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from settle_client.async_outcomes import AsyncOutcomeClient
+    from settle_client.async_producer import AsyncProducer
+    from settle_client.errors import (
+        AddressError,
+        BelongsElsewhereError,
+        InvalidUpdateError,
+        NotSentError,
+        SettleError,
+    )
+    from settle_client.names import DEAD_LETTERS, OUTCOMES, QUEUE, SENT_AT, TASK
+    from settle_client.outcome import Outcome
+    from settle_client.outcomes import OutcomeClient
+    from settle_client.producer import Producer
+    from settle_client.update import StatusUpdate
+
+_PLACES = {
+    "AsyncOutcomeClient": "async_outcomes",
+    "AsyncProducer": "async_producer",
+    "Outcome": "outcome",
+    "OutcomeClient": "outcomes",
+    "Producer": "producer",
+    "StatusUpdate": "update",
+    **dict.fromkeys(("AddressError", "BelongsElsewhereError", "InvalidUpdateError"), "errors"),
+    **dict.fromkeys(("NotSentError", "SettleError"), "errors"),
+    **dict.fromkeys(("DEAD_LETTERS", "OUTCOMES", "QUEUE", "SENT_AT", "TASK"), "names"),
+}
+
+__all__ = [
+    "DEAD_LETTERS",
+    "OUTCOMES",
+    "QUEUE",
+    "SENT_AT",
+    "TASK",
+    "AddressError",
+    "AsyncOutcomeClient",
+    "AsyncProducer",
+    "BelongsElsewhereError",
+    "InvalidUpdateError",
+    "NotSentError",
+    "Outcome",
+    "OutcomeClient",
+    "Producer",
+    "SettleError",
+    "StatusUpdate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -1,79 +1,58 @@
-"""Where messages are pushed: many in one command of Redis, one after the other on RabbitMQ.
-
-Both confirm: when `push` returns, the broker has every message. Neither tries again.
-"""
+"""Which queue a broker's URL names, for either face."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from kombu.connection import Connection
-from kombu.entity import Exchange, Queue
-
-from settle_client.names import QUEUE
+from settle_client.kombu_queue import AsyncKombuQueue, KombuQueue
+from settle_client.redis_queue import AsyncRedisQueue, RedisQueue
+from settle_client.redis_server import names_redis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from settle_client.envelope import Envelope
 
-REDIS_OPTIONS = {"socket_timeout": 10, "socket_connect_timeout": 3, "socket_keepalive": True}
-AMQP_OPTIONS = {"confirm_publish": True}
 
-
-class Broker:
-    """The queue, for one thread."""
-
-    def __init__(self, url: str, **transport_options: Any) -> None:
-        """Prepare; nothing is connected yet.
-
-        Args:
-            url: As Celery takes it.
-            transport_options: kombu's, such as `master_name` behind sentinels.
-        """
-        self._url, self._options = url, transport_options
-        self._connection: Any = None
-        self._channel: Any = None
+class Queue(Protocol):
+    """Where messages are put. None tries again; after an error the next push connects anew."""
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
-        """Put messages into the queue, in order.
+        """Put messages into the queue, in order; the broker has all of them on return."""
+        ...
 
-        Raises:
-            Exception: Of the driver; it is not known which of them the broker has.
-        """
-        if self._channel is None:
-            self._connect()
-        if self._keeps_lists:
-            self._channel.client.lpush(QUEUE, *(envelope.item() for envelope in envelopes))
-        else:
-            for envelope in envelopes:
-                self._publish(envelope)
+    def close(self) -> None:
+        """Close the connections."""
+        ...
 
-    def _connect(self) -> None:
-        connection: Any = Connection(self._url)
-        self._keeps_lists = connection.transport.driver_type == "redis"
-        defaults = REDIS_OPTIONS if self._keeps_lists else AMQP_OPTIONS
-        self._connection = connection.clone(transport_options={**defaults, **self._options})
-        connection.release()
-        # As the worker declares it: see `celeryconfig`.
-        arguments = None if self._keeps_lists else {"x-queue-type": "quorum"}
-        exchange: Any = Exchange(QUEUE)
-        channel = self._connection.channel()
-        Queue(QUEUE, exchange, QUEUE, queue_arguments=arguments).bind(channel).declare()
-        self._channel = channel
 
-    def _publish(self, envelope: Envelope) -> None:
-        message = self._channel.prepare_message(
-            envelope.body,
-            content_type="application/json",
-            content_encoding="utf-8",
-            headers=envelope.headers(),
-            properties={"correlation_id": envelope.message_id, "delivery_mode": 2},
-        )
-        self._channel.basic_publish(message, exchange="", routing_key=QUEUE)
+class AsyncQueue(Protocol):
+    """The same for asyncio."""
 
-    def disconnect(self) -> None:
-        """Close the connection; the next push opens another."""
-        connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None:
-            connection.release()
+    async def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Put messages into the queue, in order; the broker has all of them on return."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+def make_queue(url: str, **options: Any) -> Queue:
+    """Make the queue of a broker; nothing is connected yet.
+
+    Raises:
+        AddressError: The URL or an option cannot be meant.
+    """
+    return RedisQueue(url, **options) if names_redis(url) else KombuQueue(url, **options)
+
+
+def make_async_queue(url: str, **options: Any) -> AsyncQueue:
+    """Make the same for asyncio.
+
+    Raises:
+        AddressError: The URL or an option cannot be meant.
+    """
+    if names_redis(url):
+        return AsyncRedisQueue(url, **options)
+    return AsyncKombuQueue(url, **options)

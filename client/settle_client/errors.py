@@ -19,6 +19,14 @@ class InvalidUpdateError(SettleError, ValueError):
     """The update is not valid."""
 
 
+class AddressError(SettleError, ValueError):
+    """The URL, or an option beside it, names no server that can be used."""
+
+
+class BelongsElsewhereError(SettleError, RuntimeError):
+    """It was made for another process or event loop: make one in each."""
+
+
 class NotSentError(SettleError):
     """The broker has not confirmed some messages in time."""
 

@@ -7,36 +7,20 @@ them. Nothing here publishes or reads one.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from settle_client.moments import Moment, with_timestamps
+
 Reason = Literal["already_completed", "already_failed", "not_found", "invalid"]
-Moment = Annotated[
-    datetime,
-    Meta(
-        description="In UTC, with microseconds.",
-        examples=["2026-11-23T09:00:00.000000Z"],
-        extra_json_schema={"format": "date-time"},
-    ),
-]
 
 # Python says it as RFC 9110 does from 3.13 on.
 _WORDS = {413: "Content Too Large"}
 
-
 encode_json = msgspec.json.Encoder().encode
-
-
-# A batch has one time of completion, and events come in bursts.
-@lru_cache(maxsize=4_096)
-def timestamp(moment: datetime) -> str:
-    """Write a point in time as RFC 3339 in UTC, always with microseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class Problem(msgspec.Struct, frozen=True, rename="camel"):
@@ -120,7 +104,7 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
 
     def to_json(self) -> bytes:
         """Write it as the JSON object that consumers get."""
-        return encode_json(self._told())
+        return encode_json(_with_timestamps(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Write it as the same object in Python's types, for a Celery result.
@@ -128,30 +112,20 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
         A payload that these cannot hold (nested too deeply, a number of thousands of
         digits) is the text that it is.
         """
-        told = self._told()
-        if isinstance(self.payload, Raw):
-            text = bytes(self.payload)
-            try:
-                told["payload"] = json.loads(text)
-            except (ValueError, RecursionError):
-                told["payload"] = text.decode()
-        return told
-
-    def _told(self) -> dict[str, Any]:
-        told = {
-            "id": self.id,
-            "updated": self.updated,
-            "status": self.status,
-            "reason": self.reason,
-            "messageId": self.message_id,
-            "accountId": self.account_id,
-            "eventType": self.event_type,
-            "createdAt": self.created_at and timestamp(self.created_at),
-            "completedAt": self.completed_at and timestamp(self.completed_at),
-            "failedAt": self.failed_at and timestamp(self.failed_at),
-        }
+        written: dict[str, Any] = msgspec.to_builtins(_with_timestamps(self.without_payload()))
         if self.payload is not UNSET:
-            told["payload"] = self.payload
-        if self.error is not UNSET:
-            told["error"] = msgspec.to_builtins(self.error)
-        return told
+            written["payload"] = _in_python(self.payload)
+        return written
+
+
+_with_timestamps = with_timestamps(Outcome)
+
+
+def _in_python(payload: Any) -> Any:
+    if not isinstance(payload, Raw):
+        return payload
+    text = bytes(payload)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text.decode()

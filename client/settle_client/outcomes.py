@@ -4,33 +4,43 @@
 the stream on behalf of a consumer group, so that every outcome is handled by
 one of its members even if one of them dies. `read` and `wait` read the stream
 for oneself. Outcomes may repeat: drop those whose message id and id were seen.
+
+`settle_client.reading` decides; here is the connection. `settle_client.async_outcomes`
+is the same for asyncio.
 """
 
 from __future__ import annotations
 
-import time
+import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-import redis
-
+from settle_client import reading
+from settle_client.errors import BelongsElsewhereError
 from settle_client.names import OUTCOMES
-from settle_client.outcome import Outcome
+from settle_client.redis_server import clients_of, open_client
+from settle_client.steps import drive, iterate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterator, Mapping
 
-ENTRIES_PER_READ = 500
-# How long a read waits for news before the caller's deadline is looked at again.
-BLOCK_SECONDS = 1.0
+    from settle_client.outcome import Outcome
 
 
 class OutcomeClient:
-    """The reading end of the result channel."""
+    """The reading end of the result channel. A forked child may go on using its parent's."""
 
-    def __init__(self, url: str) -> None:
-        """Read from the Redis that holds the result channel; connect when needed."""
-        self._client = redis.Redis.from_url(url, decode_responses=True)
+    def __init__(self, url: str, **options: Any) -> None:
+        """Read from the Redis that holds the result channel; connect when needed.
+
+        Args:
+            url: Of Redis or Valkey, or of its sentinels.
+            options: Of redis-py's connections; behind sentinels `master_name`.
+
+        Raises:
+            AddressError: The URL or an option cannot be meant.
+        """
+        self._client = open_client(url, asynchronous=False, decode_responses=True, **options)
 
     @contextmanager
     def subscribe(self) -> Iterator[Iterator[Outcome]]:
@@ -40,20 +50,23 @@ class OutcomeClient:
             An endless iterator. Outcomes published while nobody listens are
             not heard: use `follow` where they matter.
         """
-        with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        with self._client.pubsub() as pubsub:
             pubsub.subscribe(OUTCOMES)
             # Wait for the confirmation: from here on nothing is missed.
-            pubsub.get_message(ignore_subscribe_messages=False, timeout=None)
-            yield (
-                Outcome.from_json(message["data"])
-                for message in pubsub.listen()
-                if message["type"] == "message"
-            )
+            pubsub.get_message(timeout=None)
+            yield self._listen(pubsub)
+
+    def _listen(self, pubsub: Any) -> Iterator[Outcome]:
+        process_id = os.getpid()
+        while True:
+            if os.getpid() != process_id:
+                raise BelongsElsewhereError("the parent listens here: subscribe in the child, too")
+            if outcome := reading.heard(pubsub.get_message(timeout=reading.BLOCK_SECONDS)):
+                yield outcome
 
     def position(self) -> str:
         """Return where the stream ends now, to read from there later."""
-        newest: Any = self._client.xrevrange(OUTCOMES, count=1)
-        return newest[0][0] if newest else "0-0"
+        return drive(reading.position(), self._ask)
 
     def poll(self, since: str, *, wait_seconds: float) -> list[tuple[str, Outcome]]:
         """Read what the stream holds after a position, waiting for it if it is nothing yet.
@@ -65,20 +78,11 @@ class OutcomeClient:
         Returns:
             Some of the next outcomes, each with its position; nothing if none came.
         """
-        answer: Any = self._client.xread(
-            {OUTCOMES: since}, count=ENTRIES_PER_READ, block=max(int(wait_seconds * 1000), 1)
-        )
-        return [
-            (position, Outcome.from_json(fields["outcome"]))
-            for position, fields in _entries(answer)
-        ]
+        return drive(reading.poll(since, wait_seconds), self._ask)
 
-    def read(self, since: str = "0-0") -> Iterator[Outcome]:
+    def read(self, since: str = "0-0") -> Generator[Outcome, None, None]:
         """Read the stream from a position on, by default its start, and go on waiting for more."""
-        while True:
-            for position, outcome in self.poll(since, wait_seconds=BLOCK_SECONDS):
-                since = position
-                yield outcome
+        return iterate(reading.read(since), self._ask)
 
     def wait(
         self,
@@ -86,7 +90,7 @@ class OutcomeClient:
         *,
         timeout_seconds: float,
         since: str = "0-0",
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Wait for the outcomes of messages, yielding each once as it comes.
 
         Args:
@@ -98,26 +102,11 @@ class OutcomeClient:
         Raises:
             TimeoutError: Some outcomes have not come in time; it says how many.
         """
-        missing = {(message, id_) for message, ids in messages.items() for id_ in ids}
-        seen = set()
-        deadline = time.monotonic() + timeout_seconds
-        while missing:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError(
-                    f"no outcome within {timeout_seconds:g} s for {len(missing)} of the updates"
-                )
-            for position, outcome in self.poll(since, wait_seconds=min(left, BLOCK_SECONDS)):
-                since = position
-                told = (outcome.message_id, outcome.id, outcome.status, outcome.reason)
-                if outcome.message_id in messages and told not in seen:
-                    seen.add(told)
-                    missing.discard((outcome.message_id, outcome.id or ""))
-                    yield outcome
+        return iterate(reading.wait(messages, timeout_seconds, since), self._ask)
 
     def follow(
         self, group: str, consumer: str, *, claim_after_seconds: float = 60.0
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """Read the stream as one member of a consumer group, from its beginning.
 
         An outcome is acknowledged when the next one is asked for: leaving the
@@ -129,71 +118,18 @@ class OutcomeClient:
             claim_after_seconds: When a member's unacknowledged outcomes are
                 taken over by another.
         """
-        self._make_group(group)
-        yield from self._handle(group, self._read_group(group, consumer, "0"))
-        claim_at = time.monotonic()
-        while True:
-            if time.monotonic() >= claim_at:
-                claim_at = time.monotonic() + claim_after_seconds
-                yield from self._handle(group, self._claim(group, consumer, claim_after_seconds))
-            yield from self._handle(group, self._read_group(group, consumer, ">"))
-
-    def _make_group(self, group: str) -> None:
-        try:
-            self._client.xgroup_create(OUTCOMES, group, id="0", mkstream=True)
-        except redis.ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
-
-    def _read_group(self, group: str, consumer: str, since: str) -> Iterator[Any]:
-        while entries := _entries(
-            self._client.xreadgroup(
-                group,
-                consumer,
-                {OUTCOMES: since},
-                count=ENTRIES_PER_READ,
-                block=None if since != ">" else int(BLOCK_SECONDS * 1000),
-            )
-        ):
-            yield from entries
-            if since == ">":
-                return
-            since = entries[-1][0]
-
-    def _claim(self, group: str, consumer: str, idle_seconds: float) -> Iterator[Any]:
-        cursor: Any = "0-0"
-        while True:
-            cursor, entries, *_ = self._client.xautoclaim(
-                OUTCOMES,
-                group,
-                consumer,
-                min_idle_time=int(idle_seconds * 1000),
-                start_id=cursor,
-                count=ENTRIES_PER_READ,
-            )
-            yield from entries
-            if cursor == "0-0":
-                return
-
-    def _handle(self, group: str, entries: Iterator[Any]) -> Iterator[Outcome]:
-        handled: list[str] = []
-        try:
-            for entry_id, fields in entries:
-                # Trimmed away while it was pending: there is nothing left to tell.
-                if fields:
-                    yield Outcome.from_json(fields["outcome"])
-                handled.append(entry_id)
-        finally:
-            if handled:
-                self._client.xack(OUTCOMES, group, *handled)
+        return iterate(reading.follow(group, consumer, claim_after_seconds), self._ask)
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        for client in clients_of(self._client):
+            client.close()
 
+    def __enter__(self) -> Self:
+        return self
 
-def _entries(answer: Any) -> list[Any]:
-    """Take the entries of the one stream out of an XREAD answer, of either protocol."""
-    if not answer:
-        return []
-    return (answer[OUTCOMES] if isinstance(answer, dict) else answer[0][1]) or []
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, command: tuple[Any, ...]) -> Any:
+        return self._client.execute_command(*command)

@@ -1,41 +1,42 @@
 """For callers who want speed: updates in, many messages in one write, every one confirmed.
 
-A thread sends what was handed in, as soon as there is enough of it or it has
-waited long enough; what the broker has not confirmed is sent again until it has.
-Sending twice is safe, for both carry one message id. The messages are those that
-`send_task` makes, so any Celery worker can read them.
+A thread sends what was handed in, as soon as there is enough of it or it has waited
+long enough; what the broker has not confirmed is sent again until it has. Sending
+twice is safe, for both carry one message id. The messages are those that `send_task`
+makes, so any Celery worker can read them. `settle_client.outbox` decides; here are
+the thread and the lock. `settle_client.async_producer` is the same for asyncio.
 
-It keeps nothing on disk: what is unsent when the process ends is lost, and
-`close` says what that is.
+It keeps nothing on disk: what is unsent when the process ends is lost, and `close`
+says what that is.
 """
 
 from __future__ import annotations
 
+import os
 import threading
-import time
-from collections import deque
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakSet
 
-from settle_client.broker import Broker
-from settle_client.envelope import Envelope, bulk, single
-from settle_client.errors import InvalidUpdateError, NotSentError
-from settle_client.update import check
+from settle_client.broker import make_queue
+from settle_client.outbox import Bell, Limits, Outbox, Push, Wait
+from settle_client.steps import drive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from settle_client.outbox import Steps
     from settle_client.update import StatusUpdate
 
-# One write: what Redis takes in a few milliseconds.
-MAX_MESSAGES = 1_000
-MAX_BYTES = 2**20
-PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 2.0
+Result = TypeVar("Result")
 
 
 class Producer:
-    """Sends status updates; one a process, for all its threads."""
+    """Sends status updates; one a process, for all its threads.
+
+    A forked child may go on using its parent's: it begins with nothing unsent, and
+    with a thread and a connection of its own.
+    """
 
     def __init__(
         self,
@@ -46,30 +47,39 @@ class Producer:
         timeout_seconds: float = 30.0,
         **transport_options: Any,
     ) -> None:
-        """Start the thread; it connects when there is something to send.
+        """Connect nothing yet: that is done when there is something to send.
 
         Args:
             broker_url: As Celery takes it.
             max_wait_seconds: How long an update waits for others to travel with.
             max_unsent_updates: With so many unconfirmed, `send` blocks.
             timeout_seconds: How long `send` blocks, and `flush` and `close` wait.
-            transport_options: kombu's, such as `master_name` behind sentinels.
-        """
-        self.max_wait_seconds = max_wait_seconds
-        self.max_unsent_updates = max_unsent_updates
-        self.timeout_seconds = timeout_seconds
-        self._broker = Broker(broker_url, **transport_options)
-        self._unsent: deque[Envelope] = deque()
-        self._unsent_updates = self._unsent_bytes = 0
-        self._accepted = self._confirmed = 0
-        self._hurry = self._closed = False
-        self._trouble: Exception | None = None
-        lock = threading.Lock()
-        self._news, self._room = threading.Condition(lock), threading.Condition(lock)
-        self._thread = threading.Thread(target=self._run, name="settle-producer", daemon=True)
-        self._thread.start()
+            transport_options: Such as `master_name` behind sentinels: redis-py's options of
+                a connection, or kombu's for another broker.
 
-    # -- handed in -------------------------------------------------------------
+        Raises:
+            AddressError: The URL or an option cannot be meant.
+        """
+        self._limits = Limits(max_wait_seconds, max_unsent_updates, timeout_seconds)
+        self._make_queue = partial(make_queue, broker_url, **transport_options)
+        self._begin()
+        _IN_THIS_PROCESS.add(self)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._bells = {bell: threading.Condition(self._lock) for bell in Bell}
+        self._outbox = Outbox(self._limits, lambda bell: self._bells[bell].notify_all())
+        self._queue = self._make_queue()
+        self._thread: threading.Thread | None = None
+
+    def _begin_anew(self) -> None:
+        """Leave to the parent what is the parent's; for the hook that follows a fork."""
+        # Kept as it is: to drop the parent's connection could mean to close it.
+        self._parents = self._outbox, self._queue
+        self._begin()
+        self._outbox.is_closed = self._parents[0].is_closed
+
+    # -- for callers -----------------------------------------------------------------
 
     def send(self, update: StatusUpdate | Mapping[str, Any]) -> str:
         """Send one update as a message of its own, and return the message's id.
@@ -78,7 +88,7 @@ class Producer:
             InvalidUpdateError: It is not valid; the text names the field.
             NotSentError: There was no room for it in time; it is not sent.
         """
-        return self._accept(single(check(update)))
+        return self._take(self._outbox.send(update))
 
     def send_together(self, updates: Sequence[StatusUpdate | Mapping[str, Any]]) -> str:
         """Send several updates in one message, and return the message's id.
@@ -90,27 +100,16 @@ class Producer:
             InvalidUpdateError: One is not valid; none of them is sent.
             NotSentError: There was no room for them in time; none of them is sent.
         """
-        if not updates:
-            raise InvalidUpdateError("a message carries at least one update")
-        return self._accept(bulk([check(update) for update in updates]))
+        return self._take(self._outbox.send_together(updates))
 
-    def _accept(self, envelope: Envelope) -> str:
-        with self._room:
-            if not self._room.wait_for(lambda: self._has_room(envelope), self.timeout_seconds):
-                raise NotSentError([envelope.message_id], self.timeout_seconds, self._trouble)
-            if self._closed:
-                raise NotSentError([envelope.message_id], 0, None)
-            self._unsent.append(envelope)
-            self._accepted += 1
-            self._unsent_updates += envelope.update_count
-            self._unsent_bytes += len(envelope.body)
-            if len(self._unsent) == 1 or self._is_enough():
-                self._news.notify()
-        return envelope.message_id
-
-    def _has_room(self, envelope: Envelope) -> bool:
-        after = self._unsent_updates + envelope.update_count
-        return self._closed or not self._unsent or after <= self.max_unsent_updates
+    def _take(self, steps: Steps[str]) -> str:
+        with self._lock:
+            if self._thread is None and not self._outbox.is_closed:
+                self._thread = threading.Thread(
+                    target=self._run, name="settle-producer", daemon=True
+                )
+                self._thread.start()
+            return drive(steps, self._perform)
 
     def flush(self) -> None:
         """Wait until the broker has confirmed what was handed in so far.
@@ -119,14 +118,7 @@ class Producer:
             NotSentError: It has not, in time; what it has not is in `message_ids`
                 and is still being tried.
         """
-        with self._room:
-            upto = self._accepted
-            self._hurry = True
-            self._news.notify()
-            if not self._room.wait_for(lambda: self._confirmed >= upto, self.timeout_seconds):
-                missing = islice(self._unsent, upto - self._confirmed)
-                ids = [envelope.message_id for envelope in missing]
-                raise NotSentError(ids, self.timeout_seconds, self._trouble)
+        self._drive(self._outbox.flush())
 
     def close(self) -> None:
         """Flush, and stop.
@@ -135,13 +127,10 @@ class Producer:
             NotSentError: See `flush`; nothing is tried any more.
         """
         try:
-            self.flush()
+            self._drive(self._outbox.close())
         finally:
-            with self._room:
-                self._closed = True
-                self._news.notify()
-                self._room.notify_all()
-            self._thread.join(self.timeout_seconds)
+            if self._thread is not None:
+                self._thread.join(self._limits.timeout_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -149,54 +138,34 @@ class Producer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- sent: in the thread -----------------------------------------------------
+    # -- for the core ----------------------------------------------------------------
 
     def _run(self) -> None:
-        tries = 0
-        while chunk := self._next():
-            try:
-                self._broker.push(chunk)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-                tries += 1
-                self._pause(error, tries)
-            else:
-                tries = 0
-                self._confirm(chunk)
-        self._broker.disconnect()
+        self._drive(self._outbox.send_out())
+        self._queue.close()
 
-    def _is_enough(self) -> bool:
-        return self._hurry or len(self._unsent) >= MAX_MESSAGES or self._unsent_bytes >= MAX_BYTES
+    def _drive(self, steps: Steps[Result]) -> Result:
+        with self._lock:
+            return drive(steps, self._perform)
 
-    def _next(self) -> list[Envelope]:
-        """Return what to send now, nothing when it is over."""
-        with self._news:
-            self._news.wait_for(lambda: self._unsent or self._closed)
-            self._news.wait_for(lambda: self._is_enough() or self._closed, self.max_wait_seconds)
-            chunk: list[Envelope] = []
-            size = 0
-            for envelope in islice(self._unsent, 0 if self._closed else MAX_MESSAGES):
-                size += len(envelope.body)
-                if chunk and size > MAX_BYTES:
-                    break
-                chunk.append(envelope)
-            return chunk
+    def _perform(self, step: Wait | Push) -> bool:
+        if isinstance(step, Wait):
+            return self._bells[step.bell].wait_for(step.until, step.seconds)
+        self._lock.release()
+        try:
+            self._queue.push(step.envelopes)
+        finally:
+            self._lock.acquire()
+        return True
 
-    def _confirm(self, chunk: list[Envelope]) -> None:
-        with self._room:
-            for envelope in chunk:
-                self._unsent.popleft()
-                self._unsent_updates -= envelope.update_count
-                self._unsent_bytes -= len(envelope.body)
-            self._confirmed += len(chunk)
-            self._hurry = self._hurry and bool(self._unsent)
-            self._trouble = None
-            self._room.notify_all()
 
-    def _pause(self, error: Exception, tries: int) -> None:
-        self._broker.disconnect()
-        pause = min(PAUSE_SECONDS * 2**tries, LONGEST_PAUSE_SECONDS)
-        deadline = time.monotonic() + pause
-        with self._news:
-            self._trouble = error
-            while not self._closed and (left := deadline - time.monotonic()) > 0:
-                self._news.wait(left)
+_IN_THIS_PROCESS: WeakSet[Producer] = WeakSet()
+
+
+def _begin_anew_in_child() -> None:
+    for producer in list(_IN_THIS_PROCESS):
+        producer._begin_anew()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_in_child)

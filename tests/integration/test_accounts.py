@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from db.loading import NewEvent, load_events
 from gateway.accounts import EventsOfAccounts
+from settle_client.checking import check
 from settle_client.update import StatusUpdate
 from tasks.messages import Message
 from tasks.settle import settle_batch
@@ -50,7 +51,7 @@ def test_it_is_as_if_the_others_did_not_exist(
     message = Message(
         "m",
         tuple(
-            StatusUpdate.model_validate({"id": id_, "status": status, "accountId": account})
+            check({"id": id_, "status": status, "accountId": account})
             for id_, status, account in updates
         ),
     )

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 IDS = ["a", "b", "c", "d", "e"]
 UPDATES = st.builds(
-    lambda id_, status, account: StatusUpdate.model_validate(
-        {"id": id_, "status": status, "accountId": account}
-    ),
+    StatusUpdate,
     st.sampled_from(IDS),
     st.sampled_from(["completed", "failed"]),
     st.sampled_from([None, "x", "y"]),

@@ -83,7 +83,7 @@ def test_a_group_handles_each_outcome_once(
     with closing(OutcomeClient(redis_url)) as other:
         # Asking for the eleventh acknowledges the tenth.
         second = ids(one, 5)
-        one.close()  # type: ignore[attr-defined]
+        one.close()
         assert first + second == [f"ev_{number}" for number in range(15)]
         third = ids(other.follow("g", "two", claim_after_seconds=0), 6)
     # What was at hand when the loop was left comes again, and nothing else does.
@@ -97,7 +97,7 @@ def test_a_member_that_comes_back_resumes_its_work(
     publisher.publish([outcome(0), outcome(1)])
     follower = client.follow("g", "one")
     assert ids(follower, 1) == ["ev_0"]
-    follower.close()  # type: ignore[attr-defined]
+    follower.close()
     assert ids(client.follow("g", "one"), 2) == ["ev_0", "ev_1"]
 
 
@@ -129,7 +129,7 @@ def test_a_trimmed_entry_does_not_stop_a_group(
     publisher.publish([outcome(0), outcome(1)])
     follower = client.follow("g", "one")
     next(follower)
-    follower.close()  # type: ignore[attr-defined]
+    follower.close()
     with redis.Redis.from_url(redis_url) as raw:
         raw.xtrim("event-outcomes", maxlen=0)
     time.sleep(0.01)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 UPDATE_SCHEMA = validator(read("schemas/update.schema.json"))
 OUTCOME_SCHEMA = validator(read("schemas/outcome.schema.json"))
 UPDATE = StatusUpdate(id="ev_1", status="completed")
-OTHER = StatusUpdate(id="ü\n", status="failed", accountId="acct_9")
+OTHER = StatusUpdate(id="ü\n", status="failed", account_id="acct_9")
 
 
 def settled(message_id: str, updates: Sequence[Any], *, with_payload: bool) -> list[Outcome]:
@@ -181,13 +181,13 @@ def test_a_dead_letter_is_as_described() -> None:
     """Its entry, and the JSON in it."""
     updates = (validate({"id": "ev_1", "status": "done"}),)
     outcomes = [invalid("m", "ev_1", "done", "why")]
-    delivery = {
+    delivery: dict[str, Any] = {
         "queue": QUEUE,
         "exchange": "",
         "redelivered": False,
         "deliveriesToDeadWorkers": 0,
     }
-    letters = dead_letters(Message("m", updates), outcomes, delivery)
+    letters = dead_letters([Message("m", updates)], [outcomes], [delivery])
     redis: Any = fakeredis.FakeRedis(decode_responses=True)
     with closing(redis) as client:
         OutcomePublisher(client, stream_max_length=10).publish(outcomes, letters)

@@ -62,7 +62,7 @@ def events(dispatcher: Dispatcher) -> TaskEvents:
 def held(id_: str = "ev_1") -> Held:
     """Hold a plain message of one update."""
     update = validate({"id": id_, "status": "completed"})
-    item = single(update).item().encode()  # type: ignore[arg-type]
+    item = single(update).item()  # type: ignore[arg-type]
     plain = read_plain(fetched(item), max_updates=10)
     assert plain is not None
     return plain

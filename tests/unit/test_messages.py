@@ -44,7 +44,7 @@ def test_the_event_itself_is_an_update() -> None:
             "createdAt": "whenever",
         }
     ).updates
-    assert update == StatusUpdate(id="ev_1", status="completed", accountId="acct_9")
+    assert update == StatusUpdate(id="ev_1", status="completed", account_id="acct_9")
 
 
 @pytest.mark.parametrize(

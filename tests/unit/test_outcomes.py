@@ -10,7 +10,8 @@ import fakeredis
 import msgspec
 import pytest
 
-from settle_client.outcome import Outcome, timestamp
+from settle_client.moments import timestamp
+from settle_client.outcome import Outcome
 from tasks.errors import OutcomesNotPublishedError
 from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import invalid

@@ -51,7 +51,7 @@ def test_what_stock_clients_send_is_plain() -> None:
     update = validate({**UPDATE, "accountId": "acct_9"})
     assert isinstance(update, StatusUpdate)
     for envelope in (single(update), bulk([update] * 3)):
-        plain = read(envelope.item().encode())
+        plain = read(envelope.item())
         assert plain is not None
         assert plain.message == (envelope.message_id, (update,) * envelope.update_count)
         assert not plain.wants_result

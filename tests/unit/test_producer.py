@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from settle_client import producer as module
-from settle_client.envelope import _written_by_celery
-from settle_client.errors import InvalidUpdateError, NotSentError
-from settle_client.producer import MAX_MESSAGES, Producer
+from settle_client import AsyncProducer, async_producer, producer
+from settle_client.errors import (
+    AddressError,
+    BelongsElsewhereError,
+    InvalidUpdateError,
+    NotSentError,
+)
+from settle_client.outbox import MAX_MESSAGES
+from tests.faces import FACES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from settle_client.envelope import Envelope
 
 UPDATE = {"id": "ev_1", "status": "completed"}
@@ -27,14 +35,14 @@ class BrokerInMemory:
         self.writes: list[list[str]] = []
         self.tries = 0
 
-    def push(self, envelopes: list[Envelope]) -> None:
+    def push(self, envelopes: Sequence[Envelope]) -> None:
         """Take some, or be away."""
         self.tries += 1
         if not self.up.is_set():
             raise ConnectionError("the broker is away")
         self.writes.append([envelope.message_id for envelope in envelopes])
 
-    def disconnect(self) -> None:
+    def close(self) -> None:
         """Nothing to close."""
 
     @property
@@ -43,42 +51,84 @@ class BrokerInMemory:
         return [message_id for write in self.writes for message_id in write]
 
 
+class AsyncBrokerInMemory:
+    """The same, awaited."""
+
+    def __init__(self, broker: BrokerInMemory) -> None:
+        self._broker = broker
+
+    async def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Take some, or be away."""
+        self._broker.push(envelopes)
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> BrokerInMemory:
     """Stand in for the broker."""
     broker = BrokerInMemory()
-    monkeypatch.setattr(module, "Broker", lambda *_, **__: broker)
+    monkeypatch.setattr(producer, "make_queue", lambda *_, **__: broker)
+    monkeypatch.setattr(
+        async_producer, "make_async_queue", lambda *_, **__: AsyncBrokerInMemory(broker)
+    )
     return broker
 
 
-def make(**options: Any) -> Producer:
+@pytest.fixture(params=FACES)
+def face(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Give each face of the client."""
+    face = FACES[request.param]()
+    yield face
+    face.close()
+
+
+def make(face: Any, **options: Any) -> Any:
     """Make a producer that does not wait long."""
-    return Producer("redis://unused", **{"timeout_seconds": 0.2, **options})
+    return face.producer("redis://unused", **{"timeout_seconds": 0.2, **options})
 
 
-def test_what_is_handed_in_is_sent_in_order(broker: BrokerInMemory) -> None:
-    """And in far fewer writes than there are messages."""
-    with make(timeout_seconds=30) as producer:
+def patiently(condition: Any) -> None:
+    """Wait until something holds."""
+    pause = threading.Event()
+    while not condition():
+        pause.wait(0.001)
+
+
+def test_what_is_handed_in_is_sent_in_order(face: Any, broker: BrokerInMemory) -> None:
+    """And in fewer writes than there are messages."""
+    with make(face, timeout_seconds=30) as producer:
         ids = [producer.send(UPDATE) for _ in range(3 * MAX_MESSAGES)]
     assert broker.ids == ids
-    assert len(broker.writes) < 100
+    assert len(broker.writes) < len(ids)
     assert max(map(len, broker.writes)) <= MAX_MESSAGES
 
 
-def test_one_update_does_not_wait_for_others(broker: BrokerInMemory) -> None:
+def test_what_tasks_hand_in_together_is_sent_together(broker: BrokerInMemory) -> None:
+    """A write takes what there is, of whichever task."""
+
+    async def send() -> list[str]:
+        async with AsyncProducer("redis://unused") as producer:
+            return await asyncio.gather(*[producer.send(UPDATE) for _ in range(3 * MAX_MESSAGES)])
+
+    ids = asyncio.run(send())
+    assert broker.ids == ids
+    assert [len(write) for write in broker.writes] == [MAX_MESSAGES] * 3
+
+
+def test_one_update_does_not_wait_for_others(face: Any, broker: BrokerInMemory) -> None:
     """It leaves by itself when it has waited long enough."""
-    producer = make()
+    producer = make(face)
     message_id = producer.send(UPDATE)
-    deadline = threading.Event()
-    while not broker.ids:
-        assert not deadline.wait(0.001)
+    patiently(lambda: broker.ids)
     assert broker.ids == [message_id]
     producer.close()
 
 
-def test_an_update_that_is_not_valid_is_refused_at_once(broker: BrokerInMemory) -> None:
+def test_an_update_that_is_not_valid_is_refused_at_once(face: Any, broker: BrokerInMemory) -> None:
     """The text names the field, and nothing of its message is sent."""
-    with make() as producer:
+    with make(face) as producer:
         with pytest.raises(InvalidUpdateError, match="status: must be 'completed' or"):
             producer.send({"id": "ev_1", "status": "done"})
         with pytest.raises(InvalidUpdateError, match="id: is required"):
@@ -88,21 +138,20 @@ def test_an_update_that_is_not_valid_is_refused_at_once(broker: BrokerInMemory) 
     assert broker.ids == []
 
 
-def test_a_broker_that_comes_back_gets_everything(broker: BrokerInMemory) -> None:
+def test_a_broker_that_comes_back_gets_everything(face: Any, broker: BrokerInMemory) -> None:
     """What it had not confirmed is sent again."""
     broker.up.clear()
-    with make(timeout_seconds=30) as producer:
+    with make(face, timeout_seconds=30) as producer:
         ids = [producer.send(UPDATE) for _ in range(10)]
-        while not broker.tries:
-            pass
+        patiently(lambda: broker.tries)
         broker.up.set()
     assert broker.ids == ids
 
 
-def test_what_was_not_sent_is_told(broker: BrokerInMemory) -> None:
+def test_what_was_not_sent_is_told(face: Any, broker: BrokerInMemory) -> None:
     """With the ids of its messages and the reason."""
     broker.up.clear()
-    producer = make()
+    producer = make(face)
     ids = [producer.send(UPDATE), producer.send_together([UPDATE, UPDATE])]
     with pytest.raises(NotSentError, match="the broker is away") as caught:
         producer.close()
@@ -110,30 +159,30 @@ def test_what_was_not_sent_is_told(broker: BrokerInMemory) -> None:
     assert isinstance(caught.value.__cause__, ConnectionError)
 
 
-def test_what_is_unsent_is_bounded(broker: BrokerInMemory) -> None:
+def test_what_is_unsent_is_bounded(face: Any, broker: BrokerInMemory) -> None:
     """Who hands in more waits, and is told when that takes too long; nothing else is lost."""
     broker.up.clear()
-    producer = make(max_unsent_updates=3)
+    producer = make(face, max_unsent_updates=3)
     ids = [producer.send(UPDATE), producer.send_together([UPDATE, UPDATE])]
     with pytest.raises(NotSentError, match="1 message"):
         producer.send(UPDATE)
     broker.up.set()
-    producer.timeout_seconds = 30
+    patiently(lambda: broker.ids)
     ids.append(producer.send(UPDATE))
     producer.close()
     assert broker.ids == ids
 
 
-def test_a_message_larger_than_the_bound_is_sent_alone(broker: BrokerInMemory) -> None:
+def test_a_message_larger_than_the_bound_is_sent_alone(face: Any, broker: BrokerInMemory) -> None:
     """It could never be sent otherwise."""
-    with make(max_unsent_updates=3, timeout_seconds=30) as producer:
+    with make(face, max_unsent_updates=3, timeout_seconds=30) as producer:
         ids = [producer.send(UPDATE), producer.send_together([UPDATE] * 10)]
     assert broker.ids == ids
 
 
-def test_threads_share_one(broker: BrokerInMemory) -> None:
-    """Each thread's messages keep their order, and every one is sent once."""
-    with make(timeout_seconds=30, max_unsent_updates=50) as producer:
+def test_threads_share_one(face: Any, broker: BrokerInMemory) -> None:
+    """Each one's messages keep their order, and every one is sent once."""
+    with make(face, timeout_seconds=30, max_unsent_updates=50) as producer:
         ids: list[list[str]] = [[] for _ in range(4)]
 
         def send(mine: list[str]) -> None:
@@ -150,17 +199,85 @@ def test_threads_share_one(broker: BrokerInMemory) -> None:
         assert [id_ for id_ in broker.ids if id_ in members] == mine
 
 
-def test_a_closed_producer_takes_nothing(broker: BrokerInMemory) -> None:
-    """And says so."""
-    producer = make()
+def test_a_closed_producer_takes_nothing(face: Any, broker: BrokerInMemory) -> None:
+    """And says so; to close it once more is nothing."""
+    producer = make(face)
     producer.close()
     with pytest.raises(NotSentError, match="closed"):
         producer.send(UPDATE)
+    producer.close()
     assert broker.ids == []
 
 
-@pytest.mark.parametrize("url", ["amqp://127.0.0.1:1//", "redis://127.0.0.1:1/0"])
-def test_the_form_of_a_message_needs_no_broker(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not the one either that the environment names."""
-    monkeypatch.setenv("CELERY_BROKER_URL", url)
-    assert _written_by_celery()["headers"]["task"] == "events.update_status"
+def test_a_send_that_is_cancelled_sends_nothing(broker: BrokerInMemory) -> None:
+    """It was waiting for room, and the others go on."""
+    broker.up.clear()
+
+    async def scenario() -> str:
+        async with AsyncProducer("redis://unused", max_unsent_updates=1) as producer:
+            first = await producer.send(UPDATE)
+            waiting = asyncio.create_task(producer.send(UPDATE))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            broker.up.set()
+            return first
+
+    assert asyncio.run(scenario()) == broker.ids[0]
+    assert len(broker.ids) == 1
+
+
+def test_a_task_that_somebody_cancelled_is_begun_again(broker: BrokerInMemory) -> None:
+    """As whoever ends by cancelling all tasks does, before it closes the producer."""
+
+    async def scenario() -> list[str]:
+        async with AsyncProducer("redis://unused") as producer:
+            ids = [await producer.send(UPDATE)]
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.sleep(0)
+            return [*ids, await producer.send(UPDATE)]
+
+    assert sorted(asyncio.run(scenario())) == sorted(broker.ids)
+
+
+@pytest.mark.usefixtures("broker")
+def test_another_event_loop_is_told() -> None:
+    """Where it would wait for ever."""
+    producer = AsyncProducer("redis://unused")
+    asyncio.run(producer.send(UPDATE))
+    for use in (lambda: producer.send(UPDATE), producer.flush, producer.close):
+        with pytest.raises(BelongsElsewhereError, match="another event loop: make one in each"):
+            asyncio.run(use())
+
+
+HUSH = "hush"
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "told"),
+    [
+        pytest.param("sentinel://h:1", {}, "master_name", id="sentinels of nobody"),
+        pytest.param("redis://h/0", {"hush": HUSH}, "hush", id="no such option"),
+        pytest.param("redis://h/0?socket_timeout=hush", {}, "its options", id="no number"),
+        pytest.param("redis://:ab/hush@h:1/0", {}, "percent-encode", id="a password unescaped"),
+        pytest.param("nonsense://:hush@h", {}, "no such kind of broker: nonsense", id="scheme"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_at_once(
+    face: Any, url: str, options: dict[str, Any], told: str
+) -> None:
+    """In one line, before anything is sent, and without a secret."""
+    with pytest.raises(AddressError) as refused:
+        face.producer(url, **options)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "=hush" not in str(refused.value)
+    assert "hush@" not in str(refused.value)
+
+
+def test_rabbitmq_without_its_extra_is_told(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+    monkeypatch.setitem(__import__("sys").modules, "kombu.connection", None)
+    with pytest.raises(AddressError, match=r"pip install settle-client\[rabbitmq\]"):
+        face.producer("amqp://localhost//")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db import BadDataError, EventRow, TransientDatabaseError
-from settle_client.update import StatusUpdate
+from settle_client.checking import check
 from tasks.errors import OutcomesMissingError
 from tasks.messages import InvalidUpdate, Message
 from tasks.settle import classify, dead_letters, settle_batch
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from db import Settlement
     from settle_client.outcome import Outcome
+    from settle_client.update import StatusUpdate
 
 PENDING = EventRow("ev_1", "acct_1", "order.created", CREATED, None, None, None)
 COMPLETED = PENDING._replace(completed_at=SETTLED, settled_by="winner")
@@ -31,7 +32,7 @@ FAILED = PENDING._replace(failed_at=SETTLED, settled_by="winner")
 
 def update(status: str = "completed", account: str | None = None, id_: str = "ev_1") -> Any:
     """Make a valid update."""
-    return StatusUpdate.model_validate({"id": id_, "status": status, "accountId": account})
+    return check({"id": id_, "status": status, "accountId": account})
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_bad_data_is_isolated_by_halving() -> None:
     (outcomes,) = settle_batch([message], events)
     assert [outcome.id for outcome in outcomes if not outcome.updated] == ["ev_13"]
     assert outcomes[13].reason == "invalid"
-    (letter,) = dead_letters(message, outcomes, {"queue": "q"})
+    (letter,) = dead_letters([message], [outcomes], [{"queue": "q"}])
     assert letter.reason == "22021: refused"
     assert json.loads(letter.raw)["id"] == "ev_13"
 

@@ -8,7 +8,7 @@ it. The slot tries once; when to try again is the strategy's.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from celery import current_app, states
 from celery.backends.base import DisabledBackend
@@ -43,7 +43,11 @@ def work(job: Job) -> Done | NotDone:
         _keep(job, outcomes)
         applied = time.monotonic()
         summary = summarize(outcomes)
-        letters = _dead_letters(job, outcomes) if summary.reasons["invalid"] else []
+        letters = (
+            dead_letters(job.messages, outcomes, job.deliveries)
+            if summary.reasons["invalid"]
+            else []
+        )
         service().publish(outcomes, letters)
         _store_results(job, outcomes)
     except (DatabaseError, OutcomesNotPublishedError) as error:
@@ -66,14 +70,6 @@ def _keep(job: Job, outcomes: list[list[Outcome]]) -> None:
 def _not_done(error: Exception, *, expected: bool) -> NotDone:
     kind = type(error).__name__
     return NotDone(kind, f"{kind}: {error}"[:MAX_ERROR_CHARACTERS], expected)
-
-
-def _dead_letters(job: Job, outcomes: list[list[Outcome]]) -> list[Any]:
-    return [
-        letter
-        for message, answers, delivery in zip(job.messages, outcomes, job.deliveries, strict=True)
-        for letter in dead_letters(message, answers, delivery)
-    ]
 
 
 def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:

@@ -15,11 +15,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from settle_client.names import QUEUE
-from settle_client.trace_context import IS_INSTALLED
 from worker.job import Done, NotDone
 
-if IS_INSTALLED:
+try:
     from opentelemetry import propagate, trace
+except ImportError:
+    IS_INSTALLED = False
+else:
+    IS_INSTALLED = True
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import NotUnderstoodError
-from tasks.messages import Message, decode_body, understand, unintelligible
+from tasks.messages import Message, read_message, understand, unintelligible
 from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def _understand(delivery: Received, payload: Any, max_updates: int) -> Message:
         raise NotUnderstoodError(
             f"the content type is {message.content_type!r}: send {JSON_CONTENT_TYPE}"
         )
+    message_id = message_id_of(delivery)
     if isinstance(payload, dict):
         args, kwargs = payload.get("args"), payload.get("kwargs")
-    else:
-        args, kwargs = decode_body(message.body)
-    return understand(message_id_of(delivery), args, kwargs, max_updates=max_updates)
+        return understand(message_id, args, kwargs, max_updates=max_updates)
+    return read_message(message_id, message.body, max_updates=max_updates)
 
 
 def message_id_of(delivery: Received) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from settle_client.names import TASK
 from tasks.errors import NotUnderstoodError
-from tasks.messages import InvalidUpdate, decode_body, understand
+from tasks.messages import InvalidUpdate, read_message
 from worker.held import Held
 from worker.transport.delivery import Shown, delivery_details
 
@@ -38,8 +38,7 @@ def read_plain(delivery: RawDelivery, *, max_updates: int, shown: bool = False) 
         return None
     headers, body, queue, exchange = stock
     try:
-        args, kwargs = decode_body(body)
-        message = understand(headers.id, args, kwargs, max_updates=max_updates)
+        message = read_message(headers.id, body, max_updates=max_updates)
     except (ValueError, RecursionError, NotUnderstoodError):
         return None
     updates = message.updates

@@ -1,0 +1,112 @@
+"""The queue on RabbitMQ, or on another broker of kombu's: one message after the other.
+
+kombu is asked for by the extra `rabbitmq` and imported here alone.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from settle_client.envelope import CONTENT_ENCODING, CONTENT_TYPE, PERSISTENT
+from settle_client.errors import AddressError
+from settle_client.names import QUEUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from settle_client.envelope import Envelope
+
+CONFIRMS = {"confirm_publish": True}
+# As the worker declares it.
+ARGUMENTS = {"x-queue-type": "quorum"}
+
+
+class KombuQueue:
+    """The queue, for one thread at a time."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            url: As Celery takes it.
+            options: kombu's transport options.
+
+        Raises:
+            AddressError: kombu is not installed, or knows no such broker.
+        """
+        try:
+            from kombu.connection import Connection  # noqa: PLC0415 - see the module
+        except ImportError:
+            raise AddressError(
+                "a broker that is not Redis needs kombu: pip install settle-client[rabbitmq]"
+            ) from None
+        self._make_connection = partial(Connection, url, transport_options={**CONFIRMS, **options})
+        try:
+            self._make_connection().get_transport_cls()
+        except (ImportError, KeyError):
+            raise AddressError(f"no such kind of broker: {url.partition(':')[0]}") from None
+        self._connection: Any = None
+        self._channel: Any = None
+
+    def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Put messages into the queue, in order.
+
+        Raises:
+            Exception: Of the driver; it is not known which of them the broker has.
+        """
+        try:
+            if self._channel is None:
+                self._connect()
+            for envelope in envelopes:
+                self._publish(envelope)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        from kombu.entity import Exchange, Queue  # noqa: PLC0415 - see the module
+
+        exchange: Any = Exchange(QUEUE)
+        self._connection = self._make_connection()
+        channel = self._connection.channel()
+        Queue(QUEUE, exchange, QUEUE, queue_arguments=ARGUMENTS).bind(channel).declare()
+        self._channel = channel
+
+    def _publish(self, envelope: Envelope) -> None:
+        message = self._channel.prepare_message(
+            envelope.body,
+            content_type=CONTENT_TYPE,
+            content_encoding=CONTENT_ENCODING,
+            headers=envelope.headers(),
+            properties={"correlation_id": envelope.message_id, "delivery_mode": PERSISTENT},
+        )
+        self._channel.basic_publish(message, exchange="", routing_key=QUEUE)
+
+    def close(self) -> None:
+        """Close the connection; the next push opens another."""
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            connection.release()
+
+
+class AsyncKombuQueue:
+    """The same for asyncio: each of its calls runs in a thread."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        """Prepare; see `KombuQueue`."""
+        self._queue = KombuQueue(url, **options)
+
+    async def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Put messages into the queue; see `KombuQueue`."""
+        await _in_thread(self._queue.push, envelopes)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await _in_thread(self._queue.close)
+
+
+async def _in_thread(call: Callable[..., None], *arguments: Any) -> None:
+    from asyncio import to_thread  # noqa: PLC0415 - the other face does without asyncio
+
+    await to_thread(call, *arguments)

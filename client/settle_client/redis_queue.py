@@ -1,0 +1,98 @@
+"""The queue on Redis: a list, as kombu's transport has it; many messages in one command.
+
+What is written is the same for both faces, which only send it. The queue is recorded
+where kombu looks for those that are bound to an exchange, as a Celery client does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from settle_client.names import QUEUE
+from settle_client.redis_server import clients_of, open_client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from settle_client.envelope import Envelope
+
+BINDINGS = f"_kombu.binding.{QUEUE}"
+# Routing key, pattern, queue.
+BINDING = f"{QUEUE}\x06\x16\x06\x16{QUEUE}"
+
+
+class _Layout:
+    """What to write, for a client of redis-py."""
+
+    asynchronous: bool
+
+    def __init__(self, url: str, *, global_keyprefix: str = "", **options: Any) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            url: See `settle_client.redis_server`.
+            global_keyprefix: What the keys of this queue begin with, as kombu has it.
+            options: See `settle_client.redis_server`.
+
+        Raises:
+            AddressError: The URL or an option cannot be meant.
+        """
+        self._prefix = global_keyprefix
+        self._client = open_client(url, asynchronous=self.asynchronous, **options)
+        self._is_bound = False
+
+    def _commands(self, envelopes: Sequence[Envelope]) -> Iterator[tuple[Any, ...]]:
+        if not self._is_bound:
+            yield "SADD", self._prefix + BINDINGS, BINDING
+            self._is_bound = True
+        yield "LPUSH", self._prefix + QUEUE, *(envelope.item() for envelope in envelopes)
+
+
+class RedisQueue(_Layout):
+    """The queue, for one thread."""
+
+    asynchronous = False
+
+    def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Put messages into the queue, in order.
+
+        Raises:
+            Exception: Of the driver; it is not known which of them the broker has.
+        """
+        try:
+            for command in self._commands(envelopes):
+                self._client.execute_command(*command)
+        except BaseException:
+            self._is_bound = False
+            self._client.connection_pool.disconnect()
+            raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in clients_of(self._client):
+            client.close()
+
+
+class AsyncRedisQueue(_Layout):
+    """The queue, for one task."""
+
+    asynchronous = True
+
+    async def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Put messages into the queue, in order.
+
+        Raises:
+            Exception: Of the driver; it is not known which of them the broker has.
+        """
+        try:
+            for command in self._commands(envelopes):
+                await self._client.execute_command(*command)
+        except BaseException:
+            self._is_bound = False
+            await self._client.connection_pool.disconnect()
+            raise
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in clients_of(self._client):
+            await client.aclose()

@@ -1,0 +1,102 @@
+"""A client of redis-py for a URL: one server, or the primary that sentinels know of.
+
+Makes the client of either face and connects nothing: what cannot be meant is found
+when it is made. redis-py is imported here alone and late, for it takes longer than
+all the rest of this package together.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from settle_client.errors import AddressError
+
+SENTINEL = "sentinel://"
+SCHEMES = ("redis://", "rediss://", "unix://", SENTINEL)
+SENTINEL_PORT = 26_379
+
+# Longer than any command takes, short enough to notice a link that died.
+SOCKET_TIMEOUT_SECONDS = 10
+CONNECT_TIMEOUT_SECONDS = 3
+
+
+def names_redis(url: str) -> bool:
+    """Return whether a URL names Redis, or Valkey."""
+    return url.lower().startswith(SCHEMES)
+
+
+def open_client(url: str, *, asynchronous: bool, **options: Any) -> Any:
+    """Make a client; it connects when it is first used.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://`, or `sentinel://`, these with `;` between them.
+        asynchronous: Make the one whose commands are awaited.
+        options: Of redis-py's connections, and with sentinels `master_name` and
+            `sentinel_kwargs`.
+
+    Raises:
+        AddressError: The URL or an option cannot be meant; the text has no secret.
+    """
+    timeouts = {
+        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+        "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    }
+    if not url.startswith("unix://"):
+        timeouts["socket_keepalive"] = True
+    make = _open_primary if url.lower().startswith(SENTINEL) else _open_server
+    try:
+        client = make(_in_words_of_redis(url), asynchronous, {**timeouts, **options})
+        # Not connected: it finds an option that there is not.
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)
+    except AddressError:
+        raise
+    except TypeError as error:
+        # Names an option, never its value.
+        raise AddressError(f"redis-py does not take an option: {error}") from None
+    except ValueError:
+        raise AddressError(
+            "the URL cannot be understood: percent-encode what is special in its password, "
+            "and correct its options, behind the `?`"
+        ) from None
+    return client
+
+
+def _in_words_of_redis(url: str) -> str:
+    # As Celery's documentation spells it.
+    return re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda found: found[0][5:].lower(), url)
+
+
+def _open_server(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
+    from redis import Redis  # noqa: PLC0415 - see the module
+    from redis.asyncio import Redis as AsyncRedis  # noqa: PLC0415
+
+    return (AsyncRedis if asynchronous else Redis).from_url(url, **options)
+
+
+def _open_primary(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
+    from redis.asyncio.sentinel import Sentinel as AsyncSentinel  # noqa: PLC0415 - see the module
+    from redis.connection import parse_url  # noqa: PLC0415
+    from redis.sentinel import Sentinel  # noqa: PLC0415
+
+    name = options.pop("master_name", None)
+    if not name:
+        raise AddressError("behind sentinels the option master_name says whom they watch")
+    sentinel_options = options.pop("sentinel_kwargs", None)
+    # The first says who we are to the primary, and which database is meant.
+    parts = [parse_url("redis://" + part.removeprefix(SENTINEL)) for part in url.split(";") if part]
+    addresses = [(part.get("host", "127.0.0.1"), part.get("port", SENTINEL_PORT)) for part in parts]
+    options = {**options, **{k: v for k, v in parts[0].items() if k not in ("host", "port")}}
+    if any(option.startswith("ssl_") for option in options):
+        options["ssl"] = True
+    sentinel = (AsyncSentinel if asynchronous else Sentinel)(
+        addresses, sentinel_kwargs=sentinel_options, **options
+    )
+    return sentinel.master_for(name)
+
+
+def clients_of(client: Any) -> list[Any]:
+    """Return every client that belongs to one: those of the sentinels, if there are any."""
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    return [client, *(manager.sentinels if manager else ())]

@@ -1,0 +1,108 @@
+"""How a core that does no I/O is driven by a face that does.
+
+A core is a generator: it yields what is to be done, is sent what came of it, and has
+errors thrown in as if it had done it itself. The two faces, sync and asyncio, do what
+is asked for and decide nothing. Knows nothing of what is asked for.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+
+Result = TypeVar("Result")
+Step = TypeVar("Step")
+
+
+class Given(NamedTuple):
+    """What a core hands to its caller; it is sent whether the caller has left."""
+
+    item: Any
+
+
+class _Done(NamedTuple):
+    """What came of a step."""
+
+    reply: Any
+    error: Exception | None = None
+
+    def tell(self, steps: Generator[Step, Any, Any]) -> Step:
+        """Let a core know, and return what it asks for next."""
+        return steps.send(self.reply) if self.error is None else steps.throw(self.error)
+
+
+def _do(perform: Callable[[Step], Any], step: Step) -> _Done:
+    try:
+        return _Done(perform(step))
+    except Exception as error:  # noqa: BLE001 - the core's to judge
+        return _Done(None, error)
+
+
+async def _do_async(perform: Callable[[Step], Awaitable[Any]], step: Step) -> _Done:
+    try:
+        return _Done(await perform(step))
+    except Exception as error:  # noqa: BLE001 - the core's to judge
+        return _Done(None, error)
+
+
+def drive(steps: Generator[Step, Any, Result], perform: Callable[[Step], Any]) -> Result:
+    """Do what a core asks for until it returns, and return that."""
+    try:
+        step = next(steps)
+        while True:
+            step = _do(perform, step).tell(steps)
+    except StopIteration as ended:
+        result: Result = ended.value
+        return result
+
+
+async def drive_async(
+    steps: Generator[Step, Any, Result], perform: Callable[[Step], Awaitable[Any]]
+) -> Result:
+    """Do the same, awaiting."""
+    try:
+        step = next(steps)
+        while True:
+            step = (await _do_async(perform, step)).tell(steps)
+    except StopIteration as ended:
+        result: Result = ended.value
+        return result
+
+
+def iterate(
+    steps: Generator[Any, Any, None], perform: Callable[[Any], Any]
+) -> Generator[Any, None, None]:
+    """Yield what a core gives, and do what it asks for, also when the caller has left."""
+    with suppress(StopIteration):
+        step = next(steps)
+        while True:
+            if isinstance(step, Given):
+                done = _Done(False)
+                try:
+                    yield step.item
+                except GeneratorExit:
+                    done = _Done(True)
+            else:
+                done = _do(perform, step)
+            step = done.tell(steps)
+
+
+async def iterate_async(
+    steps: Generator[Any, Any, None], perform: Callable[[Any], Awaitable[Any]]
+) -> AsyncGenerator[Any, None]:
+    """Do the same, awaiting."""
+    with suppress(StopIteration):
+        step = next(steps)
+        while True:
+            if isinstance(step, Given):
+                done = _Done(False)
+                try:
+                    yield step.item
+                except GeneratorExit:
+                    done = _Done(True)
+            else:
+                done = await _do_async(perform, step)
+            step = done.tell(steps)
