@@ -50,8 +50,10 @@ class Deliveries(Protocol):
     Everything runs in the consumer's thread, which alone may use the channel.
     """
 
-    #: Whether the broker takes a message for bad that often goes back to it.
-    counts_returns: bool
+    @property
+    def counts_returns(self) -> bool:
+        """Return whether the broker takes a message for bad that often goes back to it."""
+        ...
 
     @property
     def more_waiting(self) -> bool:
@@ -103,16 +105,30 @@ class Deliveries(Protocol):
 class Broker(Protocol):
     """A kind of broker."""
 
-    #: As OpenTelemetry calls it.
-    name: str
-    #: Whether a worker's messages are given to another when it says nothing for a while.
-    has_leases: bool
-    #: With which producers and workers declare the queue.
-    queue_arguments: Mapping[str, Any] | None
-    #: kombu's transport options for who looks on and must change nothing.
-    onlooker_options: Mapping[str, Any]
-    #: What the doctor checks of it, each a function of what `reach` gives.
-    checks: Sequence[Callable[[Any], Finding]]
+    @property
+    def name(self) -> str:
+        """Return what OpenTelemetry calls it."""
+        ...
+
+    @property
+    def has_leases(self) -> bool:
+        """Return whether a worker that says nothing for a while loses its messages to another."""
+        ...
+
+    @property
+    def queue_arguments(self) -> Mapping[str, Any] | None:
+        """Return with which arguments producers and workers declare the queue."""
+        ...
+
+    @property
+    def onlooker_options(self) -> Mapping[str, Any]:
+        """Return kombu's transport options for who looks on and must change nothing."""
+        ...
+
+    @property
+    def checks(self) -> Sequence[Callable[[Any], Finding]]:
+        """Return what the doctor checks of it, each a function of what `reach` gives."""
+        ...
 
     def transport_options(self, settings: Settings) -> dict[str, Any]:
         """Return kombu's transport options for a worker."""
