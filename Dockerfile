@@ -4,11 +4,16 @@ ENV UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 WORKDIR /app
 # What changes seldom first: a change of the code installs no dependency again.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-dev --extra http --no-install-project
+COPY client/pyproject.toml client/
+RUN uv sync --locked --no-dev --extra http --no-install-workspace
 COPY README.md LICENSE celeryconfig.py ./
+COPY client client
 COPY db db
 COPY tasks tasks
+COPY service service
 COPY worker worker
+COPY gateway gateway
+COPY cli cli
 RUN uv sync --locked --no-dev --extra http --no-editable
 
 FROM python:3.13-slim

@@ -11,6 +11,8 @@ import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from settle_client import AsyncOutcomeClient, AsyncProducer, OutcomeClient, Producer
 
 if TYPE_CHECKING:
@@ -60,7 +62,12 @@ class AsyncFace:
         self.loop.close()
 
 
-FACES: dict[str, Callable[[], Any]] = {"sync": SyncFace, "asyncio": AsyncFace}
+@pytest.fixture(params=[SyncFace, AsyncFace], ids=["sync", "asyncio"])
+def face(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Give each face of the client; a module takes it as a fixture of its own."""
+    face = request.param()
+    yield face
+    face.close()
 
 
 class Blocking:

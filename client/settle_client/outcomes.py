@@ -54,10 +54,9 @@ class OutcomeClient:
             pubsub.subscribe(OUTCOMES)
             # Wait for the confirmation: from here on nothing is missed.
             pubsub.get_message(timeout=None)
-            yield self._listen(pubsub)
+            yield self._listen(pubsub, os.getpid())
 
-    def _listen(self, pubsub: Any) -> Iterator[Outcome]:
-        process_id = os.getpid()
+    def _listen(self, pubsub: Any, process_id: int) -> Iterator[Outcome]:
         while True:
             if os.getpid() != process_id:
                 raise BelongsElsewhereError("the parent listens here: subscribe in the child, too")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from settle_client.envelope import Envelope
 
-BINDINGS = f"_kombu.binding.{QUEUE}"
+# Of every queue, and of those that do not expire.
+BINDINGS = f"_kombu.binding.{QUEUE}", f"_kombu.binding_permanent.{QUEUE}"
 # Routing key, pattern, queue.
 BINDING = f"{QUEUE}\x06\x16\x06\x16{QUEUE}"
 
@@ -43,7 +44,8 @@ class _Layout:
 
     def _commands(self, envelopes: Sequence[Envelope]) -> Iterator[tuple[Any, ...]]:
         if not self._is_bound:
-            yield "SADD", self._prefix + BINDINGS, BINDING
+            for bindings in BINDINGS:
+                yield "SADD", self._prefix + bindings, BINDING
             self._is_bound = True
         yield "LPUSH", self._prefix + QUEUE, *(envelope.item() for envelope in envelopes)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import redis
@@ -12,15 +11,14 @@ import trustme
 
 from cli.doctor.examination import examine
 from cli.doctor.parts import broker_part
-from cli.embedded import Redis, dies_with_parent, free_port, temporary_folder
-from cli.embedded.binaries import redis_binary
+from cli.embedded import Redis, temporary_folder
 from service.finding import Verdict
 from service.settings import Settings
 from tests.faults.network import Link
+from tests.sentinel import sentinel
 from tests.service import Service, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -41,22 +39,6 @@ def test_a_broker_behind_tls(redis_url: str, database_url: str, tmp_path: Path) 
             sent = service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
             assert service.wait({sent.id: ["ev_1"]})[sent.id][0].updated
             service.wait_until_empty()
-
-
-@contextmanager
-def sentinel(primary: Redis, folder: Path) -> Iterator[str]:
-    """Run a sentinel that watches a primary, and give its URL."""
-    port, configuration = free_port(), folder / "sentinel.conf"
-    configuration.write_text(
-        f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
-        f"sentinel monitor settle 127.0.0.1 {primary.port} 1\n"
-        "sentinel down-after-milliseconds settle 500\n"
-        "sentinel failover-timeout settle 2000\n"
-    )
-    command = [*dies_with_parent("KILL"), redis_binary(), str(configuration), "--sentinel"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        yield f"sentinel://127.0.0.1:{port}"
-        process.kill()
 
 
 def wait_for_failover(client: redis.Redis) -> None:

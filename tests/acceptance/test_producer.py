@@ -8,13 +8,15 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 from settle_client.names import QUEUE
-from settle_client.producer import Producer
+from tests import faces
 
 if TYPE_CHECKING:
     from tests.service import Service
 
+face = faces.face
+
 # Made anew for every message.
-DIFFERENT = ("id", "root_id", "correlation_id", "delivery_tag", "reply_to", "sent_at")
+DIFFERENT = ("id", "root_id", "correlation_id", "delivery_tag", "origin", "reply_to", "sent_at")
 UPDATE = {"id": "ev_1", "status": "completed", "accountId": "acct_1"}
 
 
@@ -27,28 +29,28 @@ def taken(service: Service) -> tuple[Any, Any]:
     return message, body
 
 
-def test_one_update_is_written_as_celery_writes_it(service: Service) -> None:
+def test_one_update_is_written_as_celery_writes_it(face: Any, service: Service) -> None:
     """Field for field, but for what is made anew for every message."""
     service.send(kwargs=UPDATE, ignore_result=True)
-    with Producer(service.users.producer) as producer:
+    with face.producer(service.users.producer) as producer:
         producer.send({**UPDATE, "payload": {"ignored": True}})
     assert taken(service) == taken(service)
 
 
-def test_it_says_when_it_was_sent(service: Service) -> None:
+def test_it_says_when_it_was_sent(face: Any, service: Service) -> None:
     """Which Celery does not: a header, in seconds since the epoch."""
     before = time.time()
-    with Producer(service.users.producer) as producer:
+    with face.producer(service.users.producer) as producer:
         producer.send(UPDATE)
     headers = json.loads(service.redis.rpop(QUEUE))["headers"]
     assert before - 0.001 <= headers["sent_at"] <= time.time()
 
 
-def test_several_updates_are_written_as_celery_writes_them(service: Service) -> None:
+def test_several_updates_are_written_as_celery_writes_them(face: Any, service: Service) -> None:
     """Only what is shown of the arguments is shorter."""
     updates = [{"id": f"ev_{n} 100% “ü”", "status": "failed"} for n in range(3)]
     service.send(args=[updates], ignore_result=True)
-    with Producer(service.users.producer) as producer:
+    with face.producer(service.users.producer) as producer:
         producer.send_together(updates)
     (theirs, their_body), (ours, our_body) = taken(service), taken(service)
     assert our_body == their_body
@@ -57,11 +59,11 @@ def test_several_updates_are_written_as_celery_writes_them(service: Service) -> 
     assert ours == theirs
 
 
-def test_settle_reads_what_it_sends(service: Service) -> None:
+def test_settle_reads_what_it_sends(face: Any, service: Service) -> None:
     """Singles and several together."""
     service.load("ev_1", "ev_2", "ev_3")
     service.start_worker()
-    with Producer(service.users.producer) as producer:
+    with face.producer(service.users.producer) as producer:
         single = producer.send(UPDATE)
         together = producer.send_together(
             [{"id": "ev_2", "status": "failed"}, {"id": "ev_3", "status": "completed"}]
@@ -70,23 +72,23 @@ def test_settle_reads_what_it_sends(service: Service) -> None:
     assert [o.updated for o in told[single] + told[together]] == [True] * 3
 
 
-def test_a_stock_worker_reads_what_it_sends(service: Service) -> None:
+def test_a_stock_worker_reads_what_it_sends(face: Any, service: Service) -> None:
     """A task of the usual kind, in a worker without anything of ours but the peer's task."""
     service.load("ev_1", "ev_2")
     # Stock Celery needs more of Redis than Settle's own user may.
     urls = dict.fromkeys(("CELERY_BROKER_URL", "SETTLE_OUTCOME_URL"), service.redis_url)
     urls["DATABASE_URL"] = service.database_url
     service.start_worker(app="bench.peers.one_task_per_message", **urls)
-    with Producer(service.users.producer) as producer:
+    with face.producer(service.users.producer) as producer:
         single = producer.send(UPDATE)
         together = producer.send_together([{"id": "ev_2", "status": "failed"}])
     told = service.wait({single: ["ev_1"], together: ["ev_2"]})
     assert [o.status for o in told[single] + told[together]] == ["completed", "failed"]
 
 
-def test_nothing_is_lost_when_its_connections_are_closed(service: Service) -> None:
+def test_nothing_is_lost_when_its_connections_are_closed(face: Any, service: Service) -> None:
     """Again and again, while it sends."""
-    with Producer(service.users.producer, max_unsent_updates=100) as producer:
+    with face.producer(service.users.producer, max_unsent_updates=100) as producer:
         ids = []
         for number in range(2_000):
             if number % 400 == 0:

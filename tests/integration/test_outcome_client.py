@@ -1,24 +1,28 @@
-"""Consumers of the result channel, on a real server."""
+"""Consumers of the result channel, on a real server, by either face of the client."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
-from settle_client.outcomes import OutcomeClient
+from settle_client import AsyncOutcomeClient, BelongsElsewhereError
 from tasks.publishing import OutcomePublisher
 from tasks.settle import invalid
+from tests import faces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from settle_client.outcome import Outcome
+    from settle_client import Outcome
+
+face = faces.face
 
 
 @pytest.fixture
@@ -31,9 +35,9 @@ def publisher(redis_url: str) -> Iterator[OutcomePublisher]:
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[OutcomeClient]:
+def client(face: Any, redis_url: str) -> Iterator[Any]:
     """Give the reading end."""
-    with closing(OutcomeClient(redis_url)) as client:
+    with closing(face.outcome_client(redis_url)) as client:
         yield client
 
 
@@ -48,7 +52,7 @@ def ids(outcomes: Iterator[Outcome], count: int) -> list[str | None]:
 
 
 def test_a_listener_hears_what_is_published_from_then_on(
-    client: OutcomeClient, publisher: OutcomePublisher
+    client: Any, publisher: OutcomePublisher
 ) -> None:
     """Subscribing is done when the block is entered."""
     publisher.publish([outcome(0)])
@@ -57,7 +61,7 @@ def test_a_listener_hears_what_is_published_from_then_on(
         assert ids(outcomes, 2) == ["ev_1", "ev_2"]
 
 
-def test_a_reader_begins_where_it_wants(client: OutcomeClient, publisher: OutcomePublisher) -> None:
+def test_a_reader_begins_where_it_wants(client: Any, publisher: OutcomePublisher) -> None:
     """At the start of the stream, or at a position taken before."""
     assert client.position() == "0-0"
     publisher.publish([outcome(0)])
@@ -67,20 +71,20 @@ def test_a_reader_begins_where_it_wants(client: OutcomeClient, publisher: Outcom
     assert ids(client.read(position), 1) == ["ev_1"]
 
 
-def test_a_poll_of_nothing_new_is_empty(client: OutcomeClient) -> None:
+def test_a_poll_of_nothing_new_is_empty(client: Any) -> None:
     """It comes back after the time it was given."""
     assert client.poll("0-0", wait_seconds=0.01) == []
 
 
 def test_a_group_handles_each_outcome_once(
-    redis_url: str, client: OutcomeClient, publisher: OutcomePublisher
+    face: Any, redis_url: str, client: Any, publisher: OutcomePublisher
 ) -> None:
     """Two members share the stream between them."""
     publisher.publish([outcome(number) for number in range(10)])
     one = client.follow("g", "one")
     first = ids(one, 10)
     publisher.publish([outcome(number) for number in range(10, 20)])
-    with closing(OutcomeClient(redis_url)) as other:
+    with closing(face.outcome_client(redis_url)) as other:
         # Asking for the eleventh acknowledges the tenth.
         second = ids(one, 5)
         one.close()
@@ -91,7 +95,7 @@ def test_a_group_handles_each_outcome_once(
 
 
 def test_a_member_that_comes_back_resumes_its_work(
-    client: OutcomeClient, publisher: OutcomePublisher
+    client: Any, publisher: OutcomePublisher
 ) -> None:
     """What it had not acknowledged comes first."""
     publisher.publish([outcome(0), outcome(1)])
@@ -102,7 +106,7 @@ def test_a_member_that_comes_back_resumes_its_work(
 
 
 def test_waiting_ends_when_every_update_is_answered(
-    client: OutcomeClient, publisher: OutcomePublisher
+    client: Any, publisher: OutcomePublisher
 ) -> None:
     """Others' outcomes are passed over, and a repeated one is told once."""
     publisher.publish([outcome(1, "other"), outcome(1), outcome(1)])
@@ -113,7 +117,7 @@ def test_waiting_ends_when_every_update_is_answered(
     late.join()
 
 
-def test_waiting_in_vain_is_an_error(client: OutcomeClient, publisher: OutcomePublisher) -> None:
+def test_waiting_in_vain_is_an_error(client: Any, publisher: OutcomePublisher) -> None:
     """It says how many are missing, after yielding those that came."""
     publisher.publish([outcome(1)])
     told = client.wait({"m": ["ev_1", "ev_2"]}, timeout_seconds=0.05)
@@ -123,7 +127,7 @@ def test_waiting_in_vain_is_an_error(client: OutcomeClient, publisher: OutcomePu
 
 
 def test_a_trimmed_entry_does_not_stop_a_group(
-    redis_url: str, client: OutcomeClient, publisher: OutcomePublisher
+    redis_url: str, client: Any, publisher: OutcomePublisher
 ) -> None:
     """What was trimmed away while it was pending is passed over."""
     publisher.publish([outcome(0), outcome(1)])
@@ -135,3 +139,47 @@ def test_a_trimmed_entry_does_not_stop_a_group(
     time.sleep(0.01)
     publisher.publish([outcome(2)])
     assert ids(client.follow("g", "two", claim_after_seconds=0), 1) == ["ev_2"]
+
+
+def test_an_entry_that_is_no_outcome_does_not_undo_what_was_handled(
+    client: Any, publisher: OutcomePublisher, redis_url: str
+) -> None:
+    """It is told with its field, and what came before it is acknowledged."""
+    publisher.publish([outcome(0)])
+    with redis.Redis.from_url(redis_url) as raw:
+        raw.xadd("event-outcomes", {"outcome": "{}"})
+        follower = client.follow("g", "one")
+        assert next(follower).id == "ev_0"
+        with pytest.raises(ValueError, match="`id`"):
+            next(follower)
+        assert raw.xpending("event-outcomes", "g")["pending"] == 1
+
+
+def test_a_poll_may_wait_longer_than_a_connection_is_waited_for(
+    face: Any, redis_url: str, publisher: OutcomePublisher
+) -> None:
+    """It asks again and again meanwhile."""
+    with closing(face.outcome_client(redis_url, socket_timeout=1.5)) as client:
+        late = threading.Timer(2.0, publisher.publish, [[outcome(1)]])
+        late.start()
+        ((_, came),) = client.poll("0-0", wait_seconds=60)
+        assert came.id == "ev_1"
+        late.join()
+
+
+def test_another_event_loop_is_told(redis_url: str) -> None:
+    """Its connections are of one."""
+    client = AsyncOutcomeClient(redis_url)
+
+    async def use() -> None:
+        await client.position()
+
+    async def use_and_close() -> None:
+        await client.position()
+        await client.close()
+
+    with asyncio.Runner() as runner:
+        runner.run(use())
+        with pytest.raises(BelongsElsewhereError, match="another event loop"):
+            asyncio.run(use())
+        runner.run(use_and_close())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -168,6 +169,24 @@ def test_the_image_can_serve_http() -> None:
     lines = re.findall(r"^RUN uv sync.*$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert lines
     assert all("--extra http" in line for line in lines)
+
+
+def test_the_image_has_every_package() -> None:
+    """What the wheel is made of, and the client, which is a package of its own."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
+    needed = {
+        *project["hatch"]["build"]["targets"]["wheel"]["only-include"],
+        *project["uv"]["workspace"]["members"],
+        *("README.md", "LICENSE", "pyproject.toml", "uv.lock"),
+    }
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    lines = re.findall(r"^COPY (?!--)(.+) \S+$", dockerfile, re.MULTILINE)
+    copied = {name for line in lines for name in line.split()}
+    # The client's dependencies are read before its code is there.
+    assert copied == needed | {"client/pyproject.toml"}
+    let_in = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text("utf-8"), re.MULTILINE)
+    assert set(let_in) == needed
+    assert dockerfile.index("--no-install-workspace") < dockerfile.index("COPY client client")
 
 
 def test_images_are_pinned() -> None:

@@ -16,12 +16,14 @@ from settle_client.errors import (
     NotSentError,
 )
 from settle_client.outbox import MAX_MESSAGES
-from tests.faces import FACES
+from tests import faces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from settle_client.envelope import Envelope
+
+face = faces.face
 
 UPDATE = {"id": "ev_1", "status": "completed"}
 
@@ -74,14 +76,6 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> BrokerInMemory:
         async_producer, "make_async_queue", lambda *_, **__: AsyncBrokerInMemory(broker)
     )
     return broker
-
-
-@pytest.fixture(params=FACES)
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Give each face of the client."""
-    face = FACES[request.param]()
-    yield face
-    face.close()
 
 
 def make(face: Any, **options: Any) -> Any:

@@ -1,0 +1,90 @@
+"""What the producer client sends on RabbitMQ: confirmed, and read by Settle."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import faces
+from tests.forking import SEND_IN_BOTH, run
+from tests.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.rabbitmq import RabbitMQ
+
+face = faces.face
+
+
+@pytest.fixture
+def service(
+    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
+) -> Iterator[Service]:
+    """Give a service without a worker yet, and an empty queue."""
+    with closing(Service(database_url, redis_url, tmp_path, rabbitmq=rabbitmq)) as service:
+        yield service
+    rabbitmq.control("purge_queue", "event-status-updates")
+
+
+def test_settle_reads_what_it_sends(face: Any, service: Service, rabbitmq: RabbitMQ) -> None:
+    """Singles and several together, into a quorum queue, whoever declares it first."""
+    service.load("ev_1", "ev_2", "ev_3")
+    with face.producer(rabbitmq.url) as producer:
+        single = producer.send({"id": "ev_1", "status": "completed"})
+        together = producer.send_together(
+            [{"id": "ev_2", "status": "failed"}, {"id": "ev_3", "status": "completed"}]
+        )
+    service.start_worker()
+    told = service.wait({single: ["ev_1"], together: ["ev_2", "ev_3"]})
+    assert [o.updated for o in told[single] + told[together]] == [True] * 3
+    assert "quorum" in rabbitmq.control("list_queues", "type")
+
+
+def test_nothing_is_lost_when_its_connections_are_closed(
+    face: Any, service: Service, rabbitmq: RabbitMQ
+) -> None:
+    """Again and again, while it sends."""
+    ids = [f"ev_{number}" for number in range(600)]
+    service.load(*ids)
+    sent = {}
+    with face.producer(rabbitmq.url, max_unsent_updates=50) as producer:
+        for number, id_ in enumerate(ids):
+            if number % 200 == 100:
+                rabbitmq.control("close_all_connections", "a test")
+            sent[producer.send({"id": id_, "status": "completed"})] = [id_]
+    service.start_worker()
+    told = service.wait(sent)
+    assert all(any(outcome.updated for outcome in outcomes) for outcomes in told.values())
+
+
+@pytest.mark.usefixtures("service")
+def test_a_child_sends_with_its_parents_producer(rabbitmq: RabbitMQ) -> None:
+    """And so does the parent, before and afterwards; each message is sent once."""
+    sent = [id_ for told in run(SEND_IN_BOTH, rabbitmq.url) for id_ in told["sent"]]
+    assert len(sent) == 300
+    assert rabbitmq.waiting_or_held() == 300
+
+
+@pytest.mark.usefixtures("service")
+def test_a_child_leaves_its_parents_connection_alone(rabbitmq: RabbitMQ) -> None:
+    """Also when it ends as any process does."""
+    script = """
+producer = Producer(url)
+producer.send(UPDATE)
+producer.flush()
+connection = producer._queue._connection
+if not (child := os.fork()):
+    producer.send(UPDATE)
+    producer.close()
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+producer.send(UPDATE)
+producer.flush()
+tell(is_the_same=producer._queue._connection is connection)
+producer.close()
+"""
+    assert run(script, rabbitmq.url) == [{"is_the_same": True}]
