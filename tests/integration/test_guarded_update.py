@@ -64,6 +64,17 @@ def test_a_settled_event_never_changes_again(database: Database, database_url: s
         assert database.settle_pending_events([settlement("ev_00000", status, "late")]) == first
 
 
+def test_a_settled_event_is_read_and_not_locked(database: Database, database_url: str) -> None:
+    """A lock would be a write, and would have a redelivery wait for whoever has the row."""
+    pending, settled = load(database_url, 2)
+    first = database.settle_pending_events([settlement(settled)])
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM events WHERE id = %s FOR UPDATE", [settled])
+        rows = database.settle_pending_events([settlement(settled), settlement(pending)])
+    assert rows[settled] == first[settled]
+    assert rows[pending].status == "completed"
+
+
 def test_an_unknown_event_has_no_row(database: Database) -> None:
     """And nothing is inserted for it."""
     assert database.settle_pending_events([settlement("nobody")]) == {}
