@@ -175,7 +175,12 @@ def test_an_operator_sees_and_steers_what_is_in_batches(service: Service) -> Non
     service.load(*ids)
     with service.database.engine.begin() as blocker:
         blocker.exec_driver_sql("SELECT FROM events WHERE id = 'ev_0' FOR UPDATE")
-        worker = service.start_worker("--concurrency", "1")
+        # Nobody gives the lock up meanwhile: nothing but more slots lets the others in.
+        worker = service.start_worker(
+            *("--concurrency", "1"),
+            SETTLE_LOCK_TIMEOUT_SECONDS="600",
+            SETTLE_STATEMENT_TIMEOUT_SECONDS="600",
+        )
         first = service.send(kwargs={"id": "ev_0", "status": "completed"})
         inspect = service.operator.control.inspect(timeout=10, limit=1)
         eventually(lambda: ids_of(inspect.active()) == [first.id])
