@@ -145,6 +145,7 @@ def test_flower_tells_what_became_of_every_message(
     assert stats["total"] == {TASK: 7}
 
 
+@pytest.mark.browser
 def test_flowers_pages_show_it(flower: Flower, sent: dict[str, str], tmp_path: Path) -> None:
     """As a person sees them in a browser."""
     if not shutil.which("chromium"):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.node import Node
     from tests.rabbitmq import RabbitMQ
 
+pytestmark = pytest.mark.node
 CLIENTS = Path(__file__).parents[2] / "docs" / "clients.md"
 
 
@@ -169,6 +170,7 @@ def test_a_member_of_a_group_outlives_what_was_trimmed(node: Node, service: Serv
     assert service.redis.xpending("event-outcomes", "billing")["pending"] == 0
 
 
+@pytest.mark.rabbitmq
 def test_amqplib_publishes_to_rabbitmq(node: Node, quorum: Service) -> None:
     """Confirmed, into the quorum queue that the worker declared."""
     quorum.load("ev_1", "ev_2")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.gateway import Gateway
     from tests.node import Node
     from tests.service import Service
+
+pytestmark = pytest.mark.node
 
 
 def test_a_request_that_comes_again_gets_the_same_outcomes(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tests.rabbitmq import RabbitMQ
 
+pytestmark = pytest.mark.rabbitmq
 POOLS = ["threads", "prefork", "solo"]
 
 

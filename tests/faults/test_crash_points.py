@@ -13,7 +13,16 @@ from tests.service import PATIENCE_SECONDS
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
 
-BROKERS = pytest.mark.parametrize("unloaded_rig", ["Redis", "RabbitMQ"], indirect=True)
+BROKERS = pytest.mark.parametrize(
+    "unloaded_rig", ["Redis", pytest.param("RabbitMQ", marks=pytest.mark.rabbitmq)], indirect=True
+)
+WORKERS = pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param(0, id="one worker"),
+        pytest.param(1, id="two workers", marks=pytest.mark.storms),
+    ],
+)
 STEPS = [
     *("fetched", "understood", "batched", "locked", "committed"),
     *("published partly", "published", "acknowledged"),
@@ -21,7 +30,7 @@ STEPS = [
 
 
 @BROKERS
-@pytest.mark.parametrize("others", [0, 1], ids=["one worker", "two workers"])
+@WORKERS
 @pytest.mark.parametrize("step", STEPS)
 def test_a_crash_at_any_step(rig: Rig, step: str, others: int) -> None:
     """What was settled is told as settled, by whom it was settled, and nothing is missing."""

@@ -8,6 +8,8 @@ import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.faults.http_load import HttpLoad, overlapping
 from tests.faults.storms import crash_the_outcome_redis, restart_postgres
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from tests.gateway import Gateways
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
 IDS = [f"ev_{number}" for number in range(400)]
 CLIENTS = 6
 MESSAGES = 60

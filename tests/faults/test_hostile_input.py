@@ -7,12 +7,15 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 from settle_client.names import QUEUE
 from tests.faults.hostile import GENERATED, cases
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
 
+pytestmark = pytest.mark.storms
 GOOD = 200
 
 

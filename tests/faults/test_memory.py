@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.faults.rig import Rig
 
 
+@pytest.mark.storms
 @pytest.mark.parametrize("stalled", [False, True], ids=["working", "stalled"])
 @pytest.mark.parametrize(("messages", "updates_each"), [(50_000, 1), (300, 1_000)])
 def test_memory_is_bounded(

@@ -52,7 +52,9 @@ def test_without_its_database(unloaded_rig: Rig, watched: Watched, at_work: bool
     assert watched.metrics()["settle_updates_total[not_found]"] == at_work
 
 
-@pytest.mark.parametrize("unloaded_rig", ["Redis", "RabbitMQ"], indirect=True)
+@pytest.mark.parametrize(
+    "unloaded_rig", ["Redis", pytest.param("RabbitMQ", marks=pytest.mark.rabbitmq)], indirect=True
+)
 def test_without_its_broker(unloaded_rig: Rig, watched: Watched) -> None:
     """It is live, although its event loop stands still, and not ready."""
     away = unloaded_rig.service.rabbitmq or unloaded_rig.broker

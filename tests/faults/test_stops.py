@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.faults.rig import Rig
     from tests.service import Worker
 
+pytestmark = pytest.mark.storms
 POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tests.faults.rig import Rig
 
 
+pytestmark = pytest.mark.storms
+
+
 def check(rig: Rig, storm: Storm, times: int) -> None:
     """Let a storm strike; nothing is lost, nothing untrue is told, and nobody gets stuck."""
     result = weather(rig, storm, times)
@@ -63,6 +66,7 @@ def test_a_stop_while_the_broker_is_away(rig: Rig, pool: str) -> None:
     check(rig, Storm("the next one", lambda _: None, 1, 1), 1)
 
 
+@pytest.mark.rabbitmq
 @pytest.mark.parametrize("unloaded_rig", ["RabbitMQ"], indirect=True)
 @pytest.mark.parametrize("storm", STORMS_ON_RABBITMQ, ids=lambda storm: storm.name)
 def test_storm_on_rabbitmq(rig: Rig, storm: Storm) -> None:

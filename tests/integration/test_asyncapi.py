@@ -13,6 +13,7 @@ import pytest
 
 from tests.documents import CONTRACTS
 
+pytestmark = pytest.mark.node
 TOOL = Path(__file__).parents[1] / "tools" / "asyncapi"
 
 

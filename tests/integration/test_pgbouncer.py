@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Urls
 
+pytestmark = pytest.mark.pgbouncer
 # Fewer sessions than threads: every thread gets all of them in turn.
 SESSIONS = 2
 THREADS = 6
