@@ -51,6 +51,7 @@ def _expected(error: Exception) -> str | None:
 
     from cli.embedded import ServerUnavailable  # noqa: PLC0415
     from db import DatabaseError  # noqa: PLC0415
+    from service.addresses import hide_password  # noqa: PLC0415
     from service.settings import SettingsError  # noqa: PLC0415
     from settle_client.errors import SettleError  # noqa: PLC0415
 
@@ -62,7 +63,8 @@ def _expected(error: Exception) -> str | None:
     }
     for prefix, classes in kinds.items():
         if isinstance(error, classes):
-            return prefix + (str(error).strip() or type(error).__name__).partition("\n")[0]
+            text = hide_password(str(error)).strip() or type(error).__name__
+            return prefix + text.partition("\n")[0]
     return None
 
 

@@ -34,6 +34,8 @@ SEVERAL_HOSTS = re.compile(
     rf"(?<=://)(?P<login>[^@]*@)?"
     rf"(?P<hosts>{HOST_AND_PORT.pattern}(?:,{HOST_AND_PORT.pattern})+)(?=[/?#]|$)"
 )
+LOGIN = re.compile(r"[^:]*://[^:/]*:[^@]*@")
+VALUE = re.compile("=[^&]*")
 
 # A connection is told a process id, to send cancel requests with. A pooler must find the
 # right session for those itself, and tells each client an id that it made up. There
@@ -64,6 +66,8 @@ def engine_url(url: str) -> sqlalchemy.URL:
         parsed = sqlalchemy.make_url(SEVERAL_HOSTS.sub(r"\g<login>", url, count=1))
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
         raise ValueError("it is not a database URL") from error
+    if not _is_clear(url):
+        raise ValueError("its host cannot be read: percent-encode the password")
     if parsed.drivername.partition("+")[0] not in ("postgresql", "postgres"):
         raise ValueError(f"{parsed.drivername!r} is not postgresql://")
     if several:
@@ -72,6 +76,16 @@ def engine_url(url: str) -> sqlalchemy.URL:
         ports = ",".join(port or DEFAULT_PORT for _, port in pairs)
         parsed = parsed.update_query_dict({"host": hosts, "port": ports})
     return parsed.set(drivername="postgresql+psycopg")
+
+
+def _is_clear(url: str) -> bool:
+    """Return whether a password ends where SQLAlchemy lets it end, at the first `@`.
+
+    If not, what follows is taken for a host or a name, which errors quote.
+    """
+    login = LOGIN.match(url)
+    place, _, query = url[login.end() :].partition("?") if login else ("", "", "")
+    return "@" not in place + VALUE.sub("", query)
 
 
 def make_engine(

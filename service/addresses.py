@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REDIS_SCHEMES = ("redis", "rediss")
 SENTINEL_SCHEME = "sentinel"
+DATABASE_SCHEMES = ("postgresql", "postgres")
+
+_SCHEMES = "|".join((*REDIS_SCHEMES, *AMQP_SCHEMES, SENTINEL_SCHEME, *DATABASE_SCHEMES))
+# Where one of several URLs begins.
+_BEGINNING = re.compile(rf"(?<=[;,\s'\"(<\[{{=])(?=(?:{_SCHEMES})(?:\+\w+)?://)")
+# What follows a host is a port, or else the host was a user and this is a password.
+_NO_PORT = re.compile(r"//[^\s/@:\[\]]*:(?!\d{0,5}(?:\W|\Z))")
+# Nothing but one URL, with or without a login, and what stands around it.
+_CLEAR = re.compile(
+    rf"(?:(?!//)[^@])*+(?:(?!{_NO_PORT.pattern})[^@]*+|//[^\s/?#@;,]*@[^@]*+)", re.DOTALL
+)
+_PARAMETER = re.compile(r"[?&][^\s=&?]*password=(.*?)(?=&[\w.-]+=|\Z)", re.DOTALL | re.IGNORECASE)
+_VALUE = re.compile("=[^&]*")
 
 
 def scheme_of(url: str) -> str:
@@ -23,12 +41,50 @@ def uses_sentinels(url: str) -> bool:
     return scheme_of(url) == SENTINEL_SCHEME
 
 
-def hide_password(url: str) -> str:
-    """Return a URL, or a list of URLs with `;` between them, without its secrets."""
-    return ";".join(_hide_password(part) for part in url.split(";"))
+def is_clear(url: str) -> bool:
+    """Return whether a URL names one host and port to whoever reads it.
+
+    A password that was not percent-encoded may end early: the rest of it is then taken for
+    a host, a port or a path, which errors quote.
+    """
+    try:
+        parts = urlsplit(url)
+        # Read where it is asked for.
+        _ = parts.port
+    except ValueError:
+        return False
+    return "@" not in parts.path + _VALUE.sub("", parts.query) + parts.fragment
 
 
-def _hide_password(url: str) -> str:
-    # Not by taking the URL apart: a password that was not percent-encoded ends it early.
-    url = re.sub(r"(//[^:/@]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?i)([?&][^=&]*password)=[^&]*", r"\1=***", url)
+def hide_password(text: str) -> str:
+    """Return a URL, or any text with URLs in it, without their passwords.
+
+    Where a password ends that was not percent-encoded cannot be known, and a text may say
+    something behind it. So whatever may belong to one is hidden, at the cost of what
+    else that is. Several URLs are told apart where each can be read in one way only.
+    """
+    parts = _BEGINNING.split(text)
+    if not all(_CLEAR.fullmatch(part) for part in parts):
+        parts = [text]
+    return "".join(_hide(part) for part in parts)
+
+
+def _hide(text: str) -> str:
+    shown, end = "", 0
+    for start, stop in sorted(_secrets(text)):
+        if start >= end:
+            shown += text[end:start] + "***"
+        end = max(end, stop)
+    return shown + text[end:]
+
+
+def _secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a password may begin and end, in every way to read a text."""
+    address, at = text.find("//"), text.rfind("@")
+    colon = text.find(":", address + 2, at) if 0 <= address < at else -1
+    if colon >= 0:
+        yield colon + 1, at
+    cut_off = _NO_PORT.search(text, at + 1)
+    if cut_off:
+        yield cut_off.end(), len(text)
+    yield from (parameter.span(1) for parameter in _PARAMETER.finditer(text))

@@ -26,11 +26,12 @@ def is_json(log_format: str, *, is_terminal: bool) -> bool:
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what a call site gave as `extra`, long texts cut."""
+    """Return what a call site gave as `extra`, without passwords, and long texts cut."""
+    fields = {name: _safe(value) for name, value in vars(record).items() if name not in _NOT_FIELDS}
+    # Cut last: half a URL hides its password from whoever looks for one.
     return {
         name: value[:MAX_FIELD_CHARACTERS] if isinstance(value, str) else value
-        for name, value in vars(record).items()
-        if name not in _NOT_FIELDS
+        for name, value in fields.items()
     }
 
 
@@ -44,7 +45,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "event": _safe(record.getMessage().strip()),
-            **{name: _safe(value) for name, value in fields_of(record).items()},
+            **fields_of(record),
         }
         if record.exc_info:
             line["exception"] = _safe(self.formatException(record.exc_info))
@@ -76,7 +77,14 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _safe(value: Any) -> Any:
-    return hide_password(value) if isinstance(value, str) and "//" in value else value
+    """Return a value without the passwords in it."""
+    if isinstance(value, str):
+        return hide_password(value) if "//" in value else value
+    if isinstance(value, dict):
+        return {name: _safe(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_safe(each) for each in value]
+    return value
 
 
 # Made once: a dumps with options makes an encoder for every line.

@@ -8,13 +8,12 @@ below imports this module.
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.engine import engine_url
-from service.addresses import hide_password, is_redis, uses_sentinels
+from service.addresses import hide_password, is_clear, is_redis, uses_sentinels
 
 
 class SettingsError(ValueError):
@@ -26,15 +25,22 @@ def _check_database_url(url: str) -> str:
     return url
 
 
-def _check_redis_url(name: str, url: str) -> None:
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError(
-            f"{name}: its host and port cannot be read: percent-encode the password"
-        ) from None
-    if not is_redis(url):
-        raise ValueError(f"{name}: must be redis:// or rediss://")
+def _check_url(url: str) -> str:
+    if not is_clear(url):
+        raise ValueError("its host and port cannot be read: percent-encode the password")
+    return url
+
+
+def _check_urls(urls: str) -> str:
+    # kombu tries one after the other.
+    for url in urls.split(";"):
+        _check_url(url)
+    return urls
+
+
+def _check_backend(url: str) -> str:
+    # Celery has many others, each with a form of its own.
+    return _check_urls(url) if is_redis(url) or uses_sentinels(url) else url
 
 
 class Settings(BaseSettings):
@@ -42,7 +48,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SETTLE_", frozen=True, extra="ignore")
 
-    broker_url: str = Field(
+    broker_url: Annotated[str, AfterValidator(_check_urls)] = Field(
         default="redis://127.0.0.1:6379/0",
         validation_alias="CELERY_BROKER_URL",
         description="Where messages come from: Redis or Valkey (`redis://`, `rediss://` with TLS, "
@@ -53,7 +59,7 @@ class Settings(BaseSettings):
         description="The name under which the sentinels know the broker's primary; "
         "required with a `sentinel://` broker.",
     )
-    result_backend: str | None = Field(
+    result_backend: Annotated[str, AfterValidator(_check_backend)] | None = Field(
         default=None,
         validation_alias="CELERY_RESULT_BACKEND",
         description="Celery's result backend, for producers that call `AsyncResult.get()`. "
@@ -64,7 +70,7 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         description="The PostgreSQL database that holds the events table.",
     )
-    outcome_url: str | None = Field(
+    outcome_url: Annotated[str, AfterValidator(_check_url)] | None = Field(
         default=None,
         description="The Redis of the result channel and the dead letters. "
         "By default the broker's; required with a broker that is not Redis.",
@@ -204,7 +210,8 @@ class Settings(BaseSettings):
                 "SETTLE_OUTCOME_URL: is required, because the broker is not Redis: "
                 "set it to the Redis that holds the result channel"
             )
-        _check_redis_url(self.result_channel_variable, self.result_channel_url)
+        if not is_redis(self.result_channel_url):
+            raise ValueError(f"{self.result_channel_variable}: must be redis:// or rediss://")
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from service.addresses import hide_password
 from service.finding import Finding, failure, unknown
 
 if TYPE_CHECKING:
@@ -80,4 +81,4 @@ def say(error: Exception) -> str:
     if isinstance(error, ValueError):
         # It may quote a part of the URL, and that part may be the password.
         return "the URL cannot be understood; is its password percent-encoded?"
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    return hide_password(str(error)).strip().partition("\n")[0] or type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cli.doctor.examination import say
 from db.database import POOL_SIZE
 from service.finding import Finding, ok, unknown, warning
 from settle_client.names import QUEUE
@@ -59,7 +60,7 @@ def ask_workers(app: Any) -> Workers:
     try:
         queues, stats = inspect.active_queues() or {}, inspect.stats() or {}
     except Exception as error:  # noqa: BLE001 - it matters to this one check only
-        return Workers(not_asked=f"could not be asked: {error}")
+        return Workers(not_asked=f"could not be asked: {say(error)}")
     return Workers(
         tuple(_worker(name, stats[name], queues.get(name) or ()) for name in sorted(stats))
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -63,6 +63,17 @@ def test_what_is_away_fails_once() -> None:
         failure("not reached: refused", "start it"),
         Finding(Verdict.UNKNOWN, "not checked: no thing"),
     ]
+
+
+def test_no_password_is_in_a_finding() -> None:
+    """A driver may quote the URL that it could not use."""
+
+    def quoting(*_: Any) -> NoReturn:
+        raise ConnectionError("no postgresql://u:se;cret@host/db")
+
+    for reach, checks in ((quoting, (good,)), (nothing, (quoting,))):
+        (result,) = examine(Part("thing", "", "start it", reach, checks))
+        assert "no postgresql://u:***@host/db" in result.finding.found
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.lines import HumanFormatter, JsonFormatter
+from service.lines import MAX_FIELD_CHARACTERS, HumanFormatter, JsonFormatter
 from worker.seams import logs
 
 
@@ -96,12 +96,22 @@ def test_a_long_field_is_cut(form: logging.Formatter) -> None:
 @pytest.mark.parametrize("form", [JsonFormatter(), HumanFormatter()], ids=["json", "human"])
 def test_no_password_is_written(form: logging.Formatter) -> None:
     """Not in an event, a field or a traceback."""
-    url = "redis://user:hush@somewhere/0"
+    url = "redis://user:hu;sh@somewhere/0"
     error = ConnectionError(url)
-    record = record_of("gone: %s", url, error=error, url=url, exc_info=(type(error), error, None))
+    fields = {"url": url, "error": error, "servers": [url, {"standby": (url,)}]}
+    record = record_of("gone: %s", url, **fields, exc_info=(type(error), error, None))
     line = form.format(record)
-    assert line.count("somewhere") >= 4
-    assert "hush" not in line
+    assert line.count("somewhere") >= 6
+    assert "sh@" not in line
+    assert "hu;" not in line
+
+
+@pytest.mark.parametrize("form", [JsonFormatter(), HumanFormatter()], ids=["json", "human"])
+def test_no_password_is_written_of_a_url_that_is_cut(form: logging.Formatter) -> None:
+    """Where the end of a password is cut off, what is left of it still is a secret."""
+    error = "x" * (MAX_FIELD_CHARACTERS - 16) + " redis://:1;hush@somewhere/0"
+    assert "hush" not in form.format(record_of("gone", error=error))
+    assert "1;" not in form.format(record_of("gone", error=error))
 
 
 @pytest.mark.parametrize(
