@@ -164,9 +164,12 @@ def _headers() -> Iterator[Case]:
         case = _message("nonsense", headers={**_named(), "id": message_id})
         yield case._replace(message_id=None)
     names = ("eta", "expires", "retries", "timelimit", "stamped_headers", "x-delivery-count")
-    values: tuple[Any, ...] = ("nonsense", [], {"a": 1}, 10**30, -1, "\0")
-    for name, held in itertools.product((*names, "redelivered"), values):
+    shown = ("redelivered", "root_id", "parent_id", "argsrepr", "sent_at")
+    values: tuple[Any, ...] = ("nonsense", [], {"a": 1}, 10**30, 10**400, -1, "\0", "\ud800")
+    for name, held in itertools.product((*names, *shown), values):
         yield _message("nonsense", headers={**_named(), name: held})
+    for name, held in itertools.product(shown, values):
+        yield _message(GOOD, headers={**_named(), name: held})
     # Protocol 1: everything is in the body.
     first: tuple[dict[str, Any], ...] = ({}, {"args": 5}, {"kwargs": []}, {"args": [[5]]})
     for number, fields in enumerate(first):

@@ -18,6 +18,7 @@ from tests.items import fetched
 from worker.job import Done
 from worker.summary import summarize
 from worker.telling.task_events import EVENTS_AT_ONCE, TaskEvents
+from worker.transport.delivery import Received
 from worker.understanding.plain import read_plain
 
 if TYPE_CHECKING:
@@ -118,6 +119,18 @@ def test_many_are_sent_in_bursts(events: TaskEvents, dispatcher: Dispatcher) -> 
     events.received([held(str(number)) for number in range(EVENTS_AT_ONCE + 1)])
     events.flush()
     assert [len(some) for some in dispatcher.published] == [EVENTS_AT_ONCE, 1]
+
+
+@pytest.mark.parametrize("odd", ["\ud800", {"a": ["\ud800"]}], ids=["text", "deeper"])
+def test_what_cannot_be_shown_is_left_out(
+    events: TaskEvents, dispatcher: Dispatcher, odd: Any
+) -> None:
+    """Whoever sent it, the message is settled, and its neighbours are shown."""
+    message = SimpleNamespace(headers={"root_id": odd})
+    strange = held()._replace(delivery=Received(message), shown=None)
+    events.received([held(), strange, held()])
+    events.flush()
+    assert [event["type"] for event in dispatcher.published[0]] == ["task-received"] * 2
 
 
 @pytest.mark.parametrize("why", ["not enabled", "disabled", "other groups", "no dispatcher"])

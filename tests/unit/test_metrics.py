@@ -139,7 +139,11 @@ def test_the_first_message_of_a_batch_tells_the_latency(first: Any, count: int) 
     assert value("settle_latency_seconds_count") - before == count
 
 
-@pytest.mark.parametrize("sent_at", [True, 0, -1, "1", [], 1e400, None])
+@pytest.mark.parametrize(
+    "sent_at",
+    [True, 0, -1, "1", [], 1e400, float("nan"), 10**400, None],
+    ids=lambda value: repr(value)[:8],
+)
 def test_a_time_that_makes_no_sense_is_none(sent_at: Any) -> None:
     """Whichever way the message came."""
     assert sent_at_of({"sent_at": sent_at}) is None

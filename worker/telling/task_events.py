@@ -134,12 +134,9 @@ class TaskEvents:
     def _tell(self, kind: str, events: Iterable[_Fields]) -> None:
         # What they have in common is written once.
         common = _encode(self._common(kind))[:-1] + b","
-        self._events += [
-            common + _encode(fields)[1:]
-            for fields in events
-            # There is nothing that a monitor could know a message without id by.
-            if fields.uuid
-        ]
+        # There is nothing that a monitor could know a message without id by.
+        written = (_write(fields) for fields in events if fields.uuid)
+        self._events += [common + fields[1:] for fields in written if fields]
         if len(self._events) >= EVENTS_AT_ONCE:
             self.flush()
         elif self._events and not self._flush_is_due:
@@ -175,6 +172,14 @@ class TaskEvents:
             except Exception as error:  # noqa: BLE001 - nobody's message waits for a monitor
                 logger.debug("Events wait for the next connection: %s", error)
                 keep_events(dispatcher, some)
+
+
+def _write(fields: _Fields) -> bytes:
+    """Write the fields of an event, empty if what somebody has sent cannot be shown."""
+    try:
+        return _encode(fields)
+    except (ValueError, RecursionError):
+        return b""
 
 
 def _received(held: Held) -> _Received:

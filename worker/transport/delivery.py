@@ -6,7 +6,7 @@ or a message as kombu makes it. What is in it is understood elsewhere.
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -189,7 +189,8 @@ def sent_at(headers: dict[str, Any]) -> float | None:
     said = headers.get(SENT_AT)
     if isinstance(said, bool) or not isinstance(said, int | float):
         return None
-    return float(said) if math.isfinite(said) and said > 0 else None
+    # JSON has numbers of any length; a number that is none is in no range.
+    return float(said) if 0 < said <= sys.float_info.max else None
 
 
 def _mapping(value: Any) -> dict[str, Any]:
