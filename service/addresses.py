@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REDIS_SCHEMES = ("redis", "rediss")
+AMQP_SCHEMES = ("amqp", "amqps", "pyamqp")
 SENTINEL_SCHEME = "sentinel"
 DATABASE_SCHEMES = ("postgresql", "postgres")
 
