@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+import pytest
 
 from cli.embedded import free_port
 from tests.service import LoggedProcess, Service, eventually
@@ -17,7 +22,8 @@ from tests.service import LoggedProcess, Service, eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "python"
 
 
 @contextmanager
@@ -83,6 +89,24 @@ def test_a_durable_consumer_handles_every_outcome(service: Service) -> None:
         first = handled(example)
     with running(service, script, OUTCOME_URL=url, NAME="one") as example:
         eventually(lambda: first | handled(example) >= set(sent))
+
+
+@pytest.mark.parametrize("page", ["client/README.md", "docs/clients.md"])
+def test_what_a_page_shows_first_works(page: str, service: Service) -> None:
+    """Both faces, as they stand there."""
+    service.load("ev_1")
+    service.start_worker()
+    text = (ROOT / page).read_text("utf-8")
+    sync, asyncio_ = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[:2]
+    imports, _, body = asyncio_.partition("\n\n")
+    main = f"import asyncio\n{imports}\nasync def main():\n{indent(body, '    ')}"
+    for shown, told in (
+        (sync, "True None"),
+        (f"{main}\nasyncio.run(main())", "False already_comp"),
+    ):
+        code = shown.replace("redis://localhost:6379/0", service.redis_url)
+        printed = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
+        assert printed.startswith(told)
 
 
 def test_the_consumer_is_as_short_as_is_said() -> None:
