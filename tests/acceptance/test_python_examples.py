@@ -100,10 +100,8 @@ def test_what_a_page_shows_first_works(page: str, service: Service) -> None:
     sync, asyncio_ = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[:2]
     imports, _, body = asyncio_.partition("\n\n")
     main = f"import asyncio\n{imports}\nasync def main():\n{indent(body, '    ')}"
-    for shown, told in (
-        (sync, "True None"),
-        (f"{main}\nasyncio.run(main())", "False already_comp"),
-    ):
+    main += "\nasyncio.run(main())"
+    for shown, told in ((sync, "True None"), (main, "False already_completed")):
         code = shown.replace("redis://localhost:6379/0", service.redis_url)
         printed = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
         assert printed.startswith(told)
