@@ -14,14 +14,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.commands.outcomes import show
 from service.settings import load_settings
-from settle_client.errors import NotSentError, SettleError
-from settle_client.outcomes import OutcomeClient
+from settle_client import NotSentError, OutcomeClient, Producer, SettleError
 from tasks.messages import InvalidUpdate, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from settle_client.update import StatusUpdate
+    from settle_client import StatusUpdate
 
 EXIT_BAD_INPUT = 2
 # How long a broker that is away is waited for.
@@ -150,8 +149,6 @@ def send_all(updates: Iterator[tuple[str, Any]], size: int) -> Sent:
         SettleError: The broker went away; the text says from where on nothing
             is known to be sent.
     """
-    from settle_client.producer import Producer  # noqa: PLC0415 - the slow import, for the slow part
-
     settings = load_settings()
     options: dict[str, Any] = {}
     if settings.sentinel_master:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 
 import msgspec
+import pytest
 
 import db
+import settle_client
 import worker.transport.redis
 from cli.main import COMMANDS
 from service.settings import Settings, variable
 from settle_client import names
 from settle_client.outcome import Outcome
-from settle_client.outcomes import OutcomeClient
 from tasks.events import Event
 from worker.celery import app
 
@@ -43,12 +44,59 @@ def test_the_attributes_of_an_event() -> None:
     ]
 
 
-def test_what_consumers_call() -> None:
-    """The client of the result channel."""
-    methods = {name for name, _ in inspect.getmembers(OutcomeClient, inspect.isfunction)}
-    assert {name for name in methods if not name.startswith("_")} == {
-        *("subscribe", "position", "poll", "read", "wait", "follow", "close")
+READING = {"subscribe", "position", "poll", "read", "wait", "follow", "close"}
+SENDING = {"send", "send_together", "flush", "close"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "methods"),
+    [
+        pytest.param(settle_client.OutcomeClient, READING, id="read"),
+        pytest.param(settle_client.AsyncOutcomeClient, READING, id="read-asyncio"),
+        pytest.param(settle_client.Producer, SENDING, id="send"),
+        pytest.param(settle_client.AsyncProducer, SENDING, id="send-asyncio"),
+    ],
+)
+def test_what_users_of_the_client_call(kind: type, methods: set[str]) -> None:
+    """Both faces have the same methods."""
+    there = {name for name, _ in inspect.getmembers(kind, inspect.isfunction)}
+    assert {name for name in there if not name.startswith("_")} == methods
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (settle_client.OutcomeClient, settle_client.AsyncOutcomeClient),
+        (settle_client.Producer, settle_client.AsyncProducer),
+    ],
+    ids=["read", "send"],
+)
+def test_both_faces_are_called_alike(kinds: tuple[type, type]) -> None:
+    """With the same parameters, which have the same defaults."""
+    sync, asyncio = (
+        {
+            name: list(inspect.signature(function).parameters.values())
+            for name, function in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_") or name == "__init__"
+        }
+        for kind in kinds
+    )
+    assert sync == asyncio
+
+
+def test_what_the_client_offers() -> None:
+    """Each name is there, though it is imported only when it is asked for."""
+    assert set(settle_client.__all__) == {
+        *("Producer", "AsyncProducer", "OutcomeClient", "AsyncOutcomeClient"),
+        *("StatusUpdate", "Outcome"),
+        *("TASK", "QUEUE", "OUTCOMES", "DEAD_LETTERS", "SENT_AT"),
+        *("SettleError", "AddressError", "BelongsElsewhereError", "InvalidUpdateError"),
+        "NotSentError",
     }
+    for name in settle_client.__all__:
+        assert getattr(settle_client, name)
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        settle_client.Nothing  # noqa: B018 - asking is the test
 
 
 def test_the_packages_own_names() -> None:

@@ -1,0 +1,114 @@
+"""The examples in Python, run as they stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from cli.embedded import free_port
+from tests.service import LoggedProcess, Service, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "python"
+
+
+@contextmanager
+def running(service: Service, *command: str, **environment: str) -> Iterator[LoggedProcess]:
+    """Run an example until the end of the block."""
+    log = service.folder / f"{Path(command[0]).name}-{environment.get('NAME', '')}.log"
+    process = LoggedProcess(log, {**os.environ, **environment}, sys.executable, *command)
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+def post(url: str) -> tuple[int, Any]:
+    """Ask for something, and return the status and the answer."""
+    try:
+        with urlopen(Request(url, method="POST"), timeout=60) as answer:  # noqa: S310 - ours
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_a_fastapi_service_answers_with_what_became_of_an_event(service: Service) -> None:
+    """Settled, known before, unknown, or no id at all; and it stops as it should."""
+    service.load("ev_1")
+    service.start_worker()
+    port = free_port()
+    command = ("-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", str(port), "shop:app")
+    urls = {"BROKER_URL": service.users.producer, "OUTCOME_URL": service.users.consumer}
+    with running(service, *command, **urls) as example:
+        example.wait_for_log("Uvicorn running on")
+        root = f"http://127.0.0.1:{port}/shipments"
+        answers = [post(f"{root}/{id_}/delivered") for id_ in ("ev_1", "ev_1", "ev_404")]
+        assert [(status, told["reason"]) for status, told in answers] == [
+            *((200, None), (200, "already_completed"), (200, "not_found"))
+        ]
+        status, told = post(f"{root}/{'x' * 256}/delivered")
+        assert status == 400
+        assert "id: must have at most 255 characters" in told["detail"]
+        example.stop()
+        log = example.log.read_text()
+        assert "Application shutdown complete" in log
+        assert "Traceback" not in log
+
+
+def test_a_durable_consumer_handles_every_outcome(service: Service) -> None:
+    """One that was killed handles the rest when it is started again."""
+    service.load(*(f"ev_{number}" for number in range(20)))
+    service.start_worker()
+    script, url = str(EXAMPLES / "consumer.py"), service.users.consumer
+    sent = [
+        service.send(kwargs={"id": f"ev_{n}", "status": "completed"}, ignore_result=True).id
+        for n in range(20)
+    ]
+
+    def handled(process: LoggedProcess) -> set[str]:
+        return {line.rpartition(" ")[2] for line in process.log.read_text().splitlines()}
+
+    with running(service, script, OUTCOME_URL=url, NAME="one") as example:
+        eventually(lambda: len(handled(example)) > 0)
+        example.kill()
+        first = handled(example)
+    with running(service, script, OUTCOME_URL=url, NAME="one") as example:
+        eventually(lambda: first | handled(example) >= set(sent))
+
+
+@pytest.mark.parametrize("page", ["client/README.md", "docs/clients.md"])
+def test_what_a_page_shows_first_works(page: str, service: Service) -> None:
+    """Both faces, as they stand there."""
+    service.load("ev_1")
+    service.start_worker()
+    text = (ROOT / page).read_text("utf-8")
+    sync, asyncio_ = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[:2]
+    imports, _, body = asyncio_.partition("\n\n")
+    main = f"import asyncio\n{imports}\nasync def main():\n{indent(body, '    ')}"
+    main += "\nasyncio.run(main())"
+    for shown, told in ((sync, "True None"), (main, "False already_completed")):
+        code = shown.replace("redis://localhost:6379/0", service.redis_url)
+        printed = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
+        assert printed.startswith(told)
+
+
+def test_the_consumer_is_as_short_as_is_said() -> None:
+    """Ten lines, without what is said of them."""
+    _, _, code = (EXAMPLES / "consumer.py").read_text().rpartition('"""')
+    lines = [line for line in code.splitlines() if line.strip() and "# " not in line]
+    assert len(lines) <= 10
