@@ -112,9 +112,9 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
         A payload that these cannot hold (nested too deeply, a number of thousands of
         digits) is the text that it is.
         """
-        written: dict[str, Any] = msgspec.to_builtins(_with_timestamps(self.without_payload()))
         if self.payload is not UNSET:
-            written["payload"] = _in_python(self.payload)
+            return {**self.without_payload().to_dict(), "payload": _in_python(self.payload)}
+        written: dict[str, Any] = msgspec.to_builtins(_with_timestamps(self))
         return written
 
 
