@@ -27,7 +27,7 @@ task_annotations = {
 worker_consumer = "worker.consumer:Consumer"
 
 # No `worker_pool`: Celery would prefer it to a `--pool prefork`. The default is threads all the
-# same, by `worker.seams.thread_pool`.
+# same, by `worker.seams.thread`.
 worker_concurrency = 3
 # A batch in every slot, and the next ones filling meanwhile.
 worker_prefetch_multiplier = 2 * _settings.batch_max_updates

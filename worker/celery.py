@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import celeryd_init
 
 from service.settings import SettingsError, load_settings
-from worker.seams import thread_pool
+from worker.seams import thread
 
 try:
     load_settings()
@@ -15,7 +15,7 @@ except SettingsError as error:
     sys.exit(f"settle: {error}")
 
 # Before the command line is read, which names a pool.
-thread_pool.install()
+thread.install()
 
 app = Celery("settle")
 app.config_from_object("celeryconfig")

@@ -20,18 +20,18 @@ NOWHERE = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0", "C_FORCE_ROOT": "1"}
 @pytest.mark.parametrize(
     ("options", "environment", "pool"),
     [
-        pytest.param([], {}, "thread_pool", id="nothing said"),
+        pytest.param([], {}, "thread", id="nothing said"),
         pytest.param(["--pool", "prefork"], {}, "prefork", id="--pool prefork"),
         pytest.param(["--pool=prefork"], {}, "prefork", id="--pool=prefork"),
         pytest.param(["-P", "prefork"], {}, "prefork", id="-P prefork"),
         pytest.param(["-Pprefork"], {}, "prefork", id="-Pprefork"),
         pytest.param(["--pool=solo"], {}, "solo", id="--pool=solo"),
-        pytest.param(["--pool", "threads"], {}, "thread_pool", id="--pool threads"),
+        pytest.param(["--pool", "threads"], {}, "thread", id="--pool threads"),
         pytest.param([], {"CELERY_WORKER_POOL": "prefork"}, "prefork", id="environment"),
         pytest.param(
             ["-P", "solo"], {"CELERY_WORKER_POOL": "prefork"}, "solo", id="command line first"
         ),
-        pytest.param(["-n", "w--pool=prefork@h"], {}, "thread_pool", id="a name like an option"),
+        pytest.param(["-n", "w--pool=prefork@h"], {}, "thread", id="a name like an option"),
     ],
 )
 def test_a_worker_has_the_pool_that_it_is_told_to(

@@ -11,7 +11,7 @@ from celery.concurrency.prefork import TaskPool as PreforkPool
 from celery.concurrency.solo import TaskPool as SoloPool
 
 from worker.celery import app
-from worker.seams.thread_pool import TaskPool
+from worker.seams.thread import TaskPool
 
 
 def pool_of(*arguments: str) -> object:

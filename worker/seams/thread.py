@@ -8,6 +8,8 @@ A `worker_pool` in the configuration would do, but Celery takes its own default,
 `prefork`, for nothing said: `--pool prefork` would mean the configured pool too. So the
 default of the option is another one. That is the command line's: a worker that a
 program makes itself, with `app.Worker()`, names its pool.
+
+Celery's banner, the log and `settle doctor` show a pool by the name of its module: `thread`.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class TaskPool(CeleryTaskPool):
 
 def install() -> None:
     """Mean this pool by `--pool threads`, and threads by no `--pool`."""
-    ALIASES["threads"] = "worker.seams.thread_pool:TaskPool"
+    ALIASES["threads"] = "worker.seams.thread:TaskPool"
     pool_option().default = "threads"
 
 
