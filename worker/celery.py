@@ -10,7 +10,7 @@ from service.settings import SettingsError, load_settings
 from worker.seams import thread
 
 try:
-    load_settings()
+    settings = load_settings()
 except SettingsError as error:
     sys.exit(f"settle: {error}")
 
@@ -29,7 +29,7 @@ def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     from worker.transport import redis  # noqa: PLC0415 - the same
     from worker.watching.step import Monitoring  # noqa: PLC0415 - the same
 
-    logs.install(app, instance, options)
+    logs.install(app, instance, options, settings.log_format)
     redis.install()
     decompression.install()
     garbage.collect_seldom()
