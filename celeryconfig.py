@@ -1,7 +1,5 @@
 """The wiring: settings to Celery's own keys, and nothing else."""
 
-import re
-import sys
 from typing import Any
 
 from kombu.entity import Exchange, Queue
@@ -28,10 +26,8 @@ task_annotations = {
 }
 worker_consumer = "worker.consumer:Consumer"
 
-# A slot waits for PostgreSQL and Redis, which release the interpreter: threads do.
-# Celery cannot tell `--pool prefork` from its own default and prefers this file.
-_asks_for_prefork = re.search(r"(?:-P|--pool)[ =]?prefork\b", " ".join(sys.argv))
-worker_pool = "prefork" if _asks_for_prefork else "threads"
+# No `worker_pool`: Celery would prefer it to a `--pool prefork`. The default is threads all the
+# same, by `worker.seams.thread`.
 worker_concurrency = 3
 # A batch in every slot, and the next ones filling meanwhile.
 worker_prefetch_multiplier = 2 * _settings.batch_max_updates

@@ -1,8 +1,9 @@
 """Every setting there is: validated, documented and shown from one schema.
 
-Settings come from the environment. Only roots read them (the Celery
-configuration, the commands, a pool slot) and hand on what is needed; nothing
-below imports this module.
+Settings come from the environment. Only roots read them there, with `load_settings`:
+the Celery configuration and application, the commands, a pool slot (`service.connections`),
+and those parts of a worker that Celery makes itself. Everything else is handed a
+`Settings`, or what it needs of one. `tests/unit/test_settings.py` has the list.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from service.settings import SettingsError, load_settings
 from worker.seams import thread
 
 try:
-    load_settings()
+    settings = load_settings()
 except SettingsError as error:
     sys.exit(f"settle: {error}")
 
@@ -29,8 +29,8 @@ def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     from worker.transport.broker import broker_of  # noqa: PLC0415 - the same
     from worker.watching.step import Monitoring  # noqa: PLC0415 - the same
 
-    logs.install(app, instance, options)
-    broker_of(load_settings().broker_url).install()
+    logs.install(app, instance, options, settings.log_format)
+    broker_of(settings.broker_url).install()
     decompression.install()
     garbage.collect_seldom()
     app.steps["worker"].add(Monitoring)

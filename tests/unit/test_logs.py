@@ -128,6 +128,5 @@ def test_the_form_fits_the_reader(
     monkeypatch: pytest.MonkeyPatch, form: str, logfile: Any, terminal: bool, json_expected: bool
 ) -> None:
     """A terminal has people before it, unless a setting says otherwise."""
-    monkeypatch.setenv("SETTLE_LOG_FORMAT", form)
     monkeypatch.setattr(logs, "isatty", lambda _: terminal)
-    assert logs._writes_json(logfile) is json_expected
+    assert logs._writes_json(form, logfile) is json_expected

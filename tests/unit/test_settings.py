@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from cli import reference
 from service.settings import SettingsError, effective, load_settings
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "configuration.md"
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "configuration.md"
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +110,32 @@ def test_another_broker_needs_a_result_channel(monkeypatch: pytest.MonkeyPatch) 
         load_settings()
     monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://outcomes")
     assert load_settings().result_channel_url == "redis://outcomes"
+
+
+# Where settings are read from the environment. The last are made by Celery, which hands
+# them none.
+ROOTS = {
+    "celeryconfig.py",
+    "service/connections.py",
+    "worker/celery.py",
+    *("worker/consumer.py", "worker/seams/stopping.py"),
+    *("worker/strategy.py", "worker/watching/step.py"),
+}
+
+
+def test_only_roots_read_the_environment() -> None:
+    """All else is handed its settings: what a part does can be told from how it is called."""
+    files = [ROOT / "celeryconfig.py"]
+    for package in ("cli", "worker", "gateway", "service", "tasks", "db"):
+        files += ROOT.joinpath(package).rglob("*.py")
+    readers = {
+        str(file.relative_to(ROOT))
+        for file in files
+        if re.search(r"(?<!def )\bload_settings\(\)", file.read_text("utf-8"))
+    }
+    commands = {file for file in readers if file.startswith("cli/commands/")}
+    assert commands
+    assert readers - commands == ROOTS
 
 
 def test_the_page_of_the_settings_is_current() -> None:

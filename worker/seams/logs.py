@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -22,7 +23,6 @@ from celery.utils.log import get_logger
 from celery.worker import request as celery_request
 
 from service.lines import HumanFormatter, JsonFormatter, is_json
-from service.settings import load_settings
 from worker.seams.outage import outage
 
 logger = get_logger(__name__)
@@ -30,16 +30,17 @@ logger = get_logger(__name__)
 DISCARDED = "Discarding revoked task: %s[%s]"
 
 
-def install(app: Any, instance: Any, options: dict[str, Any]) -> None:
+def install(app: Any, instance: Any, options: dict[str, Any], log_format: str) -> None:
     """Write this worker's log in our form, from now on.
 
     Args:
         app: The Celery application.
         instance: Celery's worker, which has only just begun to be one.
         options: Its command line.
+        log_format: As the settings have it.
     """
     for signal in (signals.after_setup_logger, signals.after_setup_task_logger):
-        signal.connect(_form)
+        signal.connect(partial(_form, log_format), weak=False)
     outage.install()
     logging.getLogger(celery_request.__name__).addFilter(_name_message)
     logfile, no_color = options.get("logfile"), options.get("no_color")
@@ -51,20 +52,21 @@ def install(app: Any, instance: Any, options: dict[str, Any]) -> None:
         hostname=instance.hostname,
     )
     logging.captureWarnings(capture=True)
-    if _writes_json(logfile):
+    if _writes_json(log_format, logfile):
         instance.quiet = True
         celery_worker.safe_say = _say
         signals.celeryd_after_setup.connect(_log_banner)
 
 
-def _writes_json(logfile: Any) -> bool:
+def _writes_json(log_format: str, logfile: Any) -> bool:
     is_terminal = logfile is None and isatty(sys.__stderr__)
-    return is_json(load_settings().log_format, is_terminal=bool(is_terminal))
+    return is_json(log_format, is_terminal=bool(is_terminal))
 
 
-def _form(logger: Any, logfile: Any, colorize: Any, **_: Any) -> None:
+def _form(log_format: str, logger: Any, logfile: Any, colorize: Any, **_: Any) -> None:
     """Take over the handlers that Celery has made."""
-    form = JsonFormatter() if _writes_json(logfile) else HumanFormatter(color=bool(colorize))
+    in_json = _writes_json(log_format, logfile)
+    form = JsonFormatter() if in_json else HumanFormatter(color=bool(colorize))
     for handler in (*logger.handlers, *get_pool_logger().handlers):
         handler.setFormatter(form)
 
