@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -202,6 +202,30 @@ def test_overlapping_batches_of_four_writers(database: Database, database_url: s
     assert deadlocks == 0
 
 
+def test_events_are_locked_in_the_order_of_their_ids(database: Database, database_url: str) -> None:
+    """Whatever their order in the batch: so two batches never wait for each other."""
+    low, middle, high = load(database_url, 3)
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SELECT FROM events WHERE id = %s FOR UPDATE", [middle])
+        batch = [settlement(high), settlement(middle), settlement(low)]
+        waiting = pool.submit(database.settle_pending_events, batch)
+        with psycopg.connect(database_url, autocommit=True) as watcher:
+            wait_for_a_lock(watcher, waiting)
+            free = watcher.execute("SELECT id FROM events FOR UPDATE SKIP LOCKED").fetchall()
+        other.commit()
+        assert {row.status for row in waiting.result().values()} == {"completed"}
+    assert free == [(high,)]
+
+
+def wait_for_a_lock(watcher: psycopg.Connection, waiting: Future[Any]) -> None:
+    """Wait until a session waits for a lock, and see that it does wait."""
+    while not watcher.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+        "AND datname = current_database()"
+    ).fetchone():
+        assert not waiting.done()
+
+
 def test_a_redelivered_batch_is_answered_as_the_first_time(
     database: Database, database_url: str
 ) -> None:
@@ -243,10 +267,7 @@ def test_a_row_that_another_transaction_settles_meanwhile_is_told_truly(
         other.execute("UPDATE events SET failed_at = now(), settled_by = 'other'")
         waiting = pool.submit(settle_batch, [message], database)
         with psycopg.connect(database_url, autocommit=True) as watcher:
-            while not watcher.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            ).fetchone():
-                assert not waiting.done()
+            wait_for_a_lock(watcher, waiting)
         other.commit()
         ((outcome,),) = waiting.result()
     assert outcome.reason == "already_failed"
@@ -295,9 +316,12 @@ def test_a_value_that_cannot_be_stored_is_bad_data(database: Database) -> None:
 
 
 def test_a_missing_table_is_for_an_operator(database: Database, database_url: str) -> None:
-    """It is neither transient nor anybody's bad data."""
+    """It is neither transient nor anybody's bad data, and a check finds it."""
+    database.check()
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DROP TABLE events")
     with pytest.raises(DatabaseError, match="42P01") as caught:
         database.settle_pending_events([settlement("ev_00000")])
     assert type(caught.value) is DatabaseError
+    with pytest.raises(DatabaseError, match="42P01"):
+        database.check()
