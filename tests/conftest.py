@@ -58,6 +58,14 @@ def _wait(path: Path) -> bool:
     return path.is_dir() and path.name != "unit"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let whatever uses RabbitMQ carry its marker."""
+    for item in items:
+        if "rabbitmq" in getattr(item, "fixturenames", ()):
+            item.add_marker("rabbitmq")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let each process choose its ports from a part that is its own."""
     process = getattr(config, "workerinput", {"workerid": "gw0", "workercount": 1})

@@ -5,6 +5,7 @@ The client is the standard library's, so that what is asked is just what is sent
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 BATCH = "/v2/api/events/batch"
 JSON = {"Content-Type": "application/json"}
+NUMBERS = itertools.count(1)
 
 
 class Answer(NamedTuple):
@@ -95,7 +97,7 @@ class Gateways:
 
     def start(self, *, module: str = "cli", host: str = "", **settings: str) -> Gateway:
         """Start one and wait until it listens."""
-        log = self.service.folder / f"gateway-{len(self.started)}.log"
+        log = self.service.folder / f"gateway-{next(NUMBERS)}.log"
         users = self.service.users
         environment = {**os.environ, **self.service.environment, **settings}
         for name in ("CELERY_BROKER_URL", "SETTLE_OUTCOME_URL"):

@@ -119,8 +119,10 @@ class Service:
             producer = self.environment["CELERY_BROKER_URL"] = rabbitmq.url
         self.database = Database(database_url)
         self.outcomes = OutcomeClient(outcome_url or users.consumer)
-        self.redis: Any = redis.Redis.from_url(redis_url, decode_responses=True)
-        self.channel: Any = redis.Redis.from_url(self.outcome_url, decode_responses=True)
+        # A busy machine is no failure.
+        patient = {"decode_responses": True, "socket_timeout": PATIENCE_SECONDS}
+        self.redis: Any = redis.Redis.from_url(redis_url, **patient)
+        self.channel: Any = redis.Redis.from_url(self.outcome_url, **patient)
         self.producer = Celery(broker=producer, backend=backend, set_as_current=False)
         if rabbitmq is not None:
             # What docs/messages.md asks of a producer.
@@ -157,6 +159,12 @@ class Service:
     def load(self, *ids: str, account: str = "acct_1") -> None:
         """Load pending events."""
         load_events(self.database_url, [NewEvent(id_, account, payload={"a": 1}) for id_ in ids])
+
+    def empty(self) -> None:
+        """Forget all events, messages and outcomes."""
+        with self.database.engine.begin() as owner:
+            owner.exec_driver_sql("TRUNCATE events")
+        self.redis.flushdb()
 
     def send(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Send a message as any Celery client does."""

@@ -133,6 +133,20 @@ def lasting_service(
 
 
 @pytest.fixture
+def emptied_service(lasting_service: Service) -> Service:
+    """Give that service with nothing in it."""
+    lasting_service.empty()
+    return lasting_service
+
+
+@pytest.fixture(scope="module")
+def lasting_gateway(lasting_service: Service) -> Iterator[Gateway]:
+    """Give a gateway without keys to all tests of a module."""
+    with closing(Gateways(lasting_service)) as gateways:
+        yield gateways.start()
+
+
+@pytest.fixture
 def gateways(service: Service) -> Iterator[Gateways]:
     """Give a way to start gateways, as the documented user."""
     with closing(Gateways(service)) as gateways:

@@ -13,7 +13,7 @@ from tests.documents import read
 from tests.gateway import BATCH, JSON, path_of
 
 if TYPE_CHECKING:
-    from tests.gateway import Gateway, Gateways
+    from tests.gateway import Gateway
     from tests.service import Service
 
 PATHS = read("openapi.json")["paths"]
@@ -37,15 +37,15 @@ NOT_SHOWN = examples("responses", "400", of=SHOW) | examples("responses", "404",
 
 
 @pytest.fixture
-def documented(service: Service, gateways: Gateways) -> Gateway:
+def documented(emptied_service: Service, lasting_gateway: Gateway) -> Gateway:
     """Give a gateway, and the events as the examples find them."""
-    with service.database.engine.begin() as owner:
+    with emptied_service.database.engine.begin() as owner:
         for row in EVENTS.values():
             payload = Jsonb(json.loads(row.payload or "null"))
             id_, account, kind, created, completed, failed, settled_by, _ = row
             values = (id_, account, kind, payload, created, completed, failed, settled_by)
             owner.exec_driver_sql(INSERT, values)
-    return gateways.start()
+    return lasting_gateway
 
 
 def without_times(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:

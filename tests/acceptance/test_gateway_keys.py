@@ -37,15 +37,20 @@ def new_key(*options: str) -> tuple[str, str]:
     return ended.stderr.split()[-1], ended.stdout
 
 
-@pytest.fixture
-def keys_file(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, tuple[str, str]]:
     """Give the keys of a shop, of one that has two accounts, and of an operator."""
-    path = tmp_path / "keys.toml"
-    drawn = {
+    return {
         "shop": new_key("shop", "--account", "acct_1"),
         "two": new_key("two", "--account", "acct_1", "--account", "acct_2"),
         "ops": new_key("ops", "--all-accounts"),
     }
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path, drawn: dict[str, tuple[str, str]]) -> Path:
+    """Write the file with those keys, and what each holder sends beside it."""
+    path = tmp_path / "keys.toml"
     path.write_text("\n".join(text for _, text in drawn.values()))
     for name, (token, _) in drawn.items():
         (tmp_path / name).write_text(f"Bearer {token}")

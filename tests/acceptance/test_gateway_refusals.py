@@ -28,6 +28,19 @@ if TYPE_CHECKING:
     from tests.service import Service
 
 
+@pytest.fixture
+def service(emptied_service: Service) -> Service:
+    """Give what all of these tests share."""
+    return emptied_service
+
+
+@pytest.fixture
+def gateway(service: Service, lasting_gateway: Gateway) -> Gateway:
+    """Give the gateway that they share, and four pending events."""
+    service.load("ev_1", "ev_2", "ev_3", "ev_4")
+    return lasting_gateway
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "error", "message"),
     [
@@ -283,9 +296,11 @@ def test_requests_beyond_the_rate_are_asked_to_wait(service: Service, gateways: 
 
 
 def test_what_an_operator_must_see_to_is_told_to_the_log(
-    service: Service, gateway: Gateway
+    service: Service, gateways: Gateways
 ) -> None:
     """500, and nothing of the inside; when it is seen to, requests are served again."""
+    service.load("ev_1")
+    gateway = gateways.start()
     with service.database.engine.begin() as operator:
         operator.exec_driver_sql("ALTER TABLE events RENAME TO elsewhere")
     for answer in (gateway.patch(completed("ev_1")), gateway.get("ev_1")):

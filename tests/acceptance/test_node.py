@@ -170,7 +170,6 @@ def test_a_member_of_a_group_outlives_what_was_trimmed(node: Node, service: Serv
     assert service.redis.xpending("event-outcomes", "billing")["pending"] == 0
 
 
-@pytest.mark.rabbitmq
 def test_amqplib_publishes_to_rabbitmq(node: Node, quorum: Service) -> None:
     """Confirmed, into the quorum queue that the worker declared."""
     quorum.load("ev_1", "ev_2")

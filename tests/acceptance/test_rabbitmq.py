@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from tests.rabbitmq import RabbitMQ
 
-pytestmark = pytest.mark.rabbitmq
 POOLS = ["threads", "prefork", "solo"]
 
 

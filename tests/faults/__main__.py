@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tests.faults.contenders import CONTENDERS, SETTLE
-from tests.faults.rig import rig
+from tests.faults.rig import durable_servers, rig
 from tests.faults.storms import STORMS, STORMS_ON_RABBITMQ, Storm, Weathered, weather
 from tests.rabbitmq import RabbitMQ
 
@@ -128,7 +128,8 @@ def _weather(
         node = RabbitMQ(folder / "rabbitmq") if storm.on_rabbitmq else None
         if node is not None:
             stack.enter_context(node)
-        at = stack.enter_context(rig(folder, contender, node))
+        servers = stack.enter_context(durable_servers())
+        at = stack.enter_context(rig(servers, folder, contender, node))
         at.start_load(EVENTS, per_second)
         result = weather(at, storm, times, lambda: progress.advance(task))
     progress.remove_task(task)

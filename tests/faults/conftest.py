@@ -10,29 +10,41 @@ import pytest
 
 from cli.embedded import ServerUnavailable
 from settle_client.names import QUEUE
-from tests.faults.rig import Rig, rig
+from tests.faults.rig import Rig, durable_servers, renew, rig
 from tests.gateway import Gateways
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.faults.rig import Servers
 
-@pytest.fixture
-def unloaded_rig(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """Give servers that may be broken; the broker is a Redis, or RabbitMQ as a parameter."""
-    on_rabbitmq = getattr(request, "param", "Redis") == "RabbitMQ"
-    rabbitmq = request.getfixturevalue("rabbitmq") if on_rabbitmq else None
+
+@pytest.fixture(scope="session")
+def breakable() -> Iterator[Servers]:
+    """Give servers that may be broken: they are mended for the next test."""
     try:
-        with rig(tmp_path, rabbitmq=rabbitmq) as made:
-            yield made
-        if rabbitmq is not None:
-            # Not deleted: Celery keeps connections for all its apps, on which it is declared.
-            rabbitmq.control("purge_queue", QUEUE)
+        with durable_servers() as servers:
+            yield servers
     except ServerUnavailable as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def unloaded_rig(
+    breakable: Servers, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Rig]:
+    """Give a rig with those servers; the broker is a Redis, or RabbitMQ as a parameter."""
+    on_rabbitmq = getattr(request, "param", "Redis") == "RabbitMQ"
+    rabbitmq = request.getfixturevalue("rabbitmq") if on_rabbitmq else None
+    renew(breakable)
+    with rig(breakable, tmp_path, rabbitmq=rabbitmq) as made:
+        yield made
+    if rabbitmq is not None:
+        # Not deleted: Celery keeps connections for all its apps, on which it is declared.
+        rabbitmq.control("purge_queue", QUEUE)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import click
 import psutil
 
 from settle_client.names import QUEUE, TASK
-from tests.faults.rig import Rig, rig
+from tests.faults.rig import Rig, durable_servers, rig
 
 if TYPE_CHECKING:
     from tests.service import Worker
@@ -87,7 +87,11 @@ def main(messages: int, bulk: int) -> None:
     click.echo("| backlog | database | idle | at most | more |\n|---|---|--:|--:|--:|")
     for count, each in ((messages, 1), (bulk, 1_000)):
         for stalled in (False, True):
-            with tempfile.TemporaryDirectory() as folder, rig(Path(folder)) as at:
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                durable_servers() as servers,
+                rig(servers, Path(folder)) as at,
+            ):
                 seen = measure(at, count, each, stalled=stalled)
             state = "does not answer" if stalled else "works"
             click.echo(

@@ -7,6 +7,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import psycopg
+import redis
 from redis.exceptions import RedisError
 
 from cli.embedded import Postgres, Redis, temporary_folder
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
     from tests.faults.network import Link
     from tests.rabbitmq import RabbitMQ
 
+    Servers = tuple[Postgres, Redis, Redis]
+
+END_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 # With nothing told for this long, a worker is stuck.
 STUCK_SECONDS = 45.0
 # With no change at the broker for this long, three times anybody's visibility timeout.
@@ -31,9 +39,7 @@ HOPELESS_SECONDS = 30.0
 class Rig:
     """A broker, a database and a result channel of their own, a load, and some workers."""
 
-    def __init__(
-        self, servers: tuple[Postgres, Redis, Redis], service: Service, contender: Contender
-    ) -> None:
+    def __init__(self, servers: Servers, service: Service, contender: Contender) -> None:
         self.postgres, self.broker, self.outcomes = servers
         self.service, self.contender = service, contender
         self.links: list[Link] = []
@@ -141,18 +147,11 @@ class Rig:
 
 
 @contextmanager
-def rig(
-    folder: Path, contender: Contender = SETTLE, rabbitmq: RabbitMQ | None = None
-) -> Iterator[Rig]:
-    """Give a rig whose servers keep what they were given over a crash.
-
-    Args:
-        folder: For logs.
-        contender: Whose workers.
-        rabbitmq: The broker, in place of a Redis.
+def durable_servers() -> Iterator[Servers]:
+    """Run a database, a broker and a result channel that keep what they have over a crash.
 
     Raises:
-        ServerUnavailable: A server cannot be started here.
+        ServerUnavailable: One of them cannot be started here.
     """
     with ExitStack() as stack:
         place = stack.enter_context(temporary_folder())
@@ -162,10 +161,40 @@ def rig(
             for name in ("broker", "outcomes")
         )
         migrate(postgres.url)
-        service = Service(
-            postgres.url, broker.url, folder, outcome_url=outcomes.url, rabbitmq=rabbitmq
-        )
-        stack.enter_context(closing(service))
-        rig = Rig((postgres, broker, outcomes), service, contender)
+        yield postgres, broker, outcomes
+
+
+def renew(servers: Servers) -> None:
+    """Let servers be as if nobody had used them, however the last one has left them."""
+    for server in servers:
+        server.start()
+    postgres, *others = servers
+    with psycopg.connect(postgres.url, autocommit=True) as owner:
+        owner.execute(END_SESSIONS)
+        owner.execute("TRUNCATE events")
+    for other in others:
+        with redis.Redis.from_url(other.url) as client:
+            client.flushall()
+
+
+@contextmanager
+def rig(
+    servers: Servers,
+    folder: Path,
+    contender: Contender = SETTLE,
+    rabbitmq: RabbitMQ | None = None,
+) -> Iterator[Rig]:
+    """Give a rig.
+
+    Args:
+        servers: They are empty.
+        folder: For logs.
+        contender: Whose workers.
+        rabbitmq: The broker, in place of a Redis.
+    """
+    postgres, broker, outcomes = servers
+    service = Service(postgres.url, broker.url, folder, outcome_url=outcomes.url, rabbitmq=rabbitmq)
+    with closing(service):
+        rig = Rig(servers, service, contender)
         with rig.at_end:
             yield rig

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from tests.faults.network import Link
+from tests.faults.rig import END_SESSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,10 +61,7 @@ def kill_connections(rig: Rig) -> None:
     match CHANCE.randrange(3):
         case 0:
             with psycopg.connect(rig.service.database_url, autocommit=True) as operator:
-                operator.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-                )
+                operator.execute(END_SESSIONS)
         case 1:
             rig.service.redis.client_kill_filter(_type="normal", skipme=True)
         case 2:
