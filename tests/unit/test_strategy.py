@@ -68,7 +68,7 @@ class Consumer:
     connection_errors = ()
 
     def __init__(self, slots: int = 1, channel: Any = None) -> None:
-        self.connection = SimpleNamespace(default_channel=channel)
+        self.connection: Any = SimpleNamespace(default_channel=channel)
         self.soon: deque[Any] = deque()
         self.later: list[Any] = []
         self.jobs: list[Any] = []
@@ -180,6 +180,22 @@ def test_nothing_is_acknowledged_before_the_slot_is_done(
     consumer.report(DONE)
     assert all(message.acknowledged for message in messages)
     assert not strategy.busy
+
+
+def test_a_message_is_answered_where_it_came_from(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """Asking a lost connection for its channel would make another, which nobody consumes by."""
+    revoked, settled = one("a"), one("b")
+    receive(strategy, revoked, settled)
+    consumer.connection = None
+    state.revoked.add("a")
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert [message.id for message in job.messages] == ["b"]
+    consumer.report(DONE)
+    assert revoked.acknowledged
+    assert settled.acknowledged
 
 
 AWAY = NotDone("TransientDatabaseError", "PostgreSQL is away", expected=True)

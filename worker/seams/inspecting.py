@@ -19,7 +19,6 @@ from settle_client.names import TASK
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-
 celery_active, celery_reserved = control.active, control.reserved
 celery_query_task = control.query_task
 

@@ -94,7 +94,7 @@ def _log_banner(sender: str, instance: Any, **_: Any) -> None:
             "hostname": sender,
             "broker": app.connection().as_uri(),
             "results": app.backend.as_uri(),
-            "pool": instance.pool_cls.__module__.rpartition(".")[2].removesuffix("_pool"),
+            "pool": instance.pool_cls.__module__.rpartition(".")[2],
             "concurrency": instance.concurrency,
             "queues": sorted(app.amqp.queues),
             **{name: version(name) for name in ("settle", "celery")},

@@ -17,7 +17,7 @@ from service.finding import Finding, ok
 from settle_client.names import QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from service.settings import Settings
     from worker.transport.broker import Deliveries, Receiver
@@ -62,7 +62,7 @@ class AnyOther:
     has_leases = False
     queue_arguments: Mapping[str, Any] | None = None
     onlooker_options: Mapping[str, Any] = {}
-    checks = (server, backlog)
+    checks: Sequence[Callable[[Any], Finding]] = (server, backlog)
 
     def transport_options(self, settings: Settings) -> dict[str, Any]:
         """Return none."""
@@ -99,7 +99,8 @@ class OneByOne:
     more_waiting = False
 
     def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
+        """Answer by the channel of a consumer's connection."""
+        self._consumer, self._channel = consumer, consumer.connection.default_channel
 
     def account(self, delivery: Delivery) -> None:
         """Keep no books: kombu does."""
@@ -134,4 +135,4 @@ class OneByOne:
         """Take them up, for there is nothing to tell the broker."""
 
     def _message(self, delivery: Delivery) -> Any:
-        return delivery.to_message(self._consumer.connection.default_channel)
+        return delivery.to_message(self._channel)

@@ -38,8 +38,10 @@ class Requests:
     """Makes requests for the messages of one connection."""
 
     def __init__(self, task: Any, app: Any, consumer: Any) -> None:
-        """Make them of Celery's task, application and consumer."""
+        """Make them of Celery's task, application and consumer, which is connected."""
         self._task, self._app, self._consumer = task, app, consumer
+        # Kept: a connection that is lost, asked for its channel, would connect anew.
+        self._channel = consumer.connection.default_channel
 
     def make(self, delivery: Delivery) -> Any:
         """Make Celery's view of a delivery.
@@ -48,7 +50,7 @@ class Requests:
             Exception: It is no message of Celery's, or an option of it makes no sense.
         """
         consumer = self._consumer
-        message = delivery.to_message(consumer.connection.default_channel)
+        message = delivery.to_message(self._channel)
         return Request(
             message,
             on_ack=message.ack_log_error,

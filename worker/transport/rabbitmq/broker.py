@@ -8,6 +8,8 @@ from worker.transport.kombu import AnyOther
 from worker.transport.rabbitmq.deliveries import InRuns
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from service.settings import Settings
     from worker.transport.broker import Deliveries, Receiver
 
@@ -17,7 +19,7 @@ class RabbitMQ(AnyOther):
 
     name = "rabbitmq"
     # Replicated, and counts deliveries. No other arguments: producers declare it too.
-    queue_arguments = {"x-queue-type": "quorum"}  # noqa: RUF012 - the same for every object
+    queue_arguments: Mapping[str, Any] | None = {"x-queue-type": "quorum"}
 
     def transport_options(self, settings: Settings) -> dict[str, Any]:
         """Return that what is published is confirmed."""

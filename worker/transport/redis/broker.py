@@ -12,14 +12,15 @@ from service import redis_server
 from service.reaching import reach_primary, reach_redis
 from settle_client.names import QUEUE
 from worker.transport.delivery import sent_at
-from worker.transport.redis import checks
+from worker.transport.redis import checks, transport
 from worker.transport.redis.deliveries import AtOnce
 from worker.transport.redis.items import headers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from service.finding import Finding
     from service.reaching import RedisServer
     from service.settings import Settings
     from worker.transport.broker import Deliveries, Receiver
@@ -37,7 +38,7 @@ class Redis:
     has_leases = True
     queue_arguments: Mapping[str, Any] | None = None
     onlooker_options: Mapping[str, Any] = {"visibility_timeout": NEVER_SECONDS}
-    checks = (*redis_server.CHECKS, *checks.CHECKS)
+    checks: Sequence[Callable[[Any], Finding]] = (*redis_server.CHECKS, *checks.CHECKS)
 
     def transport_options(self, settings: Settings) -> dict[str, Any]:
         """Return the lease, and what tells a dead link from a silent one."""
@@ -53,9 +54,7 @@ class Redis:
 
     def install(self) -> None:
         """Fetch in batches: use our transport in place of kombu's."""
-        from worker.transport.redis.transport import install  # noqa: PLC0415 - not for onlookers
-
-        install()
+        transport.install()
 
     def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
         """Connect, to look at it, and see that it answers."""

@@ -21,9 +21,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 from worker.transport.redis.fanout import Fanout
 from worker.transport.redis.fetch import Fetch, Fetched, Pace, Source, empty_reply, script_command
 from worker.transport.redis.holding import Holding
-from worker.transport.redis.items import (
-    entry_tail,
-)
+from worker.transport.redis.items import entry_tail
 from worker.transport.redis.keyspace import Keyspace
 from worker.transport.redis.leases import QoS
 from worker.transport.redis.scripts import FETCH, SUSPECTS
