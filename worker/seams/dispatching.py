@@ -1,6 +1,6 @@
-"""Celery's event dispatcher, handed many events at once that are written already.
+"""Celery's event dispatcher, handed many task events at once that are written already.
 
-Its own way takes one event at a time, as a dictionary. When it cannot send, it keeps
+Its own way takes one at a time, as a dictionary. When it cannot send, it keeps
 what it has for the next connection: so does this.
 """
 
@@ -10,23 +10,23 @@ from typing import Any
 
 import msgspec
 
-# The routing key under which monitors expect several events of the group `task`.
+# The routing key under which monitors expect several task events at once.
 SEVERAL = "task.multi"
 
 
-def publish_events(dispatcher: Any, events: bytes) -> None:
-    """Publish events in one message.
+def publish_task_events(dispatcher: Any, task_events: bytes) -> None:
+    """Publish task events in one message.
 
     Args:
         dispatcher: Celery's.
-        events: A JSON array of them.
+        task_events: A JSON array of them.
 
     Raises:
         Exception: Of whatever library reaches the broker.
     """
     with dispatcher.mutex:
         dispatcher.producer.publish(
-            events,
+            task_events,
             routing_key=SEVERAL,
             exchange=dispatcher.exchange.name,
             content_type="application/json",
@@ -36,6 +36,6 @@ def publish_events(dispatcher: Any, events: bytes) -> None:
         )
 
 
-def keep_events(dispatcher: Any, events: bytes) -> None:
-    """Keep events for Celery to send when it has another connection."""
-    dispatcher._outbound_buffer.append((msgspec.json.decode(events), SEVERAL))  # noqa: SLF001
+def keep_task_events(dispatcher: Any, task_events: bytes) -> None:
+    """Keep task events for Celery to send when it has another connection."""
+    dispatcher._outbound_buffer.append((msgspec.json.decode(task_events), SEVERAL))  # noqa: SLF001
