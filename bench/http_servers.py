@@ -90,16 +90,16 @@ def patience(ports: dict[str, int], seconds: float) -> Iterable[str]:
         client = socket.create_connection(("127.0.0.1", port))
         client.sendall(sent)
         waiting[client] = (kind, name)
-    told = dict.fromkeys(waiting.values(), f"is kept for {seconds:g} s and more")
+    patience_of = dict.fromkeys(waiting.values(), f"is kept for {seconds:g} s and more")
     while waiting and (left := started + seconds - time.monotonic()) > 0:
         for client in select.select([*waiting], [], [], left)[0]:
             lasted = time.monotonic() - started
-            told[waiting.pop(client)] = f"is let go after {lasted:.0f} s"
+            patience_of[waiting.pop(client)] = f"is let go after {lasted:.0f} s"
             client.close()
     for client in waiting:
         client.close()
     for kind in KEEP_WAITING:
-        yield f"| {kind} | {' | '.join(told[kind, name] for name in ports)} |"
+        yield f"| {kind} | {' | '.join(patience_of[kind, name] for name in ports)} |"
 
 
 @click.command()

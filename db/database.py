@@ -2,7 +2,7 @@
 
 `Database` is the only way to the events table. It owns the pool and turns the
 driver's exceptions into those of `db.errors`; it does not retry, and it does
-not decide what to tell anybody about a row.
+not decide what an outcome says about a row.
 """
 
 from __future__ import annotations

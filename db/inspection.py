@@ -40,7 +40,7 @@ def inspect_database(url: str) -> Iterator[Inspection]:
     """Connect to a database to look at it.
 
     Raises:
-        DatabaseError: It cannot be reached, or, inside the block, refuses to tell.
+        DatabaseError: It cannot be reached, or, inside the block, refuses to answer.
     """
     engine = make_engine(
         url,
@@ -89,8 +89,8 @@ class Inspection:
     def clock_ahead_seconds(self) -> float:
         """Return by how much the server's clock is ahead of this machine's."""
         asked = time.time()
-        ((told,),) = self._rows("SELECT extract(epoch FROM clock_timestamp())")
-        return float(told) - (asked + time.time()) / 2
+        ((server_time,),) = self._rows("SELECT extract(epoch FROM clock_timestamp())")
+        return float(server_time) - (asked + time.time()) / 2
 
     def schema(self) -> SchemaFacts:
         """Return the migration that the schema is at."""

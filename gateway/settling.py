@@ -186,18 +186,18 @@ class Settler:
         self._publisher.catch_up()
         events = EventsOfAccounts(self._service.database, accounts)
         try:
-            told = settle_batch(messages, events, with_payload=True)
+            answers = settle_batch(messages, events, with_payload=True)
         except TransientDatabaseError as error:
             if not error.connection_was_lost:
                 raise
             # As after a restart of the server, which every connection finds out once.
-            told = settle_batch(messages, events, with_payload=True)
-        self._publish(messages, told)
-        return told
+            answers = settle_batch(messages, events, with_payload=True)
+        self._publish(messages, answers)
+        return answers
 
-    def _publish(self, messages: list[Message], told: list[list[Outcome]]) -> None:
-        letters = dead_letters(messages, told, [DELIVERY] * len(messages))
-        outcomes = [outcome for each in told for outcome in each]
+    def _publish(self, messages: list[Message], answers: list[list[Outcome]]) -> None:
+        letters = dead_letters(messages, answers, [DELIVERY] * len(messages))
+        outcomes = [outcome for each in answers for outcome in each]
         if not self._service.outcome_payload:
             outcomes = [outcome.without_payload() for outcome in outcomes]
         self._publisher.publish(outcomes, letters)

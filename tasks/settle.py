@@ -148,7 +148,7 @@ def classify(
     *,
     with_payload: bool = False,
 ) -> Outcome:
-    """Tell what became of an update from the event's row as committed.
+    """Return the outcome of an update, read off the event's row as committed.
 
     Args:
         message_id: Of the message that carried the update.
@@ -175,7 +175,7 @@ def invalid(
     *,
     with_payload: bool = False,
 ) -> Outcome:
-    """Tell that an update, or with no id a whole message, is not valid."""
+    """Return the outcome of an update, or with no id a whole message, that is not valid."""
     problem = Problem.of(400, error)
     return _outcome(message_id, id_, status, "invalid", None, with_payload, problem)
 

@@ -121,7 +121,7 @@ def set_status(event: Event, update: StatusUpdate, message_id: str) -> None:
 def outcome_of(
     event: Event | None, update: StatusUpdate, message_id: str, reason: str | None
 ) -> Outcome:
-    """Tell what became of an update."""
+    """Return the outcome of an update."""
     outcome = Outcome(
         id=update.id,
         updated=reason is None,

@@ -85,8 +85,8 @@ def show(results: Sequence[Result], console: Console) -> None:
                     "  ".join(f"{cell.plain:{w}}" for cell, w in zip(cells, WIDTHS, strict=True))
                 )
     count = _count(results)
-    told = [f"{verdict}: {count[verdict]}" for verdict in Verdict if count[verdict]]
-    console.print(", ".join(told), highlight=False)
+    totals = [f"{verdict}: {count[verdict]}" for verdict in Verdict if count[verdict]]
+    console.print(", ".join(totals), highlight=False)
 
 
 def _rows(result: Result) -> Iterator[tuple[Text, Text, Text]]:

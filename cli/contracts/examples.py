@@ -167,8 +167,8 @@ REFUSALS = {
 
 def problem(status_code: int, message: str) -> dict[str, Any]:
     """Return an error as HTTP clients get it."""
-    told: dict[str, Any] = msgspec.to_builtins(Problem.of(status_code, message))
-    return told
+    body: dict[str, Any] = msgspec.to_builtins(Problem.of(status_code, message))
+    return body
 
 
 def event(id_: str) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def outcomes() -> list[dict[str, Any]]:
     """Return an outcome of each kind, as the result channel has them."""
     update = StatusUpdate(id="ev_1", status="completed")
     row = EVENTS["ev_1"]
-    told = [
+    outcomes = [
         classify(MESSAGE_ID, update, _settled(row, "completed", MESSAGE_ID)),
         classify(MESSAGE_ID, update, _settled(row, "completed", "earlier")),
         classify(MESSAGE_ID, update, _settled(row, "failed", "earlier")),
@@ -188,4 +188,4 @@ def outcomes() -> list[dict[str, Any]]:
         invalid(MESSAGE_ID, "ev_2", "done", field_error(UNKNOWN_STATUS)),
         invalid(MESSAGE_ID, None, None, _refused(lambda: decode_body(NOT_JSON))),
     ]
-    return [outcome.to_dict() for outcome in told]
+    return [outcome.to_dict() for outcome in outcomes]

@@ -88,8 +88,8 @@ def leases_of_others(together: Together) -> Finding:
             "a Redis database of its own for each application",
         )
     if len(set(ours.values())) > 1:
-        told = ", ".join(f"{name} {lease:g} s" for name, lease in ours.items())
-        return warning(f"{told}: the shortest counts", one_for_all)
+        leases = ", ".join(f"{name} {lease:g} s" for name, lease in ours.items())
+        return warning(f"{leases}: the shortest counts", one_for_all)
     return ok("as here" if workers.ours else "nobody else told")
 
 

@@ -81,14 +81,14 @@ def _worker(name: str, stats: dict[str, Any], queues: Sequence[dict[str, Any]]) 
 
 
 def answering(workers: Workers) -> Finding:
-    """Tell which workers consume the update queue."""
+    """List the workers that consume the update queue."""
     if workers.not_asked:
         return unknown(workers.not_asked)
     ours = workers.ours
     if not ours:
         return warning("no worker answers: updates wait", "celery -A worker worker")
-    told = ", ".join(f"{worker.name} ({worker.pool}, {worker.concurrency})" for worker in ours)
-    return ok(f"{len(ours)}: {told}")
+    described = ", ".join(f"{worker.name} ({worker.pool}, {worker.concurrency})" for worker in ours)
+    return ok(f"{len(ours)}: {described}")
 
 
 CHECKS = (answering,)

@@ -193,5 +193,5 @@ def _row(view: View, worker: Worker) -> Iterator[Text | str]:
 
 def _reason(view: View, worker: Worker) -> Text:
     why = "live_why" if state_of(view, worker) == STUCK else "ready_why"
-    says = f"{worker.answer.name}: {worker.answer.told.get(why)}"
+    says = f"{worker.answer.name}: {worker.answer.stats.get(why)}"
     return Text(says, no_wrap=True, overflow="ellipsis")

@@ -29,16 +29,16 @@ class Answer:
     Attributes:
         name: Its node name.
         pid: Its process's.
-        told: The section `settle` of `celery inspect stats`.
+        stats: The section `settle` of `celery inspect stats`.
     """
 
     name: str
     pid: int
-    told: Mapping[str, Any]
+    stats: Mapping[str, Any]
 
     def number(self, *path: str) -> float | None:
         """Return what it says under a name and a label; None if it does not know."""
-        value: Any = self.told
+        value: Any = self.stats
         for name in path:
             value = value.get(name) if isinstance(value, dict) else None
         return value if isinstance(value, int | float) else None
@@ -49,7 +49,7 @@ class Answer:
         return {
             name: value
             for metric in _GROWING
-            for name, value in _flat(metric, self.told.get(metric))
+            for name, value in _flat(metric, self.stats.get(metric))
         }
 
 
@@ -122,7 +122,7 @@ class View:
         return sum(
             int(value)
             for worker in self.answering
-            for _, value in _flat(gauge, worker.answer.told.get(gauge))
+            for _, value in _flat(gauge, worker.answer.stats.get(gauge))
         )
 
     def total(self, name: str) -> int:

@@ -48,8 +48,8 @@ def broken_check(_: Any) -> Finding:
 def test_a_check_that_breaks_does_not_keep_the_others() -> None:
     """It says that it could not be made."""
     part = Part("thing", "", "", nothing, (good, broken_check, good))
-    told = [(result.check, result.finding.verdict) for result in examine(part)]
-    assert told == [
+    verdicts = [(result.check, result.finding.verdict) for result in examine(part)]
+    assert verdicts == [
         ("good", Verdict.OK),
         ("broken check", Verdict.UNKNOWN),
         ("good", Verdict.OK),
@@ -127,9 +127,9 @@ def test_settings_that_do_not_go_together_are_warned_of(
     check: str, values: dict[str, Any], workers: list[Worker]
 ) -> None:
     """Each alone would be fine; every other check still is."""
-    told = judge(values, workers)
-    assert told.pop(check).verdict is Verdict.WARNING
-    assert {finding.verdict for finding in told.values()} == {Verdict.OK}
+    findings = judge(values, workers)
+    assert findings.pop(check).verdict is Verdict.WARNING
+    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
 
 
 @pytest.mark.parametrize(

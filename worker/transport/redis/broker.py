@@ -40,7 +40,7 @@ class Redis:
     checks = (*redis_server.CHECKS, *checks.CHECKS)
 
     def transport_options(self, settings: Settings) -> dict[str, Any]:
-        """Return the lease, and what tells a dead link from a silent one."""
+        """Return the lease, and what distinguishes a dead link from a silent one."""
         return {
             "visibility_timeout": settings.lease_seconds,
             # Without these a link that died silently hangs the worker.

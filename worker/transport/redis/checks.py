@@ -67,7 +67,7 @@ def judge_rights(denied: list[str]) -> Finding:
 
 
 def backlog(server: RedisServer) -> Finding:
-    """Tell how much waits, and whether a message is suspected of killing workers."""
+    """Check how much waits, and whether a message is suspected of killing workers."""
     waiting = sum(server.client.llen(QUEUE + priority) for priority in PRIORITIES)
     held, suspects = server.client.hlen("unacked"), server.client.llen(f"{QUEUE}.retry")
     found = f"{waiting:,} messages waiting, {held:,} held by workers"
