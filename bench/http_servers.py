@@ -23,7 +23,7 @@ import click
 
 from bench.errors import BenchError
 from bench.http import uvicorn
-from bench.http_load import Job, Measured, load, render
+from bench.http_load import LoadSpec, Measured, load, render
 from bench.rig import listening
 from cli.embedded import free_port
 from gateway.terms import BATCH
@@ -61,8 +61,8 @@ def measure(
     """Ask everybody in turn, at each size, as often as there are rounds."""
     results = {size: {name: list[Measured]() for name in ports} for size in SIZES}
     for _, (size, requests), name in product(range(rounds), SIZES.items(), ports):
-        job = Job(ports[name], BATCH, CONNECTIONS, size, size * requests, seconds)
-        results[size][name].append(load(job))
+        spec = LoadSpec(ports[name], BATCH, CONNECTIONS, size, size * requests, seconds)
+        results[size][name].append(load(spec))
     return results
 
 

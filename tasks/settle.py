@@ -136,12 +136,12 @@ def _answers(
             answer = invalid(message.id, update.id, update.status, error, with_payload=with_payload)
         else:
             row = rows.get(update.id)
-            answer = classify(message.id, update, row, with_payload=with_payload)
+            answer = outcome_of(message.id, update, row, with_payload=with_payload)
         outcomes.append(answer)
     return outcomes
 
 
-def classify(
+def outcome_of(
     message_id: str | None,
     update: StatusUpdate,
     row: EventRow | None,

@@ -13,7 +13,7 @@ from cli.doctor.parts import broker_part, result_backend_part, result_channel_pa
 from cli.embedded import Redis, ServerUnavailable, free_port, temporary_folder
 from service.finding import Finding, Verdict
 from service.reaching import RedisServer
-from service.redis_server import clock
+from service.redis_checks import clock
 from service.settings import Settings
 from tests.accounts import redis_users
 

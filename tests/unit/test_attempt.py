@@ -10,7 +10,7 @@ import pytest
 from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
 from tasks.messages import Message
-from tasks.settle import classify
+from tasks.settle import outcome_of
 from worker.applying import attempt
 from worker.applying.attempt import MAX_UNPUBLISHED, work
 from worker.job import Done, Job, NotDone
@@ -29,7 +29,7 @@ class Service:
     def apply(self, messages: Any) -> Any:
         """Apply."""
         self.applied += 1
-        return [[classify(m.id, update, None) for update in m.updates] for m in messages]
+        return [[outcome_of(m.id, update, None) for update in m.updates] for m in messages]
 
     def publish(self, outcomes: Any, letters: Any) -> None:
         """Publish."""

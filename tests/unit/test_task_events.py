@@ -91,8 +91,8 @@ def test_a_message_is_received_started_and_succeeded(
     assert not dispatcher.published
     task_events.flush()
     ((received, started, succeeded),) = dispatcher.published
-    assert {event["uuid"] for event in dispatcher.published[0]} == {one.message.id}
-    assert {event["name"] for event in dispatcher.published[0]} == {"events.update_status"}
+    assert {shown["uuid"] for shown in dispatcher.published[0]} == {one.message.id}
+    assert {one["name"] for one in dispatcher.published[0]} == {"events.update_status"}
     assert received["type"] == "task-received"
     assert received["kwargs"] == "{'id': 'ev_1', 'status': 'completed'}"
     assert received["root_id"] == one.message.id
@@ -108,7 +108,7 @@ def test_only_what_is_not_valid_has_failed(task_events: TaskEvents, dispatcher: 
     done = Done(summarize([[outcome(None)], [invalid("m", None, None, "status: must be")]]))
     task_events.settled(batch(good, bad), done)
     task_events.flush()
-    by_id = {event["uuid"]: event for event in dispatcher.published[0]}
+    by_id = {one["uuid"]: one for one in dispatcher.published[0]}
     assert by_id[good.message.id]["type"] == "task-succeeded"
     assert by_id[bad.message.id]["type"] == "task-failed"
     assert by_id[bad.message.id]["exception"] == "1 invalid: status: must be"
@@ -130,7 +130,7 @@ def test_what_cannot_be_shown_is_left_out(
     strange = held()._replace(delivery=Received(message), shown=None)
     task_events.received([held(), strange, held()])
     task_events.flush()
-    assert [event["type"] for event in dispatcher.published[0]] == ["task-received"] * 2
+    assert [one["type"] for one in dispatcher.published[0]] == ["task-received"] * 2
 
 
 @pytest.mark.parametrize("why", ["not enabled", "disabled", "other groups", "no dispatcher"])

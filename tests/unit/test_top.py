@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.top.drawing import Screen
+from cli.top.json_view import to_json
+from cli.top.number_formats import amount, duration, rate
+from cli.top.screen import Screen
 from cli.top.view import FORGOTTEN_AFTER_SECONDS, Answer, Poll, View, advance
-from cli.top.words import amount, duration, rate
-from cli.top.writing import to_json
 
 UP = {"database": 1, "result_channel": 1, "broker": 1}
 

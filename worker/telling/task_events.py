@@ -20,7 +20,7 @@ from celery.utils.log import get_logger
 from celery.utils.time import utcoffset
 
 from settle_client.names import TASK
-from worker.seams.dispatching import keep_task_events, publish_task_events
+from worker.seams.event_dispatcher import keep_task_events, publish_task_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.client import NEVER_DECODE
 
-from service import redis_server
+from service import redis_checks
 from service.reaching import reach_primary, reach_redis
 from settle_client.names import QUEUE
 from worker.transport.delivery import sent_at
@@ -37,7 +37,7 @@ class Redis:
     has_leases = True
     queue_arguments: Mapping[str, Any] | None = None
     onlooker_options: Mapping[str, Any] = {"visibility_timeout": NEVER_SECONDS}
-    checks = (*redis_server.CHECKS, *checks.CHECKS)
+    checks = (*redis_checks.CHECKS, *checks.CHECKS)
 
     def transport_options(self, settings: Settings) -> dict[str, Any]:
         """Return the lease, and what distinguishes a dead link from a silent one."""

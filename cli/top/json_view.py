@@ -9,7 +9,7 @@ from worker.telling.metrics import PATHS, STEPS, WHYS
 from worker.telling.vitals import BROKER, SERVERS
 
 if TYPE_CHECKING:
-    from cli.top.view import View, Worker
+    from cli.top.view import View, WorkerView
 
 
 def to_json(view: View) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def to_json(view: View) -> dict[str, Any]:
     }
 
 
-def _worker(view: View, worker: Worker) -> dict[str, Any]:
+def _worker(view: View, worker: WorkerView) -> dict[str, Any]:
     answer = worker.answer
     return {
         "name": answer.name,
