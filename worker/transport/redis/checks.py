@@ -12,7 +12,7 @@ from settle_client.names import QUEUE
 if TYPE_CHECKING:
     from service.reaching import RedisServer
 
-# One of each kind of command that the transport, Celery's remote control and its
+# One of each kind of command that the transport, Celery's remote control and its task
 # events give, on the keys and channels that they give them on.
 COMMANDS = (
     ("EVAL", "return 0", 0),
