@@ -73,8 +73,8 @@ class Problems:
     async def admit_trouble(self, request: Request, error: Exception) -> Response:
         """Say that a server is away, and when to try again."""
         is_channel = isinstance(error, OutcomesNotPublishedError)
-        trouble = "result channel is away" if is_channel else "database is away"
-        self.trouble.note(trouble, error)
+        text = "result channel is away" if is_channel else "database is away"
+        self.trouble.note(text, error)
         message = terms.CHANNEL_AWAY if is_channel else terms.DATABASE_AWAY
         return problem(503, message, terms.RETRY_SOON)
 
