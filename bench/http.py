@@ -14,7 +14,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.http_load import Job, load
+from bench.http_load import LoadSpec, load
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL, UNSHARED
 from bench.rig import listening
 from cli.embedded import free_port
@@ -124,7 +124,7 @@ def ask(rig: Rig, endpoint: Endpoint, connections: int, size: int) -> dict[str, 
     events = SIZES[size]
     if endpoint.settles:
         rig.reset(events)
-    measured = load(Job(endpoint.port, endpoint.path, connections, size, events, SECONDS))
+    measured = load(LoadSpec(endpoint.port, endpoint.path, connections, size, events, SECONDS))
     if endpoint.settles and rig.settled() != measured.settled:
         raise BenchError(f"{endpoint.name}: {rig.settled():,} settled, {measured.settled:,} told")
     if endpoint.publishes and rig.published() != measured.settled:

@@ -1,4 +1,4 @@
-"""Requests as fast as a server answers them: `python -m bench.http_load`, its job on stdin.
+"""Requests as fast as a server answers them: `python -m bench.http_load`, a spec on stdin.
 
 Each connection has one request under way and sends the next when it is answered. All
 requests are made before the first is sent; the first ones only warm the server up. It
@@ -18,7 +18,7 @@ import msgspec
 import uvloop
 
 from bench.errors import BenchError
-from bench.events import event_id
+from bench.event_ids import event_id
 from bench.http_client import Client
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ WARM_UP_REQUESTS = 10
 WARM_UP_UPDATES = 5
 
 
-class Job(msgspec.Struct, frozen=True):
+class LoadSpec(msgspec.Struct, frozen=True):
     """What to do.
 
     Attributes:
@@ -67,14 +67,16 @@ class Measured(msgspec.Struct, frozen=True):
     p99: float
 
 
-def load(job: Job) -> Measured:
-    """Do a job in a process of its own.
+def load(spec: LoadSpec) -> Measured:
+    """Run a load in a process of its own.
 
     Raises:
         BenchError: An answer was not what it has to be.
     """
     command = [sys.executable, "-m", "bench.http_load"]
-    done = subprocess.run(command, input=msgspec.json.encode(job), capture_output=True, check=False)
+    done = subprocess.run(
+        command, input=msgspec.json.encode(spec), capture_output=True, check=False
+    )
     if done.returncode:
         raise BenchError(done.stderr.decode(errors="replace").strip().rpartition("\n")[2])
     return msgspec.json.decode(done.stdout, type=Measured)
@@ -95,25 +97,25 @@ def render(path: str, ids: range) -> bytes:
     return head.encode() + body
 
 
-async def measure(job: Job) -> Measured:
-    """Do a job in this process."""
-    small = min(job.updates_each, WARM_UP_UPDATES)
-    warm_up = small * WARM_UP_REQUESTS * job.connections
-    first = make_requests(job.path, small, range(warm_up))
-    rest = make_requests(job.path, job.updates_each, range(warm_up, job.events))
+async def measure(spec: LoadSpec) -> Measured:
+    """Run a load in this process."""
+    small = min(spec.updates_each, WARM_UP_UPDATES)
+    warm_up = small * WARM_UP_REQUESTS * spec.connections
+    first = make_requests(spec.path, small, range(warm_up))
+    rest = make_requests(spec.path, spec.updates_each, range(warm_up, spec.events))
     loop = asyncio.get_running_loop()
     clients = [
-        (await loop.create_connection(Client, "127.0.0.1", job.port))[1]
-        for _ in range(job.connections)
+        (await loop.create_connection(Client, "127.0.0.1", spec.port))[1]
+        for _ in range(spec.connections)
     ]
     await send(clients, iter(first), small, PATIENCE_SECONDS)
     for client in clients:
         client.latencies.clear()
-    took = await send(clients, iter(rest), job.updates_each, job.seconds)
+    took = await send(clients, iter(rest), spec.updates_each, spec.seconds)
     for client in clients:
         client.close()
     latencies = [seconds for client in clients for seconds in client.latencies]
-    settled = len(latencies) * job.updates_each
+    settled = len(latencies) * spec.updates_each
     return Measured(
         settled=settled + warm_up,
         requests=len(latencies),
@@ -143,12 +145,12 @@ def make_requests(path: str, updates_each: int, numbers: range) -> list[bytes]:
 
 
 def main() -> None:
-    """Do the job, and print what came of it."""
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    """Run the load, and print what came of it."""
+    spec = msgspec.json.decode(sys.stdin.buffer.read(), type=LoadSpec)
     try:
-        measured = uvloop.run(measure(job))
+        measured = uvloop.run(measure(spec))
     except (BenchError, OSError, TimeoutError) as error:
-        sys.exit(f"{job.path}: {error or 'the server does not answer'}")
+        sys.exit(f"{spec.path}: {error or 'the server does not answer'}")
     sys.stdout.write(msgspec.json.encode(measured).decode())
 
 

@@ -73,5 +73,5 @@ def _figures(figures: dict[str, list[float]]) -> str:
 def _ratio(one: dict[str, list[float]], other: dict[str, list[float]], target: float | None) -> str:
     each = ratios(one["per_second"], other["per_second"])
     median = statistics.median(each)
-    told = "" if target is None else f"{target} {verdict(median >= target)}"
-    return f"{median:.1f} | {min(each):.1f} to {max(each):.1f} | {told}"
+    against_target = "" if target is None else f"{target} {verdict(median >= target)}"
+    return f"{median:.1f} | {min(each):.1f} to {max(each):.1f} | {against_target}"

@@ -23,7 +23,7 @@ import click
 
 from bench.errors import BenchError
 from bench.http import uvicorn
-from bench.http_load import Job, Measured, load, render
+from bench.http_load import LoadSpec, Measured, load, render
 from bench.rig import listening
 from cli.embedded import free_port
 from gateway.terms import BATCH
@@ -61,8 +61,8 @@ def measure(
     """Ask everybody in turn, at each size, as often as there are rounds."""
     results = {size: {name: list[Measured]() for name in ports} for size in SIZES}
     for _, (size, requests), name in product(range(rounds), SIZES.items(), ports):
-        job = Job(ports[name], BATCH, CONNECTIONS, size, size * requests, seconds)
-        results[size][name].append(load(job))
+        spec = LoadSpec(ports[name], BATCH, CONNECTIONS, size, size * requests, seconds)
+        results[size][name].append(load(spec))
     return results
 
 
@@ -90,16 +90,16 @@ def patience(ports: dict[str, int], seconds: float) -> Iterable[str]:
         client = socket.create_connection(("127.0.0.1", port))
         client.sendall(sent)
         waiting[client] = (kind, name)
-    told = dict.fromkeys(waiting.values(), f"is kept for {seconds:g} s and more")
+    patience_of = dict.fromkeys(waiting.values(), f"is kept for {seconds:g} s and more")
     while waiting and (left := started + seconds - time.monotonic()) > 0:
         for client in select.select([*waiting], [], [], left)[0]:
             lasted = time.monotonic() - started
-            told[waiting.pop(client)] = f"is let go after {lasted:.0f} s"
+            patience_of[waiting.pop(client)] = f"is let go after {lasted:.0f} s"
             client.close()
     for client in waiting:
         client.close()
     for kind in KEEP_WAITING:
-        yield f"| {kind} | {' | '.join(told[kind, name] for name in ports)} |"
+        yield f"| {kind} | {' | '.join(patience_of[kind, name] for name in ports)} |"
 
 
 @click.command()

@@ -84,17 +84,17 @@ def measure(
 
 def vacuum(connection: psycopg.Connection) -> tuple[float, int]:
     """Vacuum, and return for how long, and how many times it went through an index."""
-    told: list[str] = []
+    notices: list[str] = []
 
     def note(diagnostic: psycopg.errors.Diagnostic) -> None:
-        told.append(diagnostic.message_primary or "")
+        notices.append(diagnostic.message_primary or "")
 
     connection.add_notice_handler(note)
     started = time.monotonic()
     connection.execute("VACUUM (VERBOSE) events")
     seconds = time.monotonic() - started
     connection.remove_notice_handler(note)
-    return seconds, sum("index scans: 0" not in text for text in told if "index scans: " in text)
+    return seconds, sum("index scans: 0" not in text for text in notices if "index scans: " in text)
 
 
 @contextmanager

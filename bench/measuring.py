@@ -14,7 +14,7 @@ from celery import Celery
 
 from bench.contenders import SETTLE
 from bench.errors import BenchError
-from bench.events import event_id
+from bench.event_ids import event_id
 from db import Database, Settlement
 from settle_client.names import OUTCOMES, QUEUE, TASK
 from settle_client.producer import Producer

@@ -16,7 +16,7 @@ import redis
 from kombu.connection import Connection
 
 from bench.errors import BenchError
-from bench.events import event_id
+from bench.event_ids import event_id
 from cli.embedded import dies_with_parent, free_port, servers
 from db.loading import NewEvent, load_events
 from db.migrate import migrate

@@ -2,7 +2,7 @@
 
 `Database` is the only way to the events table. It owns the pool and turns the
 driver's exceptions into those of `db.errors`; it does not retry, and it does
-not decide what to tell anybody about a row.
+not decide what an outcome says about a row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import make_engine
-from db.errors import classify
+from db.errors import translate_error
 from db.rows import EventRow, Settlement
 from db.statements import read_events, settle_pending_events
 
@@ -95,7 +95,7 @@ class Database:
                         if settlement.applies_to(rows.get(settlement.event_id))
                     ]
         except SQLAlchemyError as error:
-            raise classify(error) from error
+            raise translate_error(error) from error
         return rows
 
     def read_events(
@@ -119,7 +119,7 @@ class Database:
             with self.engine.connect() as connection:
                 return _read(connection, event_ids, with_payload=with_payload, accounts=accounts)
         except SQLAlchemyError as error:
-            raise classify(error) from error
+            raise translate_error(error) from error
 
     def check(self) -> None:
         """See that the database answers, and that the table is there to be read.
@@ -131,7 +131,7 @@ class Database:
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("SELECT FROM events LIMIT 0")
         except SQLAlchemyError as error:
-            raise classify(error) from error
+            raise translate_error(error) from error
 
     def close(self) -> None:
         """Close every connection."""

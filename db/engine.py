@@ -37,8 +37,8 @@ SEVERAL_HOSTS = re.compile(
 LOGIN = re.compile(r"[^:]*://[^:/]*:[^@]*@")
 VALUE = re.compile("=[^&]*")
 
-# A connection is told a process id, to send cancel requests with. A pooler must find the
-# right session for those itself, and tells each client an id that it made up. There
+# A connection is given a process id, to send cancel requests with. A pooler must find the
+# right session for those itself, and gives each client an id that it made up. There
 # the settings are local: those of this statement's own transaction, and gone with it.
 SET_IF_OWN = """
 SELECT pg_backend_pid() = %(pid)s,

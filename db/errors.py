@@ -33,7 +33,7 @@ class BadDataError(DatabaseError):
     """The database refuses a value in the batch; it will refuse it again."""
 
 
-def classify(error: sqlalchemy.exc.SQLAlchemyError) -> DatabaseError:
+def translate_error(error: sqlalchemy.exc.SQLAlchemyError) -> DatabaseError:
     """Return the error of this package that says what to do about the driver's error.
 
     Args:

@@ -17,19 +17,19 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import catalog
+from db import inspection_queries
 from db.engine import is_pooled, make_engine
-from db.errors import classify
+from db.errors import translate_error
 from db.facts import PrivilegeFacts, SchemaFacts, ServerFacts, TableFacts
-from db.models import FILLFACTOR_PERCENT, Event
+from db.models import FILLFACTOR_PERCENT, EventModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STATEMENT_TIMEOUT_SECONDS = 5
 
-TABLE = Event.__tablename__
-COLUMNS = tuple(column.name for column in Event.__table__.columns)
+TABLE = EventModel.__tablename__
+COLUMNS = tuple(column.name for column in EventModel.__table__.columns)
 SETTLED_COLUMNS = ("completed_at", "failed_at", "settled_by")
 
 EXPECTED_FILLFACTOR_PERCENT = FILLFACTOR_PERCENT
@@ -40,7 +40,7 @@ def inspect_database(url: str) -> Iterator[Inspection]:
     """Connect to a database to look at it.
 
     Raises:
-        DatabaseError: It cannot be reached, or, inside the block, refuses to tell.
+        DatabaseError: It cannot be reached, or, inside the block, refuses to answer.
     """
     engine = make_engine(
         url,
@@ -53,7 +53,7 @@ def inspect_database(url: str) -> Iterator[Inspection]:
         with engine.connect() as connection:
             yield Inspection(connection)
     except SQLAlchemyError as error:
-        raise classify(error) from error
+        raise translate_error(error) from error
 
 
 class Inspection:
@@ -68,12 +68,12 @@ class Inspection:
             with self._connection.begin():
                 return list(self._connection.execute(text(question), parameters))
         except SQLAlchemyError as error:
-            raise classify(error) from error
+            raise translate_error(error) from error
 
     def server(self) -> ServerFacts:
         """Describe the server."""
         ((version, number, in_recovery, read_only, fsync, synchronous_commit, free),) = self._rows(
-            catalog.SERVER
+            inspection_queries.SERVER
         )
         return ServerFacts(
             version=version,
@@ -89,22 +89,24 @@ class Inspection:
     def clock_ahead_seconds(self) -> float:
         """Return by how much the server's clock is ahead of this machine's."""
         asked = time.time()
-        ((told,),) = self._rows("SELECT extract(epoch FROM clock_timestamp())")
-        return float(told) - (asked + time.time()) / 2
+        ((server_time,),) = self._rows("SELECT extract(epoch FROM clock_timestamp())")
+        return float(server_time) - (asked + time.time()) / 2
 
     def schema(self) -> SchemaFacts:
         """Return the migration that the schema is at."""
-        ((may_read,),) = self._rows(catalog.MAY_READ_REVISION)
+        ((may_read,),) = self._rows(inspection_queries.MAY_READ_REVISION)
         rows = self._rows("SELECT version_num FROM alembic_version") if may_read else []
         return SchemaFacts(rows[0][0] if rows else None, is_hidden=may_read is False)
 
     def table(self) -> TableFacts:
         """Describe the events table."""
-        found = self._rows(catalog.TABLE, table=TABLE)
+        found = self._rows(inspection_queries.TABLE, table=TABLE)
         if not found:
             return TableFacts(exists=False)
         ((unlogged, fillfactor),) = found
-        indexes = self._rows(catalog.INDEXES_ON, table=TABLE, columns=list(SETTLED_COLUMNS))
+        indexes = self._rows(
+            inspection_queries.INDEXES_ON, table=TABLE, columns=list(SETTLED_COLUMNS)
+        )
         return TableFacts(
             exists=True,
             differences=tuple(self._differences()),
@@ -116,14 +118,16 @@ class Inspection:
     def _differences(self) -> Iterator[str]:
         there = {
             name: (kind, required)
-            for name, kind, required in self._rows(catalog.COLUMNS, table=TABLE)
+            for name, kind, required in self._rows(inspection_queries.COLUMNS, table=TABLE)
         }
         for name, (kind, required) in _expected_columns().items():
             if name not in there:
                 yield f"column {name} is missing"
             elif there[name] != (kind, required):
                 yield f"column {name} should be {kind}{' NOT NULL' if required else ''}"
-        constraints = dict(tuple(row) for row in self._rows(catalog.CONSTRAINTS, table=TABLE))
+        constraints = dict(
+            tuple(row) for row in self._rows(inspection_queries.CONSTRAINTS, table=TABLE)
+        )
         for name in ("events_pkey", "events_settled_once"):
             if name not in constraints:
                 yield f"constraint {name} is missing"
@@ -132,13 +136,13 @@ class Inspection:
 
     def privileges(self) -> PrivilegeFacts:
         """Compare what the role may do with the events table with what it needs."""
-        ((role, superuser, owner, filtered),) = self._rows(catalog.ROLE, table=TABLE)
-        rows = self._rows(catalog.COLUMN_PRIVILEGES, table=TABLE, columns=list(COLUMNS))
+        ((role, superuser, owner, filtered),) = self._rows(inspection_queries.ROLE, table=TABLE)
+        rows = self._rows(inspection_queries.COLUMN_PRIVILEGES, table=TABLE, columns=list(COLUMNS))
         missing = [f"SELECT ({name})" for name, may_read, _ in rows if not may_read]
         may_update = [name for name, _, may_update in rows if may_update]
         missing += [f"UPDATE ({name})" for name in SETTLED_COLUMNS if name not in may_update]
         excess = [f"UPDATE ({name})" for name in may_update if name not in SETTLED_COLUMNS]
-        excess += [name for (name,) in self._rows(catalog.TABLE_PRIVILEGES, table=TABLE)]
+        excess += [name for (name,) in self._rows(inspection_queries.TABLE_PRIVILEGES, table=TABLE)]
         if superuser or owner:
             excess = ["is a superuser"] if superuser else ["owns the table"]
         return PrivilegeFacts(role, tuple(missing), tuple(excess), filtered)
@@ -149,5 +153,5 @@ def _expected_columns() -> dict[str, tuple[str, bool]]:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return {
         column.name: (column.type.compile(dialect).lower(), not column.nullable)
-        for column in Event.__table__.columns
+        for column in EventModel.__table__.columns
     }

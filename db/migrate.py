@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import DatabaseError, classify
+from db.errors import DatabaseError, translate_error
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -35,7 +35,7 @@ def migrate(database_url: str, revision: str = "head") -> None:
     try:
         alembic.command.upgrade(config, revision)
     except SQLAlchemyError as error:
-        raise classify(error) from error
+        raise translate_error(error) from error
     except CommandError as error:
         raise DatabaseError(f"{error}: a newer version of Settle has migrated it") from error
 

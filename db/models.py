@@ -25,7 +25,7 @@ class Base(DeclarativeBase):
     """The metadata that migrations are made from."""
 
 
-class Event(Base):
+class EventModel(Base):
     """Something that happened upstream and is pending, completed or failed.
 
     `settled_by` is the id of the message that settled the event. It is what

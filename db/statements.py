@@ -23,13 +23,13 @@ from sqlalchemy import Text, and_, any_, bindparam, case, func, or_, select, upd
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from db.arrays import TextArray
-from db.models import Event
+from db.models import EventModel
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.sql.dml import ReturningUpdate
 
-PENDING = and_(Event.completed_at.is_(None), Event.failed_at.is_(None))
+PENDING = and_(EventModel.completed_at.is_(None), EventModel.failed_at.is_(None))
 
 
 @cache
@@ -57,13 +57,13 @@ def settle_pending_events(*, with_payload: bool, of_accounts: bool = False) -> R
         .render_derived(name="batch")
     )
     pending = (
-        select(Event.id, batch.c.status, batch.c.message_id, batch.c.position)
-        .join(batch, batch.c.id == Event.id)
+        select(EventModel.id, batch.c.status, batch.c.message_id, batch.c.position)
+        .join(batch, batch.c.id == EventModel.id)
         .where(PENDING)
-        .where(or_(batch.c.account_id.is_(None), batch.c.account_id == Event.account_id))
+        .where(or_(batch.c.account_id.is_(None), batch.c.account_id == EventModel.account_id))
         .where(*_guards(of_accounts=of_accounts))
-        .order_by(Event.id.collate("C"), batch.c.position)
-        .with_for_update(key_share=True, of=Event)
+        .order_by(EventModel.id.collate("C"), batch.c.position)
+        .with_for_update(key_share=True, of=EventModel)
         .cte("pending")
     )
     first = (
@@ -73,13 +73,13 @@ def settle_pending_events(*, with_payload: bool, of_accounts: bool = False) -> R
         .subquery("first")
     )
     return (
-        update(Event)
+        update(EventModel)
         .values(
             completed_at=case((first.c.status == "completed", func.now())),
             failed_at=case((first.c.status == "failed", func.now())),
             settled_by=first.c.message_id,
         )
-        .where(Event.id == first.c.id)
+        .where(EventModel.id == first.c.id)
         .where(PENDING)
         .returning(*_columns(with_payload=with_payload))
     )
@@ -94,7 +94,7 @@ def read_events(*, with_payload: bool, of_accounts: bool = False) -> Select[Any]
         of_accounts: As for `settle_pending_events`.
     """
     ids = bindparam("event_ids", type_=TextArray)
-    of_ids = Event.id == any_(ids)
+    of_ids = EventModel.id == any_(ids)
     return select(*_columns(with_payload=with_payload)).where(
         of_ids, *_guards(of_accounts=of_accounts)
     )
@@ -102,12 +102,12 @@ def read_events(*, with_payload: bool, of_accounts: bool = False) -> Select[Any]
 
 def _guards(*, of_accounts: bool) -> list[ColumnElement[bool]]:
     accounts = bindparam("accounts", type_=TextArray)
-    return [Event.account_id == any_(accounts)] if of_accounts else []
+    return [EventModel.account_id == any_(accounts)] if of_accounts else []
 
 
 def _columns(*, with_payload: bool) -> list[ColumnElement[Any]]:
     names = ["id", "account_id", "event_type", "created_at", "completed_at", "failed_at"]
     names.append("settled_by")
-    columns: list[ColumnElement[Any]] = [getattr(Event, name) for name in names]
+    columns: list[ColumnElement[Any]] = [getattr(EventModel, name) for name in names]
     # As text, to be passed on: not everything that PostgreSQL holds can be made of Python's types.
-    return [*columns, Event.payload.cast(Text)] if with_payload else columns
+    return [*columns, EventModel.payload.cast(Text)] if with_payload else columns

@@ -1,7 +1,7 @@
 """Outcomes as the answer to a request: whole, or piece by piece where they are many bytes.
 
-An event may stand in a request as often as there are updates, and its payload is told
-with each. So a long answer is written as it is sent, and sent as it is read.
+An event may stand in a request as often as there are updates, and its payload stands
+in the outcome of each. So a long answer is written as it is sent, and sent as it is read.
 """
 
 from __future__ import annotations

@@ -134,8 +134,8 @@ class Gateway:
             raise HTTPException(404, terms.NO_EVENT)
         return Response(Event.from_row(rows[id_]).to_json(), media_type=terms.JSON)
 
-    async def tell_health(self, request: Request) -> Response:
-        """Tell whether updates can be settled."""
+    async def answer_health(self, request: Request) -> Response:
+        """Answer whether updates can be settled."""
         if not await self._health.is_good():
             raise HTTPException(503, terms.UNHEALTHY, terms.RETRY_SOON)
         return JSONResponse({"status": "ok"})
@@ -194,7 +194,7 @@ def make_application(settings: Settings, service: Service, keys: Keys | None) ->
         routes=[
             settling,
             Route(terms.EVENT.replace("{id}", "{id:text}"), gateway.look),
-            Route(terms.HEALTH, gateway.tell_health),
+            Route(terms.HEALTH, gateway.answer_health),
             Route(terms.METRICS, gateway.expose_metrics),
         ],
         middleware=[Middleware(Counting)],

@@ -50,7 +50,7 @@ class Problems:
         }
 
     async def refuse(self, request: Request, error: HTTPException) -> Response:
-        """Tell what is wrong with a request."""
+        """Answer a request that this path does not take."""
         message = error.detail
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and error.headers:
             message = terms.other_method(request.method, error.headers["Allow"])
@@ -59,7 +59,7 @@ class Problems:
         return problem(error.status_code, message, error.headers)
 
     async def explain(self, request: Request, error: NotUnderstoodError) -> Response:
-        """Tell what is wrong with what a request carries."""
+        """Answer a request whose content is not valid, with what is wrong."""
         return problem(400, str(error))
 
     async def say_nothing(self, request: Request, error: ClientDisconnect) -> Response:
@@ -71,15 +71,15 @@ class Problems:
         return problem(503, terms.TOO_MUCH_WAITS, terms.RETRY_SOON)
 
     async def admit_trouble(self, request: Request, error: Exception) -> Response:
-        """Tell that a server is away, and when to try again."""
+        """Say that a server is away, and when to try again."""
         is_channel = isinstance(error, OutcomesNotPublishedError)
-        event = "result channel is away" if is_channel else "database is away"
-        self.trouble.note(event, error)
+        text = "result channel is away" if is_channel else "database is away"
+        self.trouble.note(text, error)
         message = terms.CHANNEL_AWAY if is_channel else terms.DATABASE_AWAY
         return problem(503, message, terms.RETRY_SOON)
 
     async def admit_failure(self, request: Request, error: Exception) -> Response:
-        """Tell that something is wrong here, and no more of it than that."""
+        """Say that something is wrong here, and no more of it than that."""
         if isinstance(error, DatabaseError):
             logger.error("request failed", extra={"error": f"{type(error).__name__}: {error}"})
         return problem(500, terms.FAILED)

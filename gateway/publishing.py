@@ -1,6 +1,6 @@
 """Outcomes that could not be published go out before anything else is applied.
 
-An update that is committed is told, even if the request that asked for it could not
+The outcome of a committed update is published, even if the request that asked for it could not
 be answered and nobody asks again. Until then nothing new is applied, which is
 what bounds how much is kept here. What a killed process had kept is
 published when its client repeats the request.

@@ -59,8 +59,8 @@ class Asked:
         return len(self.message.updates)
 
 
-class Queue(Batcher[Asked]):
-    """Those who may see the same accounts."""
+class AccountsBatcher(Batcher[Asked]):
+    """The requests of those who may see the same accounts, until they leave."""
 
     def __init__(self, accounts: Accounts, max_updates: int) -> None:
         super().__init__(max_updates=max_updates, max_wait_seconds=0)
@@ -98,7 +98,7 @@ class Settler:
         """
         self._service, self._publisher = service, publisher
         self._max_updates = max_updates
-        self._queues: dict[Accounts, Queue] = {}
+        self._batchers: dict[Accounts, AccountsBatcher] = {}
         self._threads = ThreadPoolExecutor(SLOTS, thread_name_prefix="slot")
         self._free = SLOTS
 
@@ -118,50 +118,50 @@ class Settler:
             OutcomesNotPublishedError: It may be committed. Then the same message is
                 answered later, and its outcomes are published meanwhile.
         """
-        if sum(queue.update_count for queue in self._queues.values()) >= MAX_WAITING_UPDATES:
+        if sum(batcher.update_count for batcher in self._batchers.values()) >= MAX_WAITING_UPDATES:
             raise BusyError
         asked = Asked(message, asyncio.get_running_loop().create_future())
-        queue = self._queues.get(accounts)
-        if queue is None:
-            queue = self._queues[accounts] = Queue(accounts, self._max_updates)
-        queue.add([asked], time.monotonic())
+        batcher = self._batchers.get(accounts)
+        if batcher is None:
+            batcher = self._batchers[accounts] = AccountsBatcher(accounts, self._max_updates)
+        batcher.add([asked], time.monotonic())
         self._fill_slots()
         return await asked.answer
 
     def close(self) -> None:
         """Begin nothing more, and wait for what is under way."""
-        self._queues.clear()
+        self._batchers.clear()
         self._threads.shutdown()
 
     def _fill_slots(self) -> None:
-        for accounts, queue in list(self._queues.items()):
-            while self._free > queue.leaves_slots and queue.may_leave:
-                self._start(queue)
-            if queue.is_idle:
-                del self._queues[accounts]
+        for accounts, batcher in list(self._batchers.items()):
+            while self._free > batcher.leaves_slots and batcher.may_leave:
+                self._start(batcher)
+            if batcher.is_idle:
+                del self._batchers[accounts]
 
-    def _start(self, queue: Queue) -> None:
-        batch = queue.take(time.monotonic())
+    def _start(self, batcher: AccountsBatcher) -> None:
+        batch = batcher.take(time.monotonic())
         if batch is None:
             return
         # Whoever had a batch waits behind the others for the next.
-        self._queues[queue.accounts] = self._queues.pop(queue.accounts)
+        self._batchers[batcher.accounts] = self._batchers.pop(batcher.accounts)
         self._free -= 1
-        queue.awaited.add(batch.number)
+        batcher.awaited.add(batch.number)
         loop = asyncio.get_running_loop()
         messages = [asked.message for asked in batch.items]
-        work = loop.run_in_executor(self._threads, self._work, messages, queue.accounts)
-        late = loop.call_later(LATE_SECONDS, self._await_no_more, queue, batch)
-        work.add_done_callback(partial(self._answer, queue, batch, late))
+        work = loop.run_in_executor(self._threads, self._work, messages, batcher.accounts)
+        late = loop.call_later(LATE_SECONDS, self._await_no_more, batcher, batch)
+        work.add_done_callback(partial(self._answer, batcher, batch, late))
 
-    def _await_no_more(self, queue: Queue, batch: Batch[Asked]) -> None:
-        queue.awaited.remove(batch.number)
-        queue.late.add(batch.number)
+    def _await_no_more(self, batcher: AccountsBatcher, batch: Batch[Asked]) -> None:
+        batcher.awaited.remove(batch.number)
+        batcher.late.add(batch.number)
         self._fill_slots()
 
     def _answer(
         self,
-        queue: Queue,
+        batcher: AccountsBatcher,
         batch: Batch[Asked],
         late: asyncio.TimerHandle,
         work: asyncio.Future[list[list[Outcome]]],
@@ -176,8 +176,8 @@ class Settler:
             else:
                 asked.answer.set_result(work.result()[number])
         self._free += 1
-        queue.awaited.discard(batch.number)
-        queue.late.discard(batch.number)
+        batcher.awaited.discard(batch.number)
+        batcher.late.discard(batch.number)
         self._fill_slots()
 
     # -- in a slot's thread ---------------------------------------------------------------------
@@ -186,18 +186,18 @@ class Settler:
         self._publisher.catch_up()
         events = EventsOfAccounts(self._service.database, accounts)
         try:
-            told = settle_batch(messages, events, with_payload=True)
+            answers = settle_batch(messages, events, with_payload=True)
         except TransientDatabaseError as error:
             if not error.connection_was_lost:
                 raise
             # As after a restart of the server, which every connection finds out once.
-            told = settle_batch(messages, events, with_payload=True)
-        self._publish(messages, told)
-        return told
+            answers = settle_batch(messages, events, with_payload=True)
+        self._publish(messages, answers)
+        return answers
 
-    def _publish(self, messages: list[Message], told: list[list[Outcome]]) -> None:
-        letters = dead_letters(messages, told, [DELIVERY] * len(messages))
-        outcomes = [outcome for each in told for outcome in each]
+    def _publish(self, messages: list[Message], answers: list[list[Outcome]]) -> None:
+        letters = dead_letters(messages, answers, [DELIVERY] * len(messages))
+        outcomes = [outcome for each in answers for outcome in each]
         if not self._service.outcome_payload:
             outcomes = [outcome.without_payload() for outcome in outcomes]
         self._publisher.publish(outcomes, letters)

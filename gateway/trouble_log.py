@@ -17,11 +17,11 @@ class TroubleLog:
         self._when_over = when_over
         self._trouble = Trouble()
 
-    def note(self, event: str, error: Exception) -> None:
+    def note(self, text: str, error: Exception) -> None:
         """Record what failed."""
-        if self._trouble.note(event, time.monotonic()):
+        if self._trouble.note(text, time.monotonic()):
             reason = f"{type(error).__name__}: {error}"
-            logger.warning(event, extra={"error": reason, "tries": self._trouble.tries})
+            logger.warning(text, extra={"error": reason, "tries": self._trouble.tries})
 
     def is_over(self) -> None:
         """Record that it did not fail."""

@@ -1,1 +1,1 @@
-"""What both doors stand on: settings, connections, batching, and how trouble is told."""
+"""What both doors stand on: settings, connections, batching, and how trouble is logged."""

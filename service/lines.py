@@ -1,4 +1,4 @@
-"""A line of the log: a static event with fields beside it, which call sites give as `extra`.
+"""A line of the log: a static text with fields beside it, which call sites give as `extra`.
 
 For people, or for machines as one JSON object. Where lines go is somebody else's.
 """
@@ -53,7 +53,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class HumanFormatter(logging.Formatter):
-    """The event, and the fields behind it; tracebacks as they are."""
+    """The text, and the fields behind it; tracebacks as they are."""
 
     def __init__(self, *, color: bool = False) -> None:
         super().__init__()

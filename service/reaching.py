@@ -32,8 +32,8 @@ class RedisServer:
     @cached_property
     def info(self) -> dict[str, Any]:
         """Return what INFO says."""
-        told: dict[str, Any] = self.client.info()
-        return told
+        info: dict[str, Any] = self.client.info()
+        return info
 
     def denied(self, commands: Sequence[Sequence[object]]) -> list[str]:
         """Return those of some commands that this user may not give.
@@ -62,7 +62,7 @@ def _is_denied(connection: Any, command: Sequence[object]) -> bool:
     except redis.exceptions.NoPermissionError:
         return True
     except redis.ResponseError as error:
-        # Out of memory and the like are for other checks to tell.
+        # Out of memory and the like are for other checks to find.
         return "unknown command" in str(error)
     return False
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a message as a whole, and with telling its outcomes."""
+"""What can go wrong with a message as a whole, and with publishing its outcomes."""
 
 from settle_client.errors import SettleError
 

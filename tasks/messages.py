@@ -32,7 +32,7 @@ MAX_BODY_BYTES = 8 * 2**20
 class InvalidUpdate:
     """An update, or a whole message, that cannot be applied, and why.
 
-    `id` and `status` are what can be told of them, for the outcome. `raw` is
+    `id` and `status` are what is known of them, for the outcome. `raw` is
     what was received, as text, for the dead letters.
     """
 

@@ -1,6 +1,6 @@
 """What comes in over HTTP: a list of updates, taken as a whole or not at all.
 
-Its sender waits, and is told what is wrong with it. That is what makes it different
+Its sender waits, and is answered with what is wrong with it. That is what makes it different
 from a message, of which what is valid is taken (`tasks.messages`). Nothing here
 knows HTTP: a body is handed in.
 """

@@ -1,6 +1,6 @@
 """What is too old in a stream, removed in steps: outcomes, and dead letters.
 
-Age is told by the ids of entries, which are the server's own time. Outcomes that a
+Age is read off the ids of entries, which are the server's own time. Outcomes that a
 consumer group has not read, or not acknowledged, are kept unless the caller says
 otherwise. Readers without a group are not known to the server: nothing waits for
 them. The stream's own limit, in `tasks.publishing`, waits for nobody either.
@@ -104,7 +104,7 @@ class AgedStream:
             return {}
         needed = {}
         for group in groups:
-            # Not by its lag: before version 7 it is not told, and later not always.
+            # Not by its lag: before version 7 it is not known, and later not always.
             since = f"({group['last-delivered-id']}"
             unread = self._client.xrange(self._name, since, f"({cutoff}", count=1)
             # Of those pending, some may be trimmed already: nobody can read them any more.

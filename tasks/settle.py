@@ -136,19 +136,19 @@ def _answers(
             answer = invalid(message.id, update.id, update.status, error, with_payload=with_payload)
         else:
             row = rows.get(update.id)
-            answer = classify(message.id, update, row, with_payload=with_payload)
+            answer = outcome_of(message.id, update, row, with_payload=with_payload)
         outcomes.append(answer)
     return outcomes
 
 
-def classify(
+def outcome_of(
     message_id: str | None,
     update: StatusUpdate,
     row: EventRow | None,
     *,
     with_payload: bool = False,
 ) -> Outcome:
-    """Tell what became of an update from the event's row as committed.
+    """Return the outcome of an update, read off the event's row as committed.
 
     Args:
         message_id: Of the message that carried the update.
@@ -175,7 +175,7 @@ def invalid(
     *,
     with_payload: bool = False,
 ) -> Outcome:
-    """Tell that an update, or with no id a whole message, is not valid."""
+    """Return the outcome of an update, or with no id a whole message, that is not valid."""
     problem = Problem.of(400, error)
     return _outcome(message_id, id_, status, "invalid", None, with_payload, problem)
 

@@ -49,7 +49,7 @@ def examples(part: Any, pointer: str = "") -> Iterator[Example]:
             yield Example(f"{pointer}/schema", value)
         case {"payload": _, "examples": list(messages)}:
             for message in messages:
-                yield from (Example(f"{pointer}/{name}", message[name]) for name in _told(message))
+                yield from (Example(f"{pointer}/{name}", message[name]) for name in _parts(message))
         case {"examples": list(values)}:
             yield from (Example(pointer, value) for value in values)
     for key, child in _children(part):
@@ -62,5 +62,5 @@ def _children(part: Any) -> list[tuple[str, Any]]:
     return [(str(n), one) for n, one in enumerate(part)] if isinstance(part, list) else []
 
 
-def _told(message: dict[str, Any]) -> list[str]:
+def _parts(message: dict[str, Any]) -> list[str]:
     return [name for name in ("headers", "payload") if name in message]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-# What each process has sent, or what it was told, is printed as one line of JSON.
+# What each process has sent, or the error it met, is printed as one line of JSON.
 BEFORE = """
 import asyncio, json, os, sys, threading, time
 from settle_client import *
@@ -15,7 +15,7 @@ from settle_client import *
 UPDATE = {"id": "ev_1", "status": "completed"}
 url = sys.argv[1]
 
-def tell(**what):
+def report(**what):
     print(json.dumps(what), flush=True)
 
 def in_child(work):
@@ -32,7 +32,7 @@ def in_child(work):
 
 
 def run(script: str, url: str) -> list[Any]:
-    """Run a script in a process that has no threads but its own, and return what was told."""
+    """Run a script in a process that has no threads but its own, and return its reports."""
     ended = subprocess.run(
         [sys.executable, "-c", BEFORE + script, url],
         capture_output=True,
@@ -47,7 +47,7 @@ def run(script: str, url: str) -> list[Any]:
 SEND_IN_BOTH = """
 producer = Producer(url)
 def send():
-    tell(sent=[producer.send(UPDATE) for _ in range(100)])
+    report(sent=[producer.send(UPDATE) for _ in range(100)])
     producer.flush()
 send()
 def child():

@@ -125,8 +125,8 @@ def ask(
     """Send a request and read its answer; the connection stays open if both sides wish so."""
     connection.request(method, path, body, headers or {})
     answer = connection.getresponse()
-    told = {name.lower(): value for name, value in answer.getheaders()}
-    return Answer(answer.status, told, answer.read())
+    received = {name.lower(): value for name, value in answer.getheaders()}
+    return Answer(answer.status, received, answer.read())
 
 
 def path_of(id_: str) -> str:
@@ -160,7 +160,7 @@ def check_is_problem(answer: Answer, status: int, error: str, message: str = "")
     """Check that an answer is an error, in the one form."""
     assert answer.status == status, answer
     assert answer.headers["content-type"] == "application/json"
-    told = answer.json
-    assert list(told) == ["error", "message", "statusCode"]
-    assert (told["error"], told["statusCode"]) == (error, status)
-    assert message in told["message"], told
+    problem = answer.json
+    assert list(problem) == ["error", "message", "statusCode"]
+    assert (problem["error"], problem["statusCode"]) == (error, status)
+    assert message in problem["message"], problem

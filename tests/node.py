@@ -56,7 +56,7 @@ class Node:
         )
 
     def start(self, script: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start an example that runs until it is told to end."""
+        """Start an example that runs until it is asked to end."""
         return subprocess.Popen(
             [*dies_with_parent("KILL"), "node", script, *arguments],
             cwd=self.folder,

@@ -31,7 +31,7 @@ class Acknowledgements:
         self._deliveries, self._task_events = deliveries, task_events
 
     def acknowledge(self, items: Sequence[Held]) -> float:
-        """Tell that messages are done, and return how many seconds that took."""
+        """Acknowledge messages, and return how many seconds that took."""
         started = time.monotonic()
         self._deliveries.acknowledge([held.delivery for held in items])
         _end_requests(items, successful=True)

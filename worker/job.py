@@ -43,7 +43,7 @@ class Done:
 class NotDone:
     """The batch is not committed, or not published.
 
-    `expected` tells trouble that passes by itself, through which the batch is
+    `expected` distinguishes trouble that passes by itself, through which the batch is
     held, from what somebody must see to, for which it goes back to the queue.
     """
 

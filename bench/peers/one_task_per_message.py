@@ -14,7 +14,7 @@ import psycopg
 import redis
 from celery import Celery
 
-from bench.peers.same_job import Job, updates_of
+from bench.peers.same_job import PeerSettler, updates_of
 
 app = Celery("one_task_per_message", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.update(
@@ -28,7 +28,7 @@ app.conf.update(
     worker_concurrency=2,
 )
 
-_jobs: dict[int, Job] = {}
+_settlers: dict[int, PeerSettler] = {}
 
 
 @app.task(  # type: ignore[untyped-decorator]
@@ -40,5 +40,5 @@ _jobs: dict[int, Job] = {}
 )
 def update_status(self: Any, *args: Any, **kwargs: Any) -> None:
     """Settle one message."""
-    job = _jobs.setdefault(os.getpid(), Job())
-    job.settle(updates_of(self.request.id, args, kwargs))
+    settler = _settlers.setdefault(os.getpid(), PeerSettler())
+    settler.settle(updates_of(self.request.id, args, kwargs))

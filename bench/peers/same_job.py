@@ -34,7 +34,7 @@ SELECT = f"SELECT {COLUMNS} FROM events WHERE id = ANY(%s)"  # noqa: S608 - name
 STREAM = "event-outcomes"
 
 
-class Job:
+class PeerSettler:
     """One process's connections, opened when first needed and again after trouble."""
 
     def __init__(self) -> None:

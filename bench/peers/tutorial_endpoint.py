@@ -24,14 +24,14 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from db.engine import engine_url
-from db.models import Event
+from db.models import EventModel
 
 # A connection for each of FastAPI's 40 threads, should all be at work.
 engine = create_engine(engine_url(os.environ["DATABASE_URL"]), pool_size=40)
 app = FastAPI()
 
 
-class StatusUpdate(BaseModel):
+class UpdateIn(BaseModel):
     """A request to settle one event."""
 
     model_config = ConfigDict(alias_generator=to_camel)
@@ -41,7 +41,7 @@ class StatusUpdate(BaseModel):
     account_id: str | None = None
 
 
-class Outcome(BaseModel):
+class OutcomeOut(BaseModel):
     """What became of it."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
@@ -66,16 +66,16 @@ def get_session() -> Iterator[Session]:
 
 
 SessionOfRequest = Annotated[Session, Depends(get_session)]
-Updates = Annotated[list[StatusUpdate], Body(min_length=1, max_length=1_000)]
+Updates = Annotated[list[UpdateIn], Body(min_length=1, max_length=1_000)]
 
 
 @app.patch("/v2/api/events/batch")
-def settle(updates: Updates, session: SessionOfRequest) -> list[Outcome]:
+def settle(updates: Updates, session: SessionOfRequest) -> list[OutcomeOut]:
     """Settle events, each in a transaction of its own."""
     message_id = str(uuid.uuid4())
     outcomes = []
     for update in updates:
-        event = session.get(Event, update.id)
+        event = session.get(EventModel, update.id)
         reason = why_not(event, update)
         if event and not reason:
             set_status(event, update, message_id)
@@ -86,13 +86,13 @@ def settle(updates: Updates, session: SessionOfRequest) -> list[Outcome]:
 
 
 @app.patch("/v2/api/events/batch/one-commit")
-def settle_together(updates: Updates, session: SessionOfRequest) -> list[Outcome]:
+def settle_together(updates: Updates, session: SessionOfRequest) -> list[OutcomeOut]:
     """Settle events in one transaction."""
     message_id = str(uuid.uuid4())
     outcomes = []
     with session.no_autoflush:
         for update in updates:
-            event = session.get(Event, update.id)
+            event = session.get(EventModel, update.id)
             reason = why_not(event, update)
             if event and not reason:
                 set_status(event, update, message_id)
@@ -101,7 +101,7 @@ def settle_together(updates: Updates, session: SessionOfRequest) -> list[Outcome
     return outcomes
 
 
-def why_not(event: Event | None, update: StatusUpdate) -> str | None:
+def why_not(event: EventModel | None, update: UpdateIn) -> str | None:
     """Return why an event cannot be settled, None if it can."""
     if event is None or update.account_id not in (None, event.account_id):
         return "not_found"
@@ -110,7 +110,7 @@ def why_not(event: Event | None, update: StatusUpdate) -> str | None:
     return "already_failed" if event.failed_at else None
 
 
-def set_status(event: Event, update: StatusUpdate, message_id: str) -> None:
+def set_status(event: EventModel, update: UpdateIn, message_id: str) -> None:
     """Settle a pending event."""
     now = datetime.now(UTC)
     event.completed_at = now if update.status == "completed" else None
@@ -119,10 +119,10 @@ def set_status(event: Event, update: StatusUpdate, message_id: str) -> None:
 
 
 def outcome_of(
-    event: Event | None, update: StatusUpdate, message_id: str, reason: str | None
-) -> Outcome:
-    """Tell what became of an update."""
-    outcome = Outcome(
+    event: EventModel | None, update: UpdateIn, message_id: str, reason: str | None
+) -> OutcomeOut:
+    """Return the outcome of an update."""
+    outcome = OutcomeOut(
         id=update.id,
         updated=reason is None,
         status=update.status,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from service.batching import Batch
 
 
-class OneByOne(settling.Queue):
+class OneRequestBatcher(settling.AccountsBatcher):
     """Lets each request leave by itself, as many at once as there are slots."""
 
     @property
@@ -28,5 +28,5 @@ class OneByOne(settling.Queue):
 
 
 if __name__ == "__main__":
-    settling.Queue = OneByOne  # type: ignore[misc]
+    settling.AccountsBatcher = OneRequestBatcher  # type: ignore[misc]
     main(["gateway"])

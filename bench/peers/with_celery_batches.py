@@ -13,7 +13,7 @@ from typing import Any
 from celery import Celery
 from celery_batches import Batches  # type: ignore[import-not-found,unused-ignore]
 
-from bench.peers.same_job import Job, updates_of
+from bench.peers.same_job import PeerSettler, updates_of
 
 app = Celery("with_celery_batches", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.update(
@@ -29,11 +29,13 @@ app.conf.update(
     worker_prefetch_multiplier=1_000,
 )
 
-_jobs: dict[int, Job] = {}
+_settlers: dict[int, PeerSettler] = {}
 
 
 @app.task(name="events.update_status", base=Batches, flush_every=1_000, flush_interval=0.05)  # type: ignore[untyped-decorator,unused-ignore]
 def update_status(requests: list[Any]) -> None:
     """Settle a batch of messages."""
-    job = _jobs.setdefault(os.getpid(), Job())
-    job.settle([update for one in requests for update in updates_of(one.id, one.args, one.kwargs)])
+    settler = _settlers.setdefault(os.getpid(), PeerSettler())
+    settler.settle(
+        [update for one in requests for update in updates_of(one.id, one.args, one.kwargs)]
+    )

@@ -20,7 +20,7 @@ from settle_client.update import StatusUpdate
 from tasks.dead_letters import DeadLetters, KeptLetter, arguments, understand_again
 from tasks.errors import NotUnderstoodError
 from tasks.messages import InvalidUpdate
-from tasks.settle import classify
+from tasks.settle import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +178,7 @@ def _valid_updates(letter: KeptLetter, settings: Settings) -> list[StatusUpdate]
 
 def _foresee(letter: KeptLetter, update: StatusUpdate, database: Database) -> str:
     row = database.read_events([update.id]).get(update.id)
-    outcome = classify(letter.message_id, update, row)
+    outcome = outcome_of(letter.message_id, update, row)
     if outcome.updated:
         return f"{update.id} was settled by this message"
     if row is not None and row.status is None and outcome.account_id is not None:

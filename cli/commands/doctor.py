@@ -18,7 +18,7 @@ from service.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cli.doctor import Result
+    from cli.doctor import CheckResult
 
 EXIT_FAILURE = 1
 # Of the columns: verdict, check; what was found is as long as it is.
@@ -55,7 +55,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         ctx.exit(EXIT_FAILURE)
 
 
-def to_json(results: Sequence[Result]) -> dict[str, object]:
+def to_json(results: Sequence[CheckResult]) -> dict[str, object]:
     """Write the results down for a program."""
     return {
         "failures": _count(results)[Verdict.FAILURE],
@@ -72,7 +72,7 @@ def to_json(results: Sequence[Result]) -> dict[str, object]:
     }
 
 
-def show(results: Sequence[Result], console: Console) -> None:
+def show(results: Sequence[CheckResult], console: Console) -> None:
     """Print the findings part by part, and their sum."""
     for part, of_part in groupby(results, key=lambda result: result.part):
         console.print(Text.assemble((part.title, "bold"), "  ", part.address), soft_wrap=True)
@@ -85,11 +85,11 @@ def show(results: Sequence[Result], console: Console) -> None:
                     "  ".join(f"{cell.plain:{w}}" for cell, w in zip(cells, WIDTHS, strict=True))
                 )
     count = _count(results)
-    told = [f"{verdict}: {count[verdict]}" for verdict in Verdict if count[verdict]]
-    console.print(", ".join(told), highlight=False)
+    totals = [f"{verdict}: {count[verdict]}" for verdict in Verdict if count[verdict]]
+    console.print(", ".join(totals), highlight=False)
 
 
-def _rows(result: Result) -> Iterator[tuple[Text, Text, Text]]:
+def _rows(result: CheckResult) -> Iterator[tuple[Text, Text, Text]]:
     finding = result.finding
     yield (
         Text(finding.verdict, COLORS[finding.verdict]),
@@ -109,5 +109,5 @@ def _table(rows: list[tuple[Text, Text, Text]]) -> Table:
     return table
 
 
-def _count(results: Sequence[Result]) -> Counter[Verdict]:
+def _count(results: Sequence[CheckResult]) -> Counter[Verdict]:
     return Counter(result.finding.verdict for result in results)

@@ -50,6 +50,6 @@ def describe(outcome: Outcome) -> str:
     what = f"{outcome.id or '(no id)'}  {outcome.status or '(no status)'}"
     if outcome.updated:
         return click.style(f"{what}  updated", fg="green")
-    told = outcome.error.message if outcome.error else outcome.reason
+    why = outcome.error.message if outcome.error else outcome.reason
     color = "red" if outcome.error else "yellow"
-    return click.style(f"{what}  not updated: {told}", fg=color)
+    return click.style(f"{what}  not updated: {why}", fg=color)

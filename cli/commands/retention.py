@@ -67,7 +67,7 @@ def command(
     """
     if outcomes is None and dead_letters is None:
         raise click.UsageError("nothing to remove: give --outcomes AGE, --dead-letters AGE or both")
-    told: dict[str, Any] = {"dryRun": dry_run}
+    report: dict[str, Any] = {"dryRun": dry_run}
     url = load_settings().result_channel_url
     with redis.Redis.from_url(url, decode_responses=True) as client:
         for what, name, age in (
@@ -76,11 +76,11 @@ def command(
         ):
             stream = AgedStream(client, name)
             fields = _clean(what, stream, age, force=force, dry_run=dry_run)
-            told["deadLetters" if name == DEAD_LETTERS else what] = fields
+            report["deadLetters" if name == DEAD_LETTERS else what] = fields
             if not as_json:
                 click.echo(_describe(what, fields, dry_run=dry_run))
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(report))
 
 
 def _clean(

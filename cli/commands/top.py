@@ -13,9 +13,9 @@ from rich.live import Live
 
 from cli.doctor.workers import ANSWER_SECONDS
 from cli.top.asking import Asker
-from cli.top.drawing import Screen
+from cli.top.json_view import to_json
+from cli.top.screen import Screen
 from cli.top.view import advance
-from cli.top.writing import to_json
 from service.addresses import hide_password
 from service.settings import load_settings
 

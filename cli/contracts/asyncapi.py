@@ -29,7 +29,7 @@ _CHANNEL_OF = {
 
 def document() -> dict[str, Any]:
     """Return the document."""
-    told = messages.messages(PLACE)
+    message_objects = messages.messages(PLACE)
     return {
         # Which all of AsyncAPI's own generators take; nothing newer is used.
         "asyncapi": "3.0.0",
@@ -39,8 +39,8 @@ def document() -> dict[str, Any]:
         "channels": _channels(),
         "operations": _operations(),
         "components": {
-            "schemas": _schemas(told),
-            "messages": told,
+            "schemas": _schemas(message_objects),
+            "messages": message_objects,
             "securitySchemes": {
                 "password": {
                     "type": "userPassword",
@@ -134,7 +134,7 @@ def _operations() -> dict[str, Any]:
         },
         "publishOutcome": {
             "action": "send",
-            "description": "Tells whoever listens what became of an update.",
+            "description": "Says what became of an update, to whoever listens.",
             **_on("Outcome"),
         },
         "keepOutcome": {
@@ -158,9 +158,9 @@ def _on(*names: str) -> dict[str, Any]:
     }
 
 
-def _schemas(told: dict[str, Any]) -> dict[str, Any]:
+def _schemas(message_objects: dict[str, Any]) -> dict[str, Any]:
     available = schemas.components(PLACE)
-    needed = schemas.needed(told, available, PLACE)
+    needed = schemas.needed(message_objects, available, PLACE)
     return {name: _in_draft_07(schema) for name, schema in needed.items()}
 
 

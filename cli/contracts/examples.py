@@ -22,7 +22,7 @@ from tasks.errors import NotUnderstoodError
 from tasks.events import Event
 from tasks.messages import InvalidUpdate, decode_body, validate
 from tasks.requests import understand_request
-from tasks.settle import classify, invalid
+from tasks.settle import invalid, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ def _exchange(
 ) -> Exchange:
     after = EVENTS | {id_: _settled(EVENTS[id_], to, message_id) for id_, to in settled.items()}
     valid = check_all(updates)
-    outcomes = [classify(message_id, one, after.get(one.id), with_payload=True) for one in valid]
+    outcomes = [outcome_of(message_id, one, after.get(one.id), with_payload=True) for one in valid]
     return Exchange(summary, updates, message_id, [outcome.to_dict() for outcome in outcomes])
 
 
@@ -167,8 +167,8 @@ REFUSALS = {
 
 def problem(status_code: int, message: str) -> dict[str, Any]:
     """Return an error as HTTP clients get it."""
-    told: dict[str, Any] = msgspec.to_builtins(Problem.of(status_code, message))
-    return told
+    body: dict[str, Any] = msgspec.to_builtins(Problem.of(status_code, message))
+    return body
 
 
 def event(id_: str) -> dict[str, Any]:
@@ -180,12 +180,12 @@ def outcomes() -> list[dict[str, Any]]:
     """Return an outcome of each kind, as the result channel has them."""
     update = StatusUpdate(id="ev_1", status="completed")
     row = EVENTS["ev_1"]
-    told = [
-        classify(MESSAGE_ID, update, _settled(row, "completed", MESSAGE_ID)),
-        classify(MESSAGE_ID, update, _settled(row, "completed", "earlier")),
-        classify(MESSAGE_ID, update, _settled(row, "failed", "earlier")),
-        classify(MESSAGE_ID, update, None),
+    outcomes = [
+        outcome_of(MESSAGE_ID, update, _settled(row, "completed", MESSAGE_ID)),
+        outcome_of(MESSAGE_ID, update, _settled(row, "completed", "earlier")),
+        outcome_of(MESSAGE_ID, update, _settled(row, "failed", "earlier")),
+        outcome_of(MESSAGE_ID, update, None),
         invalid(MESSAGE_ID, "ev_2", "done", field_error(UNKNOWN_STATUS)),
         invalid(MESSAGE_ID, None, None, _refused(lambda: decode_body(NOT_JSON))),
     ]
-    return [outcome.to_dict() for outcome in told]
+    return [outcome.to_dict() for outcome in outcomes]

@@ -57,17 +57,17 @@ def document() -> dict[str, Any]:
 
 
 def _information() -> dict[str, Any]:
-    told = information()
-    return {**told, "license": {**told["license"], "identifier": told["license"]["name"]}}
+    info = information()
+    return {**info, "license": {**info["license"], "identifier": info["license"]["name"]}}
 
 
 def _schemas(parts: list[Any]) -> dict[str, Any]:
     available = schemas.components(PLACE)
-    available["Outcome"] = _told_by_http(available["Outcome"])
+    available["Outcome"] = _over_http(available["Outcome"])
     return schemas.needed(parts, available, PLACE)
 
 
-def _told_by_http(outcome: dict[str, Any]) -> dict[str, Any]:
+def _over_http(outcome: dict[str, Any]) -> dict[str, Any]:
     """Narrow an outcome to what this door says: the payload always, and no update without an id."""
     properties = dict(outcome["properties"])
     narrowed: dict[str, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """The operations of the HTTP door, with examples that can be executed.
 
 A request and the answer that it gets have the same name, and begin with the events of
-`cli.contracts.examples`. An answer that tells what is wrong with a request says in
+`cli.contracts.examples`. An answer that says what is wrong with a request says in
 `x-request-body` or `x-request-path` what that was, for it may be no JSON at all.
 """
 
@@ -97,7 +97,7 @@ def _get_event(place: str) -> dict[str, Any]:
         "operationId": "getEvent",
         "tags": ["events"],
         "summary": "Get an event",
-        "description": "Tells an event as it is now, pending or settled.",
+        "description": "Returns an event as it is now, pending or settled.",
         "parameters": [
             {
                 "name": "id",

@@ -89,8 +89,8 @@ def components() -> dict[str, Any]:
 
 def shared(*statuses: int) -> dict[str, Any]:
     """Refer to the responses of some statuses, and to that of all others."""
-    told = {str(status): _reference(_SHARED[str(status)][0]) for status in statuses}
-    return {**told, "default": _reference("OtherProblem")}
+    responses = {str(status): _reference(_SHARED[str(status)][0]) for status in statuses}
+    return {**responses, "default": _reference("OtherProblem")}
 
 
 def bad_batch() -> dict[str, Any]:
@@ -132,10 +132,10 @@ def unknown_event() -> dict[str, Any]:
 def response(description: str, examples: dict[str, Any], *headers: str) -> dict[str, Any]:
     """Return a response that is a problem."""
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
-    told: dict[str, Any] = {"description": description}
+    response: dict[str, Any] = {"description": description}
     if headers:
-        told["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
-    return {**told, "content": {terms.JSON: content}}
+        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
+    return {**response, "content": {terms.JSON: content}}
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -24,16 +24,18 @@ SHARE_ECHOED = 0.05  # of the events are sent for a second time
 REDELIVERED_MESSAGES = 25
 BULK_SIZES = (20, 300)
 
-Told = tuple[str | None, str | None, str]  # id, status, reason ("updated" where there is none)
+ShortOutcome = tuple[
+    str | None, str | None, str
+]  # id, status, reason ("updated" where there is none)
 
 
 @dataclass(frozen=True)
 class PlannedMessage:
-    """A message, and what each of its updates must be told."""
+    """A message, and what the outcome of each of its updates must say."""
 
     id: str
     updates: list[Any]
-    expected: list[Told]
+    expected: list[ShortOutcome]
 
 
 @dataclass
@@ -98,16 +100,16 @@ class _Planner:
     def _bulk_size(self) -> int:
         return self.random.randint(*BULK_SIZES)
 
-    def _message(self, updates: list[tuple[Any, Told]]) -> PlannedMessage:
+    def _message(self, updates: list[tuple[Any, ShortOutcome]]) -> PlannedMessage:
         self.messages += 1
         return PlannedMessage(
             f"msg-{self.run}-{self.messages:06}",
             [update for update, _ in updates],
-            [told for _, told in updates],
+            [expected for _, expected in updates],
         )
 
-    def _first_updates(self, events: list[NewEvent]) -> list[tuple[Any, Told]]:
-        updates: list[tuple[Any, Told]] = []
+    def _first_updates(self, events: list[NewEvent]) -> list[tuple[Any, ShortOutcome]]:
+        updates: list[tuple[Any, ShortOutcome]] = []
         for event in events:
             if self._odd():
                 updates.append(self._of_another_account(event))
@@ -119,14 +121,14 @@ class _Planner:
             if self._odd():
                 updates.append(self._invalid(event))
             if self._odd():
-                # The very same update again, in the same message: told the same.
+                # The very same update again, in the same message: the same outcome.
                 updates.append(self._first_update(event))
         return updates
 
     def _odd(self) -> bool:
         return self.random.random() < SHARE_ODD
 
-    def _first_update(self, event: NewEvent) -> tuple[Any, Told]:
+    def _first_update(self, event: NewEvent) -> tuple[Any, ShortOutcome]:
         failed = self.random.random() < SHARE_FAILED
         status = self.status.setdefault(event.id, "failed" if failed else "completed")
         update: dict[str, Any] = {"id": event.id, "status": status}
@@ -134,24 +136,24 @@ class _Planner:
             update |= {"accountId": event.account_id, "eventType": event.event_type}
         return update, (event.id, status, "updated")
 
-    def _of_another_account(self, event: NewEvent) -> tuple[Any, Told]:
+    def _of_another_account(self, event: NewEvent) -> tuple[Any, ShortOutcome]:
         update = {"id": event.id, "status": "completed", "accountId": "acct_99"}
         return update, (event.id, "completed", "not_found")
 
-    def _contradiction(self, event: NewEvent) -> tuple[Any, Told]:
+    def _contradiction(self, event: NewEvent) -> tuple[Any, ShortOutcome]:
         status = self.status[event.id]
         other = "failed" if status == "completed" else "completed"
         return {"id": event.id, "status": other}, (event.id, other, f"already_{status}")
 
-    def _duplicate(self, event: NewEvent) -> tuple[Any, Told]:
+    def _duplicate(self, event: NewEvent) -> tuple[Any, ShortOutcome]:
         status = self.status[event.id]
         return {"id": event.id, "status": status}, (event.id, status, f"already_{status}")
 
-    def _unknown(self, event: NewEvent) -> tuple[Any, Told]:
+    def _unknown(self, event: NewEvent) -> tuple[Any, ShortOutcome]:
         id_ = event.id.replace("evt_", "gone_")
         return {"id": id_, "status": "failed"}, (id_, "failed", "not_found")
 
-    def _invalid(self, event: NewEvent) -> tuple[Any, Told]:
+    def _invalid(self, event: NewEvent) -> tuple[Any, ShortOutcome]:
         return self.random.choice(
             [
                 ({"id": event.id, "status": "done"}, (event.id, "done", "invalid")),

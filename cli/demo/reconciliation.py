@@ -50,9 +50,14 @@ def reconcile(plan: Plan, tally: Tally, rows: Mapping[str, EventRow]) -> Reconci
 
 def _against_plan(plan: Plan, tally: Tally) -> list[str]:
     expected = Counter(
-        (message.id, told) for wave in plan.waves for message in wave for told in message.expected
+        (message.id, outcome)
+        for wave in plan.waves
+        for message in wave
+        for outcome in message.expected
     )
-    received = Counter((id_, told) for id_, tolds in tally.told.items() for told in tolds)
+    received = Counter(
+        (id_, outcome) for id_, outcomes in tally.short_outcomes.items() for outcome in outcomes
+    )
     missing = [f"{key}: {count} outcomes missing" for key, count in (expected - received).items()]
     extra = [f"{key}: {count} outcomes too many" for key, count in (received - expected).items()]
     return missing + extra
@@ -60,17 +65,17 @@ def _against_plan(plan: Plan, tally: Tally) -> list[str]:
 
 def _against_table(plan: Plan, tally: Tally, rows: Mapping[str, EventRow]) -> list[str]:
     differences = []
-    told_true = {event_id: message_id for message_id, event_id in tally.outcomes}
-    if len(told_true) != len(tally.outcomes):
+    winners = {event_id: message_id for message_id, event_id in tally.outcomes}
+    if len(winners) != len(tally.outcomes):
         differences.append("more than one message was told that it settled the same event")
     for event in plan.events:
-        row, message_id = rows.get(event.id), told_true.get(event.id)
+        row, message_id = rows.get(event.id), winners.get(event.id)
         if row is None or message_id is None:
             differences.append(f"{event.id}: in the table {row}, told to {message_id}")
             continue
         outcome = tally.outcomes[message_id, event.id]
         in_table = (row.settled_by, row.status, row.completed_at, row.failed_at)
-        told = (message_id, outcome.status, outcome.completed_at, outcome.failed_at)
-        if in_table != told:
-            differences.append(f"{event.id}: in the table {in_table}, told {told}")
+        published = (message_id, outcome.status, outcome.completed_at, outcome.failed_at)
+        if in_table != published:
+            differences.append(f"{event.id}: in the table {in_table}, told {published}")
     return differences

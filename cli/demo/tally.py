@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cli.demo.plan import Told
+    from cli.demo.plan import ShortOutcome
     from settle_client.outcome import Outcome
 
 
@@ -26,7 +26,7 @@ class Tally:
         self.lock = threading.Lock()
         self.sent_at: dict[str, float] = {}
         self.sent_updates = 0
-        self.told: defaultdict[str, list[Told]] = defaultdict(list)
+        self.short_outcomes: defaultdict[str, list[ShortOutcome]] = defaultdict(list)
         self.outcomes: dict[tuple[str, str], Outcome] = {}
         self.reasons: Counter[str] = Counter()
         self.latencies: list[float] = []
@@ -57,9 +57,12 @@ class Tally:
         with self.lock:
             self.first_at = self.first_at or now
             self.last_at = now
-            if len(self.told[message_id]) < sizes[message_id] and message_id in self.sent_at:
+            if (
+                len(self.short_outcomes[message_id]) < sizes[message_id]
+                and message_id in self.sent_at
+            ):
                 self.latencies.append(now - self.sent_at[message_id])
-            self.told[message_id].append((outcome.id, outcome.status, reason))
+            self.short_outcomes[message_id].append((outcome.id, outcome.status, reason))
             self.reasons[reason] += 1
             if outcome.updated:
                 self.outcomes[message_id, outcome.id or ""] = outcome

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cli.doctor import parts
-from cli.doctor.examination import Result, examine
+from cli.doctor.examination import CheckResult, examine
 from cli.doctor.workers import Workers, ask_workers
 from service.finding import Verdict
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from service.settings import Settings
 
-__all__ = ["Result", "Verdict", "examine_all"]
+__all__ = ["CheckResult", "Verdict", "examine_all"]
 
 
-def examine_all(settings: Settings, app: Any) -> Iterator[Result]:
+def examine_all(settings: Settings, app: Any) -> Iterator[CheckResult]:
     """Make every check there is.
 
     Args:

@@ -21,7 +21,7 @@ GRANTS = "the grants in docs/operations.md, under PostgreSQL"
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class ReachedDatabase:
     """A connection, and how many sessions the workers want between them."""
 
     inspection: Inspection
@@ -29,13 +29,13 @@ class Database:
 
 
 @contextmanager
-def reach_database(url: str, *, sessions_wanted: int) -> Iterator[Database]:
+def reach_database(url: str, *, sessions_wanted: int) -> Iterator[ReachedDatabase]:
     """Connect."""
     with inspect_database(url) as inspection:
-        yield Database(inspection, sessions_wanted)
+        yield ReachedDatabase(inspection, sessions_wanted)
 
 
-def server(database: Database) -> Finding:
+def server(database: ReachedDatabase) -> Finding:
     """Check the version, and that it takes writes."""
     facts = database.inspection.server()
     found = f"PostgreSQL {facts.version}"
@@ -51,7 +51,7 @@ def server(database: Database) -> Finding:
     return ok(f"{found}, through a pooler" if facts.pooled else found)
 
 
-def durability(database: Database) -> Finding:
+def durability(database: ReachedDatabase) -> Finding:
     """Check that what is committed stays: outcomes are published on the strength of it."""
     facts = database.inspection.server()
     if not facts.fsync:
@@ -64,7 +64,7 @@ def durability(database: Database) -> Finding:
     return ok(f"fsync on, synchronous_commit {facts.synchronous_commit}")
 
 
-def migration(database: Database) -> Finding:
+def migration(database: ReachedDatabase) -> Finding:
     """Compare the schema's migration with the one that this version expects."""
     schema, newest = database.inspection.schema(), newest_revision()
     if schema.is_hidden:
@@ -76,7 +76,7 @@ def migration(database: Database) -> Finding:
     return ok(f"at {newest}, the newest")
 
 
-def table(database: Database) -> Finding:
+def table(database: ReachedDatabase) -> Finding:
     """Compare the events table with the model."""
     facts = database.inspection.table()
     if not facts.exists:
@@ -91,7 +91,7 @@ def table(database: Database) -> Finding:
     return ok("columns and constraints are as they should be")
 
 
-def hot_updates(database: Database) -> Finding:
+def hot_updates(database: ReachedDatabase) -> Finding:
     """Check that settling an event touches no index."""
     facts = database.inspection.table()
     if not facts.exists:
@@ -110,7 +110,7 @@ def hot_updates(database: Database) -> Finding:
     return ok(f"no index in the way, fillfactor {facts.fillfactor}")
 
 
-def privileges(database: Database) -> Finding:
+def privileges(database: ReachedDatabase) -> Finding:
     """Compare what the role may do with what it needs."""
     if not database.inspection.table().exists:
         return unknown(NO_TABLE)
@@ -130,7 +130,7 @@ def privileges(database: Database) -> Finding:
     return ok(f"{facts.role} has what it needs and no more")
 
 
-def sessions(database: Database) -> Finding:
+def sessions(database: ReachedDatabase) -> Finding:
     """Check that every slot of every worker can have a session."""
     facts, wanted = database.inspection.server(), database.sessions_wanted
     if facts.pooled:
@@ -145,7 +145,7 @@ def sessions(database: Database) -> Finding:
     return ok(found)
 
 
-def clock(database: Database) -> Finding:
+def clock(database: ReachedDatabase) -> Finding:
     """Compare the server's clock with this machine's."""
     return judge_clock(database.inspection.clock_ahead_seconds())
 

@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """What one check of one part found."""
 
     part: Part
@@ -50,19 +50,19 @@ class Result:
     finding: Finding
 
 
-def examine(part: Part) -> Iterator[Result]:
+def examine(part: Part) -> Iterator[CheckResult]:
     """Make every check of a part."""
     first, *others = part.checks
     with ExitStack() as stack:
         try:
             subject = stack.enter_context(part.reach())
         except Exception as error:  # noqa: BLE001 - whatever it is, it is away
-            yield Result(part, _name(first), failure(f"not reached: {say(error)}", part.fix))
+            yield CheckResult(part, _name(first), failure(f"not reached: {say(error)}", part.fix))
             for check in others:
-                yield Result(part, _name(check), unknown(f"not checked: no {part.title}"))
+                yield CheckResult(part, _name(check), unknown(f"not checked: no {part.title}"))
             return
         for check in part.checks:
-            yield Result(part, _name(check), _make(check, subject))
+            yield CheckResult(part, _name(check), _make(check, subject))
 
 
 def _make(check: Check, subject: Any) -> Finding:

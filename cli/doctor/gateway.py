@@ -2,7 +2,7 @@
 
 A gateway that runs goes on with the keys it had when the file has a mistake in it,
 so that a key that was taken out may still be good. Whether it may listen where it
-is told to is its own affair: it does not start otherwise.
+is set to is its own affair: it does not start otherwise.
 """
 
 from __future__ import annotations

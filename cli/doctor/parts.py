@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.doctor import (
+    consistency,
     database,
     gateway,
     result_backend,
     result_channel,
-    together,
     workers,
 )
 from cli.doctor.examination import Part
-from service import reaching, redis_server
+from service import reaching, redis_checks
 from service.addresses import hide_password
 from worker.transport.broker import broker_of
 
@@ -42,7 +42,7 @@ def result_channel_part(settings: Settings) -> Part:
     is_broker = url == settings.broker_url
     variable = "CELERY_BROKER_URL" if is_broker else "SETTLE_OUTCOME_URL"
     reach = partial(reaching.reach_redis, url, stream_max_length=settings.outcome_stream_max_length)
-    checks = result_channel.CHECKS if is_broker else (*redis_server.CHECKS, *result_channel.CHECKS)
+    checks = result_channel.CHECKS if is_broker else (*redis_checks.CHECKS, *result_channel.CHECKS)
     address = "on the broker" if is_broker else hide_password(url)
     return Part("result channel", address, f"start it, or correct {variable}", reach, checks)
 
@@ -87,5 +87,5 @@ def workers_part(answers: workers.Workers) -> Part:
 
 def settings_part(settings: Settings, answers: workers.Workers) -> Part:
     """Examine the settings, taken together."""
-    subject = together.Together(settings, answers)
-    return Part("settings", "taken together", "", lambda: nullcontext(subject), together.CHECKS)
+    subject = consistency.Setup(settings, answers)
+    return Part("settings", "taken together", "", lambda: nullcontext(subject), consistency.CHECKS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from service.addresses import is_redis
 from service.finding import Finding, unknown
 from service.reaching import RedisServer, reach_redis
-from service.redis_server import server
+from service.redis_checks import server
 from worker.transport.redis.checks import judge_rights
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ def publishing(server: RedisServer) -> Finding:
 
 
 def stream(server: RedisServer) -> Finding:
-    """Check that the stream is one, and tell how full it is."""
+    """Check that the stream is one, and how full it is."""
     kind = server.client.type(OUTCOMES)
     if kind not in ("stream", "none"):
         return failure(
@@ -49,7 +49,7 @@ def consumer_groups(server: RedisServer) -> Finding:
         if "no such key" in str(error):
             return ok("none yet")
         raise
-    # Redis before 7 does not tell.
+    # Redis before 7 does not say.
     lags = {group["name"]: group.get("lag") for group in groups}
     behind = [
         f"{name} by {lag:,}"
@@ -63,12 +63,12 @@ def consumer_groups(server: RedisServer) -> Finding:
         )
     if None in lags.values():
         return unknown("how far the groups are behind is not told by this version of Redis")
-    told = ", ".join(f"{name} {lag:,} behind" for name, lag in lags.items())
-    return ok(told or "none")
+    lagging = ", ".join(f"{name} {lag:,} behind" for name, lag in lags.items())
+    return ok(lagging or "none")
 
 
 def dead_letters(server: RedisServer) -> Finding:
-    """Tell whether there is something for a person to look at."""
+    """Check whether there is something for a person to look at."""
     kind = server.client.type(DEAD_LETTERS)
     if kind not in ("stream", "none"):
         return failure(

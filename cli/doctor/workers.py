@@ -18,7 +18,7 @@ ANSWER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerFacts:
     """What a worker says of itself.
 
     Attributes:
@@ -45,11 +45,11 @@ class Worker:
 class Workers:
     """Those that answered, or why they could not be asked."""
 
-    all: tuple[Worker, ...] = ()
+    all: tuple[WorkerFacts, ...] = ()
     not_asked: str = ""
 
     @property
-    def ours(self) -> list[Worker]:
+    def ours(self) -> list[WorkerFacts]:
         """Return those that consume the update queue."""
         return [worker for worker in self.all if worker.is_ours]
 
@@ -66,12 +66,12 @@ def ask_workers(app: Any) -> Workers:
     )
 
 
-def _worker(name: str, stats: dict[str, Any], queues: Sequence[dict[str, Any]]) -> Worker:
+def _worker(name: str, stats: dict[str, Any], queues: Sequence[dict[str, Any]]) -> WorkerFacts:
     pool = stats.get("pool", {})
     transport_options = stats.get("broker", {}).get("transport_options", {})
     # Such as celery.concurrency.prefork:TaskPool.
     module = str(pool.get("implementation", "")).partition(":")[0]
-    return Worker(
+    return WorkerFacts(
         name=name,
         is_ours=any(queue.get("name") == QUEUE for queue in queues),
         pool=module.rpartition(".")[2],
@@ -81,14 +81,14 @@ def _worker(name: str, stats: dict[str, Any], queues: Sequence[dict[str, Any]]) 
 
 
 def answering(workers: Workers) -> Finding:
-    """Tell which workers consume the update queue."""
+    """List the workers that consume the update queue."""
     if workers.not_asked:
         return unknown(workers.not_asked)
     ours = workers.ours
     if not ours:
         return warning("no worker answers: updates wait", "celery -A worker worker")
-    told = ", ".join(f"{worker.name} ({worker.pool}, {worker.concurrency})" for worker in ours)
-    return ok(f"{len(ours)}: {told}")
+    described = ", ".join(f"{worker.name} ({worker.pool}, {worker.concurrency})" for worker in ours)
+    return ok(f"{len(ours)}: {described}")
 
 
 CHECKS = (answering,)

@@ -81,7 +81,7 @@ class Asker:
             inspect = self._app.control.inspect(timeout=ANSWER_SECONDS, connection=connection)
             stats = inspect.stats() or {}
         return tuple(
-            Answer(name, told.get("pid", 0), told["settle"])
-            for name, told in sorted(stats.items())
-            if isinstance(told, dict) and isinstance(told.get("settle"), dict)
+            Answer(name, reply.get("pid", 0), reply["settle"])
+            for name, reply in sorted(stats.items())
+            if isinstance(reply, dict) and isinstance(reply.get("settle"), dict)
         )

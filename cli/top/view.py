@@ -29,16 +29,16 @@ class Answer:
     Attributes:
         name: Its node name.
         pid: Its process's.
-        told: The section `settle` of `celery inspect stats`.
+        stats: The section `settle` of `celery inspect stats`.
     """
 
     name: str
     pid: int
-    told: Mapping[str, Any]
+    stats: Mapping[str, Any]
 
     def number(self, *path: str) -> float | None:
         """Return what it says under a name and a label; None if it does not know."""
-        value: Any = self.told
+        value: Any = self.stats
         for name in path:
             value = value.get(name) if isinstance(value, dict) else None
         return value if isinstance(value, int | float) else None
@@ -49,7 +49,7 @@ class Answer:
         return {
             name: value
             for metric in _GROWING
-            for name, value in _flat(metric, self.told.get(metric))
+            for name, value in _flat(metric, self.stats.get(metric))
         }
 
 
@@ -77,7 +77,7 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerView:
     """A worker, as it answered last.
 
     Attributes:
@@ -106,14 +106,14 @@ class View:
     """The service, at the time of a poll; the workers by name."""
 
     poll: Poll
-    workers: tuple[Worker, ...] = ()
+    workers: tuple[WorkerView, ...] = ()
 
-    def answers(self, worker: Worker) -> bool:
+    def answers(self, worker: WorkerView) -> bool:
         """Return whether a worker answered this time."""
         return worker.seen_at == self.poll.at
 
     @property
-    def answering(self) -> list[Worker]:
+    def answering(self) -> list[WorkerView]:
         """Return the workers that answered this time."""
         return [worker for worker in self.workers if self.answers(worker)]
 
@@ -122,7 +122,7 @@ class View:
         return sum(
             int(value)
             for worker in self.answering
-            for _, value in _flat(gauge, worker.answer.told.get(gauge))
+            for _, value in _flat(gauge, worker.answer.stats.get(gauge))
         )
 
     def total(self, name: str) -> int:
@@ -148,11 +148,11 @@ def advance(before: View | None, poll: Poll) -> View:
     """Return how the service is now, from how it was and what was asked since."""
     known = {} if before is None else {worker.answer.name: worker for worker in before.workers}
     now = {
-        answer.name: Worker(answer, poll.at, _rates(known.get(answer.name), answer, poll.at))
+        answer.name: WorkerView(answer, poll.at, _rates(known.get(answer.name), answer, poll.at))
         for answer in poll.answers
     }
     silent = {
-        name: Worker(worker.answer, worker.seen_at)
+        name: WorkerView(worker.answer, worker.seen_at)
         for name, worker in known.items()
         if name not in now and poll.at - worker.seen_at < FORGOTTEN_AFTER_SECONDS
     }
@@ -160,7 +160,7 @@ def advance(before: View | None, poll: Poll) -> View:
     return View(poll, tuple(together[name] for name in sorted(together)))
 
 
-def _rates(before: Worker | None, answer: Answer, at: float) -> dict[str, float] | None:
+def _rates(before: WorkerView | None, answer: Answer, at: float) -> dict[str, float] | None:
     if before is None:
         return None
     counted = Counter(answer.counted)

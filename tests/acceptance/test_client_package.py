@@ -58,9 +58,9 @@ try:
     Producer("amqp://localhost//")
 except AddressError as error:
     print(error)
-told = [outcome.to_dict() for outcome in (sync(), asyncio.run(asynchronous()))]
+outcomes = [outcome.to_dict() for outcome in (sync(), asyncio.run(asynchronous()))]
 installed = sorted(each.name.lower() for each in distributions())
-print(json.dumps({"told": [each["updated"] for each in told], "installed": installed}))
+print(json.dumps({"outcomes": [each["updated"] for each in outcomes], "installed": installed}))
 """,
 }
 
@@ -141,7 +141,7 @@ def test_it_is_used_beside_a_project_of_the_same_names(
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert '"told": [true, true]' in ended.stdout
+    assert '"outcomes": [true, true]' in ended.stdout
     assert "pip install settle-client[rabbitmq]" in ended.stdout
     for name in ("kombu", "celery", "pydantic", "sqlalchemy"):
         assert f'"{name}"' not in ended.stdout

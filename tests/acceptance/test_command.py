@@ -36,15 +36,15 @@ def for_service(service: Service) -> dict[str, str]:
 
 
 def test_the_demo_agrees() -> None:
-    """Plan, outcomes and table, on servers of its own, told as JSON."""
+    """Plan, outcomes and table, on servers of its own, printed as JSON."""
     servers = {"CELERY_BROKER_URL": "", "DATABASE_URL": ""}
     ended = settle("demo", "--events", "800", "--json", "--seed", "3", **servers)
     assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
-    assert told["agrees"]
-    assert told["expected"] == told["received"]
-    assert told["settledRows"] == told["updatedEvents"] == 800
-    assert set(told["received"]) == {
+    report = json.loads(ended.stdout)
+    assert report["agrees"]
+    assert report["expected"] == report["received"]
+    assert report["settledRows"] == report["updatedEvents"] == 800
+    assert set(report["received"]) == {
         *("updated", "already_completed", "already_failed", "not_found", "invalid")
     }
 
@@ -59,7 +59,7 @@ def test_one_update_is_published_and_its_outcome_printed(service: Service) -> No
     assert json.loads(ended.stdout)["reason"] == "already_completed"
 
 
-def test_good_lines_are_sent_and_bad_ones_told_with_line_and_field(service: Service) -> None:
+def test_good_lines_are_sent_and_bad_ones_named_with_line_and_field(service: Service) -> None:
     """Exit code 2 says that the input was to blame; nothing good is lost."""
     lines = '{"id": "a", "status": "completed"}\n\nnot json\n{"id": "b", "status": "done"}\n'
     lines += '{"id": "c", "status": "failed", "payload": {}}\n'

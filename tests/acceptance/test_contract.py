@@ -37,9 +37,9 @@ def test_every_row_of_the_outcome_table(running: Service) -> None:
         "invalid": running.send(kwargs={"id": "ev_3", "status": "done"}),
         "not understood": running.send(args=["ev_3", "completed"]),
     }
-    told = {name: result.get(timeout=30)[0] for name, result in results.items()}
+    answers = {name: result.get(timeout=30)[0] for name, result in results.items()}
 
-    assert {name: (one["updated"], one["reason"]) for name, one in told.items()} == {
+    assert {name: (one["updated"], one["reason"]) for name, one in answers.items()} == {
         "pending": (True, None),
         "failed": (True, None),
         "already_completed": (False, "already_completed"),
@@ -49,15 +49,15 @@ def test_every_row_of_the_outcome_table(running: Service) -> None:
         "invalid": (False, "invalid"),
         "not understood": (False, "invalid"),
     }
-    assert list(told["pending"]) == [
+    assert list(answers["pending"]) == [
         *("id", "updated", "status", "reason", "messageId"),
         *("accountId", "eventType", "createdAt", "completedAt", "failedAt"),
     ]
-    assert told["pending"]["messageId"] == results["pending"].id
-    assert told["already_completed"]["completedAt"] == told["pending"]["completedAt"]
-    assert told["unknown"]["accountId"] is None
-    assert told["invalid"]["error"]["statusCode"] == 400
-    assert told["not understood"]["id"] is None
+    assert answers["pending"]["messageId"] == results["pending"].id
+    assert answers["already_completed"]["completedAt"] == answers["pending"]["completedAt"]
+    assert answers["unknown"]["accountId"] is None
+    assert answers["invalid"]["error"]["statusCode"] == 400
+    assert answers["not understood"]["id"] is None
 
     rows = running.database.read_events(["ev_1", "ev_2", "ev_3"])
     assert [rows[id_].status for id_ in ("ev_1", "ev_2", "ev_3")] == ["completed", "failed", None]
@@ -65,7 +65,7 @@ def test_every_row_of_the_outcome_table(running: Service) -> None:
 
     stream = [json.loads(fields["outcome"]) for _, fields in running.redis.xrange("event-outcomes")]
     assert {one["messageId"]: one for one in stream} == {
-        results[name].id: one for name, one in told.items()
+        results[name].id: one for name, one in answers.items()
     }
     dead = [fields for _, fields in running.redis.xrange("event-status-updates.dead")]
     letters = {letter["messageId"]: letter for letter in dead}
@@ -78,7 +78,7 @@ def test_every_row_of_the_outcome_table(running: Service) -> None:
     running.wait_until_empty()
 
 
-def test_a_message_sent_again_is_told_the_same(running: Service) -> None:
+def test_a_message_sent_again_gets_the_same_outcomes(running: Service) -> None:
     """Under the same id it is the same message, with the timestamps of the first time."""
     message_id = str(uuid.uuid4())
     update = {"id": "ev_1", "status": "completed"}
@@ -107,8 +107,8 @@ def test_a_bulk_message_is_answered_update_by_update(running: Service) -> None:
         {"id": "ev_2", "status": "completed", "payload": {"x": [1, 2]}, "eventType": "ignored"},
         {"id": "ev_1", "status": "failed"},
     ]
-    told = running.send(args=[updates]).get(timeout=30)
-    assert [(one["id"], one["reason"]) for one in told] == [
+    outcomes = running.send(args=[updates]).get(timeout=30)
+    assert [(one["id"], one["reason"]) for one in outcomes] == [
         ("ev_1", None),
         ("ev_1", "already_failed"),
         ("", "invalid"),
@@ -116,7 +116,7 @@ def test_a_bulk_message_is_answered_update_by_update(running: Service) -> None:
         ("ev_2", None),
         ("ev_1", None),
     ]
-    assert "id:" in told[2]["error"]["message"]
+    assert "id:" in outcomes[2]["error"]["message"]
 
 
 def test_live_listeners_hear_what_the_stream_keeps(running: Service) -> None:
@@ -165,7 +165,7 @@ def test_celerys_own_message_options_keep_their_meaning(running: Service) -> Non
 def test_whatever_is_in_the_queue_is_answered(
     running: Service, body: Any, headers: dict[str, str], content_type: str
 ) -> None:
-    """Told invalid under its id, kept as a dead letter, and the next message is served."""
+    """Answered as invalid under its id, kept as a dead letter, and the next message is served."""
     with running.producer.producer_or_acquire() as producer:
         producer.publish(
             body,
@@ -174,8 +174,8 @@ def test_whatever_is_in_the_queue_is_answered(
             content_type=content_type,
             content_encoding="binary" if isinstance(body, bytes) else "utf-8",
         )
-    told = running.send(kwargs={"id": "ev_1", "status": "completed"}).get(timeout=30)
-    assert told[0]["updated"]
+    outcomes = running.send(kwargs={"id": "ev_1", "status": "completed"}).get(timeout=30)
+    assert outcomes[0]["updated"]
     running.wait_until_empty()
     odd = [
         outcome

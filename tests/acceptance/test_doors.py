@@ -193,20 +193,20 @@ class Side:
 
 
 class ByQueue(Side):
-    """What a message is told."""
+    """What the updates of a message are told."""
 
     def settle(self, updates: list[Any], name: str) -> list[Any]:
         """Send a message and return its outcomes, as published and as its result."""
         service, message_id = self.doors.service, self.name + name
         service.redis.delete(f"celery-task-meta-{message_id}")
         sent = service.send(args=[self.own_updates(updates)], task_id=message_id)
-        told = [self.plain(outcome) for outcome in sent.get(timeout=60)]
-        assert self.published(name)[-len(told) :] == told
-        return told
+        outcomes = [self.plain(outcome) for outcome in sent.get(timeout=60)]
+        assert self.published(name)[-len(outcomes) :] == outcomes
+        return outcomes
 
 
 class ByHttp(Side):
-    """What a request is told."""
+    """What the updates of a request are told."""
 
     def settle(self, updates: list[Any], name: str) -> list[Any] | str:
         """Send a request; return its outcomes, as published and as its answer, or the error."""
@@ -218,15 +218,15 @@ class ByHttp(Side):
             message: str = answer.json["message"]
             return message.replace(self.prefix, "E").replace(repr(self.prefix)[1:-1], "E")
         assert all("payload" in outcome for outcome in answer.json)
-        told = [self.plain(outcome) for outcome in answer.json]
-        assert self.published(name)[-len(told) :] == told
-        return told
+        outcomes = [self.plain(outcome) for outcome in answer.json]
+        assert self.published(name)[-len(outcomes) :] == outcomes
+        return outcomes
 
 
-def refusal(told: list[Any]) -> list[str]:
+def refusal(outcomes: list[Any]) -> list[str]:
     """Return what a request is refused for, given what the message was told."""
     problems = []
-    for number, outcome in enumerate(told):
+    for number, outcome in enumerate(outcomes):
         for problem in filter(None, _message(outcome).split("; ")):
             if problem.startswith("a message carries"):
                 problems.append(problem.replace("a message", "a request"))
@@ -251,21 +251,21 @@ def compare(doors: Doors, case: Case) -> list[Any]:
     if case.before:
         assert queue.settle(case.before, "-before") == http.settle(case.before, "-before")
         before = http.rows()
-    told, answered = queue.settle(case.updates, ""), http.settle(case.updates, "")
+    outcomes, answered = queue.settle(case.updates, ""), http.settle(case.updates, "")
     if isinstance(answered, str):
         assert http.rows() == before
-        problems = refusal(told)
+        problems = refusal(outcomes)
         assert problems
         expected = problems[:10] + [f"and {len(problems) - 10} more"] * (len(problems) > 10)
         assert answered.split("; ") == expected
-        return told
-    assert not refusal(told)
-    assert answered == told
+        return outcomes
+    assert not refusal(outcomes)
+    assert answered == outcomes
     assert http.rows() == queue.rows()
     if case.again:
-        assert queue.settle(case.updates, "") == http.settle(case.updates, "") == told
+        assert queue.settle(case.updates, "") == http.settle(case.updates, "") == outcomes
         assert http.rows() == queue.rows()
-    return told
+    return outcomes
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

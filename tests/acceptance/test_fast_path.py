@@ -51,5 +51,5 @@ def test_a_worker_needs_few_commands_a_message(service: Service) -> None:
     }
     assert sum(asked.values()) < MOST_COMMANDS_EACH * MESSAGES, asked
     inspect = service.operator.control.inspect(timeout=10, limit=1)
-    (told,) = inspect.stats().values()
-    assert told["settle"]["messages_fetched"] == {"plain": MESSAGES, "other": 0}
+    (answer,) = inspect.stats().values()
+    assert answer["settle"]["messages_fetched"] == {"plain": MESSAGES, "other": 0}

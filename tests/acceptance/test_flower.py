@@ -116,12 +116,12 @@ def test_flower_tells_what_became_of_every_message(
     eventually(lambda: {t["state"] for t in flower.tasks().values()} == {"SUCCESS", "FAILURE"})
     tasks = flower.tasks()
     assert set(tasks) == set(sent)
-    for id_, told in sent.items():
+    for id_, result in sent.items():
         task = tasks[id_]
         assert task["name"] == TASK
         assert task["received"] <= task["started"]
-        if told:
-            assert (task["state"], task["result"]) == ("SUCCESS", told)
+        if result:
+            assert (task["state"], task["result"]) == ("SUCCESS", result)
             assert task["runtime"] > 0
         else:
             assert task["state"] == "FAILURE"
@@ -156,10 +156,10 @@ def test_flowers_pages_show_it(flower: Flower, sent: dict[str, str], tmp_path: P
     shown = flower.page("/tasks", tmp_path)
     assert all(f'<tr id="{id_}"' in shown for id_ in sent)
     assert (shown.count(">SUCCESS<"), shown.count(">FAILURE<")) == (6, 1)
-    for id_, told in sent.items():
-        if told.startswith("3"):
-            assert told in flower.page(f"/task/{id_}", tmp_path)
-        elif not told:
+    for id_, result in sent.items():
+        if result.startswith("3"):
+            assert result in flower.page(f"/task/{id_}", tmp_path)
+        elif not result:
             assert "status: must be" in flower.page(f"/task/{id_}", tmp_path)
     workers = flower.page("/workers", tmp_path)
     (row,) = re.findall(r"<tr[^>]*>(?:(?!</tr>).)*w0@(?:(?!</tr>).)*</tr>", workers, re.DOTALL)

@@ -43,8 +43,8 @@ def test_every_update_is_answered_in_order(service: Service, gateway: Gateway) -
     )
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
-    told = answer.json
-    assert [(one["id"], one["updated"], one["reason"]) for one in told] == [
+    outcomes = answer.json
+    assert [(one["id"], one["updated"], one["reason"]) for one in outcomes] == [
         ("ev_2", True, None),
         ("ev_1", True, None),
         ("nobody", False, "not_found"),
@@ -52,32 +52,32 @@ def test_every_update_is_answered_in_order(service: Service, gateway: Gateway) -
         ("ev_3", False, "already_completed"),
         ("ev_4", False, "not_found"),
     ]
-    assert all(list(one) == ATTRIBUTES for one in told)
-    assert {one["messageId"] for one in told} == {"m1"}
-    assert told[0]["payload"] == told[4]["payload"] == {"a": 1}
-    assert told[0]["failedAt"].endswith("Z")
-    assert told[0]["completedAt"] is None
+    assert all(list(one) == ATTRIBUTES for one in outcomes)
+    assert {one["messageId"] for one in outcomes} == {"m1"}
+    assert outcomes[0]["payload"] == outcomes[4]["payload"] == {"a": 1}
+    assert outcomes[0]["failedAt"].endswith("Z")
+    assert outcomes[0]["completedAt"] is None
     nothing = dict.fromkeys(ATTRIBUTES[5:])
-    assert {name: told[2][name] for name in nothing} == nothing
-    assert {name: told[5][name] for name in nothing} == nothing
+    assert {name: outcomes[2][name] for name in nothing} == nothing
+    assert {name: outcomes[5][name] for name in nothing} == nothing
     assert statuses(service, "ev_1", "ev_2", "ev_3", "ev_4") == [
         *("completed", "failed", "completed", None)
     ]
 
 
-def test_the_channel_is_told_the_same(service: Service, gateway: Gateway) -> None:
+def test_the_channel_gets_the_same_outcomes(service: Service, gateway: Gateway) -> None:
     """On Pub/Sub and in the stream, in order, without the payload, before the answer comes."""
     with service.outcomes.subscribe() as outcomes:
         answer = gateway.patch(completed("ev_2", "ev_1", "nobody"))
         kept = published(service)
         heard = [next(outcomes) for _ in range(3)]
-    told = [{name: one[name] for name in ATTRIBUTES[:-1]} for one in answer.json]
-    assert kept == told
-    assert [json.loads(outcome.to_json()) for outcome in heard] == told
+    answered = [{name: one[name] for name in ATTRIBUTES[:-1]} for one in answer.json]
+    assert kept == answered
+    assert [json.loads(outcome.to_json()) for outcome in heard] == answered
 
 
 def test_a_setting_adds_the_payload_to_the_channel(service: Service, gateways: Gateways) -> None:
-    """Then it is told just what the client is."""
+    """Then it gets just what the client gets."""
     service.load("ev_1")
     gateway = gateways.start(SETTLE_OUTCOME_PAYLOAD="true")
     assert gateway.patch(completed("ev_1", "nobody")).json == published(service)
@@ -89,7 +89,7 @@ def test_a_message_without_a_key_has_an_id_of_its_own(gateway: Gateway) -> None:
     assert len({uuid.UUID(id_) for id_ in ids}) == 2
 
 
-def test_a_retry_is_told_the_same(service: Service, gateway: Gateway) -> None:
+def test_a_retry_gets_the_same_outcomes(service: Service, gateway: Gateway) -> None:
     """Under the same key, whatever happened meanwhile; without it, the event is settled already."""
     key = "".join(map(chr, range(0x21, 0x7F)))
     first = gateway.patch(completed("ev_1", "nobody"), idempotency_key=key)
@@ -149,18 +149,18 @@ def test_a_thousand_updates_are_one_request(service: Service, gateways: Gateways
 def test_an_update_that_the_database_refuses_hurts_no_other(
     service: Service, gateway: Gateway
 ) -> None:
-    """It alone is told why, as invalid, and kept as a dead letter; the rest is settled."""
+    """It alone is `invalid`, with the reason, and kept as a dead letter; the rest is settled."""
     with service.database.engine.begin() as operator:
         operator.exec_driver_sql(
             "ALTER TABLE events ADD CHECK (id <> 'ev_2' OR completed_at IS NULL)"
         )
     answer = gateway.patch(completed("ev_1", "ev_2", "ev_3"), idempotency_key="m")
-    told = answer.json
-    assert [(one["id"], one["reason"]) for one in told] == [
+    outcomes = answer.json
+    assert [(one["id"], one["reason"]) for one in outcomes] == [
         *(("ev_1", None), ("ev_2", "invalid"), ("ev_3", None))
     ]
-    assert list(told[1]) == [*ATTRIBUTES, "error"]
-    assert (told[1]["payload"], told[1]["error"]["statusCode"]) == (None, 400)
+    assert list(outcomes[1]) == [*ATTRIBUTES, "error"]
+    assert (outcomes[1]["payload"], outcomes[1]["error"]["statusCode"]) == (None, 400)
     assert statuses(service, "ev_1", "ev_2", "ev_3") == ["completed", None, "completed"]
     assert [one["reason"] for one in published(service)] == [None, "invalid", None]
     ((_, letter),) = service.redis.xrange("event-status-updates.dead")
@@ -187,7 +187,7 @@ def test_a_payload_may_be_whatever_postgresql_holds(
 
 
 def test_an_answer_may_be_long(service: Service, gateway: Gateway) -> None:
-    """An event is told as often as it is named, with its payload."""
+    """An event is in the answer as often as it is named, with its payload."""
     payload = {"text": "x" * 100_000}
     with service.database.engine.begin() as owner:
         owner.exec_driver_sql(

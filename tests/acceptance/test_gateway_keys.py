@@ -99,15 +99,15 @@ def test_a_key_opens_the_events_of_its_accounts(
     theirs = [number in numbers for number in (1, 2, 3)]
     assert [locked.get(id_, **key).status == 200 for id_ in ids] == theirs
     # Named or not, the account of an event is what counts.
-    told = locked.patch(
+    answer = locked.patch(
         [{**one, "accountId": "acct_1"} for one in completed("ev_2", "ev_3")], **key
     )
-    assert [one["reason"] for one in told.json] == ["not_found"] * 2
-    told = locked.patch(
+    assert [one["reason"] for one in answer.json] == ["not_found"] * 2
+    answer = locked.patch(
         [{"id": f"ev_{n}", "status": "failed", "accountId": f"acct_{n}"} for n in (1, 2, 3)], **key
     )
-    assert [one["updated"] for one in told.json] == theirs
-    hidden = [one for one in told.json if not one["updated"]]
+    assert [one["updated"] for one in answer.json] == theirs
+    hidden = [one for one in answer.json if not one["updated"]]
     assert {one["reason"] for one in hidden} <= {"not_found"}
     assert {value for one in hidden for value in list(one.values())[5:]} <= {None}
     assert [status is not None for status in statuses(service, *ids)] == theirs
@@ -122,8 +122,8 @@ def test_what_another_account_has_settled_stays_hidden(
     """Also to whoever uses its Idempotency-Key."""
     ops, shop = holder(keys_file, "ops"), holder(keys_file, "shop")
     locked.patch(completed("ev_2"), idempotency_key="m", **ops)
-    told = locked.patch(completed("ev_2"), idempotency_key="m", **shop)
-    assert [one["reason"] for one in told.json] == ["not_found"]
+    answer = locked.patch(completed("ev_2"), idempotency_key="m", **shop)
+    assert [one["reason"] for one in answer.json] == ["not_found"]
     check_is_problem(locked.get("ev_2", **shop), 404, "Not Found", "no such event")
     assert statuses(service, "ev_2") == ["completed"]
 

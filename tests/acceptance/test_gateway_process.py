@@ -116,7 +116,7 @@ def test_a_stop_answers_what_is_under_way(
 def test_a_stop_does_not_wait_for_the_rest_of_a_request(
     service: Service, gateways: Gateways
 ) -> None:
-    """Its client is told to send it again, in the form that every error has."""
+    """Its client is asked to send it again, in the form that every error has."""
     service.load("ev_1")
     gateway = gateways.start(SETTLE_STOP_TIMEOUT_SECONDS="1")
     connection = gateway.connect()
@@ -131,7 +131,7 @@ def test_a_stop_does_not_wait_for_the_rest_of_a_request(
 
 
 def test_it_stops_at_any_time(gateways: Gateways) -> None:
-    """Also told so before it serves."""
+    """Also before it serves."""
     for _ in range(5):
         gateway = gateways.start()
         gateway.process.send_signal(signal.SIGTERM)
@@ -139,7 +139,7 @@ def test_it_stops_at_any_time(gateways: Gateways) -> None:
 
 
 def test_it_is_up_before_its_servers_are(gateways: Gateways) -> None:
-    """It asks for them when there is something to do, and tells that they are away."""
+    """It asks for them when there is something to do, and says that they are away."""
     gateway = gateways.start(DATABASE_URL="postgresql://u:hush@127.0.0.1:1/none")
     for answer in (gateway.patch(completed("ev_1")), gateway.get("ev_1")):
         check_is_problem(answer, 503, "Service Unavailable", "the database does not answer")
@@ -148,11 +148,11 @@ def test_it_is_up_before_its_servers_are(gateways: Gateways) -> None:
     assert "hush" not in gateway.log.read_text()
 
 
-def test_its_metrics_tell_what_it_did(gateway: Gateway) -> None:
+def test_its_metrics_say_what_it_did(gateway: Gateway) -> None:
     """Requests by status, updates by outcome."""
     gateway.patch(completed("ev_1", "ev_2", "nobody"))
     gateway.patch([])
-    told = gateway.ask("GET", "/metrics").body.decode().splitlines()
+    lines = gateway.ask("GET", "/metrics").body.decode().splitlines()
     for line in (
         'settle_gateway_requests_total{status="200"} 1.0',
         'settle_gateway_requests_total{status="400"} 1.0',
@@ -160,7 +160,7 @@ def test_its_metrics_tell_what_it_did(gateway: Gateway) -> None:
         'settle_gateway_updates_total{outcome="not_found"} 1.0',
         "settle_gateway_unpublished_outcomes 0.0",
     ):
-        assert line in told
+        assert line in lines
 
 
 def _wait_until_blocked(service: Service) -> None:

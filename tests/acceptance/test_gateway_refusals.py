@@ -103,7 +103,7 @@ def test_a_request_that_is_not_valid_applies_nothing(
     error: str,
     message: str,
 ) -> None:
-    """One error names the element and the field; nobody else is told anything."""
+    """One error names the element and the field; nothing is published."""
     answer = gateway.ask("PATCH", BATCH, body, {**JSON, **headers})
     check_is_problem(answer, status, error, message)
     assert statuses(service, "ev_1") == [None]
@@ -158,7 +158,7 @@ METHODS = [
 ]
 
 
-def test_another_method_is_told_which_there_are(gateway: Gateway) -> None:
+def test_another_method_is_answered_with_those_there_are(gateway: Gateway) -> None:
     """In the header that is made for it."""
     for method, path, allow in METHODS:
         answer = gateway.ask(method, path)
@@ -175,7 +175,7 @@ def test_a_tunnel_is_not_opened(gateway: Gateway) -> None:
 
 
 def test_what_follows_a_request_is_no_answer_to_it(service: Service, gateway: Gateway) -> None:
-    """A client that sends nonsense behind it is told nothing, and may repeat it."""
+    """A client that sends nonsense behind it gets no answer, and may repeat it."""
     body = json.dumps(completed("ev_1"))
     head = f"PATCH {BATCH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     head += f"Idempotency-Key: once\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -204,7 +204,7 @@ def test_what_cannot_be_an_id_is_refused(gateway: Gateway, id_: str) -> None:
     check_is_problem(gateway.get(id_), 400, "Bad Request", "id: ")
 
 
-def test_what_is_not_http_is_told_so(gateway: Gateway) -> None:
+def test_what_is_not_http_is_refused(gateway: Gateway) -> None:
     """In the same form as everything else."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as client:
         client.sendall(b"settle ev_1, please\r\n\r\n")
@@ -295,9 +295,7 @@ def test_requests_beyond_the_rate_are_asked_to_wait(service: Service, gateways: 
     assert answer.json[0]["updated"]
 
 
-def test_what_an_operator_must_see_to_is_told_to_the_log(
-    service: Service, gateways: Gateways
-) -> None:
+def test_what_an_operator_must_see_to_is_logged(service: Service, gateways: Gateways) -> None:
     """500, and nothing of the inside; when it is seen to, requests are served again."""
     service.load("ev_1")
     gateway = gateways.start()

@@ -35,11 +35,11 @@ def test_every_line_is_json(service: Service, pool: str) -> None:
 
     lines = lines_of(worker)
     assert all({"time", "level", "logger", "event"} <= line.keys() for line in lines)
-    events = {line["event"]: line for line in lines}
-    assert events["worker starts"]["pool"] == pool.removesuffix("s")
-    assert "worker: Warm shutdown (MainProcess)" in events
-    assert events["message refused"]["message_id"] == refused.id
-    assert events["message dropped"]["message_id"] == expired.id
+    by_text = {line["event"]: line for line in lines}
+    assert by_text["worker starts"]["pool"] == pool.removesuffix("s")
+    assert "worker: Warm shutdown (MainProcess)" in by_text
+    assert by_text["message refused"]["message_id"] == refused.id
+    assert by_text["message dropped"]["message_id"] == expired.id
     batches = [line for line in lines if line["event"] == "batch settled"]
     assert sum(batch["updates"] for batch in batches) == 2
     assert {"batch", "messages", "why", "outcomes", "applied_ms"} <= batches[0].keys()

@@ -1,4 +1,4 @@
-"""What a worker tells those who watch it, over HTTP and in its file, while servers come and go."""
+"""What a worker shows those who watch it, over HTTP and in its file, while servers come and go."""
 
 from __future__ import annotations
 
@@ -58,27 +58,31 @@ def test_the_metrics_agree_with_what_happened(
     assert nonsense.id
 
     eventually(lambda: watched.metrics()["settle_slots_taken"] == 0, watched.metrics)
-    told = watched.metrics()
-    assert {name: told[f"settle_updates_total[{name}]"] for name in OUTCOMES} == {
+    metrics = watched.metrics()
+    assert {name: metrics[f"settle_updates_total[{name}]"] for name in OUTCOMES} == {
         "updated": 40,
         "already_completed": 5,
         "already_failed": 0,
         "not_found": 1,
         "invalid": 2,
     }
-    assert told["settle_dead_letters_total"] == 2
-    assert told["settle_messages_fetched_total[plain]"] == 30
-    assert told["settle_messages_fetched_total[other]"] == 2
-    batches = sum(told[f"settle_batches_total[{why}]"] for why in ("size", "slot", "age", "stop"))
-    assert told["settle_batch_updates_sum"] == 48
-    assert told["settle_batch_updates_count"] == batches
-    assert told["settle_batch_step_seconds_count[acknowledging]"] == batches
+    assert metrics["settle_dead_letters_total"] == 2
+    assert metrics["settle_messages_fetched_total[plain]"] == 30
+    assert metrics["settle_messages_fetched_total[other]"] == 2
+    batches = sum(
+        metrics[f"settle_batches_total[{why}]"] for why in ("size", "slot", "age", "stop")
+    )
+    assert metrics["settle_batch_updates_sum"] == 48
+    assert metrics["settle_batch_updates_count"] == batches
+    assert metrics["settle_batch_step_seconds_count[acknowledging]"] == batches
     # The one of them without the header was in a batch of its own.
-    assert told["settle_latency_seconds_count"] == batches - 1
-    assert 0 < told["settle_latency_seconds_sum"] < PATIENCE_SECONDS
-    assert told["settle_held_updates[slots]"] == told["settle_held_updates[waiting]"] == 0
-    assert told["settle_batches_retried_total"] == told["settle_batches_given_back_total"] == 0
-    assert told["settle_live"] == 1
+    assert metrics["settle_latency_seconds_count"] == batches - 1
+    assert 0 < metrics["settle_latency_seconds_sum"] < PATIENCE_SECONDS
+    assert metrics["settle_held_updates[slots]"] == metrics["settle_held_updates[waiting]"] == 0
+    assert (
+        metrics["settle_batches_retried_total"] == metrics["settle_batches_given_back_total"] == 0
+    )
+    assert metrics["settle_live"] == 1
     eventually(lambda: watched.metrics()["settle_dead_letters_kept"] == 2, watched.metrics)
 
 
@@ -107,14 +111,14 @@ def test_a_worker_tells_whoever_inspects_it(service: Service) -> None:
     service.wait_until_empty()
     inspect = service.operator.control.inspect(timeout=10, limit=1)
     (stats,) = inspect.stats().values()
-    told = stats["settle"]
-    assert told["batch_max_updates"] == 1_000
-    assert told["slots"] == 3
-    assert told["updates"]["updated"] == 1
-    assert told["messages_fetched"] == {"plain": 1, "other": 0}
-    assert told["batches"] == {"size": 0, "slot": 1, "age": 0, "stop": 0}
-    assert told["batch_updates"] == {"count": 1, "sum": 1}
-    assert told["batches_retried"] == told["dead_letters"] == 0
+    ours = stats["settle"]
+    assert ours["batch_max_updates"] == 1_000
+    assert ours["slots"] == 3
+    assert ours["updates"]["updated"] == 1
+    assert ours["messages_fetched"] == {"plain": 1, "other": 0}
+    assert ours["batches"] == {"size": 0, "slot": 1, "age": 0, "stop": 0}
+    assert ours["batch_updates"] == {"count": 1, "sum": 1}
+    assert ours["batches_retried"] == ours["dead_letters"] == 0
 
 
 def test_a_worker_that_nobody_could_see_does_not_start(service: Service, watched: Watched) -> None:

@@ -61,8 +61,8 @@ def lines(process: subprocess.Popen[str], count: int) -> list[str]:
 def end(process: subprocess.Popen[str]) -> None:
     """Interrupt an example, and see that it ends as it should and has said all."""
     process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=60)
-    assert told == ""
+    printed, _ = process.communicate(timeout=60)
+    assert printed == ""
     assert process.returncode == 0
 
 
@@ -79,8 +79,8 @@ def test_celery_node_publishes(node: Node, service: Service) -> None:
         [[[{"id": id_, "status": "failed"} for id_ in ("ev_2", "ev_3")]], {}, {}],
     ]
     service.start_worker()
-    told = service.wait({"import-6": ["ev_1"], "import-7": ["ev_2", "ev_3"]})
-    assert all(outcome.updated for outcomes in told.values() for outcome in outcomes)
+    by_message = service.wait({"import-6": ["ev_1"], "import-7": ["ev_2", "ev_3"]})
+    assert all(outcome.updated for outcomes in by_message.values() for outcome in outcomes)
     assert statuses(service, "ev_1", "ev_2", "ev_3") == [
         ("completed", "import-6"),
         *[("failed", "import-7")] * 2,
@@ -88,7 +88,7 @@ def test_celery_node_publishes(node: Node, service: Service) -> None:
 
 
 def test_a_job_that_runs_again_sends_the_same_messages(node: Node, service: Service) -> None:
-    """A bare Redis client lays several in the queue at once; all are told they updated."""
+    """A bare Redis client lays several in the queue at once; all are told `updated: true`."""
     service.load("ev_1", "ev_2")
     for _ in range(2):
         ran = node.run(

@@ -68,8 +68,8 @@ def test_settle_reads_what_it_sends(face: Any, service: Service) -> None:
         together = producer.send_together(
             [{"id": "ev_2", "status": "failed"}, {"id": "ev_3", "status": "completed"}]
         )
-    told = service.wait({single: ["ev_1"], together: ["ev_2", "ev_3"]})
-    assert [o.updated for o in told[single] + told[together]] == [True] * 3
+    by_message = service.wait({single: ["ev_1"], together: ["ev_2", "ev_3"]})
+    assert [o.updated for o in by_message[single] + by_message[together]] == [True] * 3
 
 
 def test_a_stock_worker_reads_what_it_sends(face: Any, service: Service) -> None:
@@ -82,8 +82,8 @@ def test_a_stock_worker_reads_what_it_sends(face: Any, service: Service) -> None
     with face.producer(service.users.producer) as producer:
         single = producer.send(UPDATE)
         together = producer.send_together([{"id": "ev_2", "status": "failed"}])
-    told = service.wait({single: ["ev_1"], together: ["ev_2"]})
-    assert [o.status for o in told[single] + told[together]] == ["completed", "failed"]
+    by_message = service.wait({single: ["ev_1"], together: ["ev_2"]})
+    assert [o.status for o in by_message[single] + by_message[together]] == ["completed", "failed"]
 
 
 def test_nothing_is_lost_when_its_connections_are_closed(face: Any, service: Service) -> None:

@@ -39,8 +39,8 @@ def test_settle_reads_what_it_sends(face: Any, service: Service, rabbitmq: Rabbi
             [{"id": "ev_2", "status": "failed"}, {"id": "ev_3", "status": "completed"}]
         )
     service.start_worker()
-    told = service.wait({single: ["ev_1"], together: ["ev_2", "ev_3"]})
-    assert [o.updated for o in told[single] + told[together]] == [True] * 3
+    by_message = service.wait({single: ["ev_1"], together: ["ev_2", "ev_3"]})
+    assert [o.updated for o in by_message[single] + by_message[together]] == [True] * 3
     assert "quorum" in rabbitmq.control("list_queues", "type")
 
 
@@ -57,14 +57,14 @@ def test_nothing_is_lost_when_its_connections_are_closed(
                 rabbitmq.control("close_all_connections", "a test")
             sent[producer.send({"id": id_, "status": "completed"})] = [id_]
     service.start_worker()
-    told = service.wait(sent)
-    assert all(any(outcome.updated for outcome in outcomes) for outcomes in told.values())
+    by_message = service.wait(sent)
+    assert all(any(outcome.updated for outcome in outcomes) for outcomes in by_message.values())
 
 
 @pytest.mark.usefixtures("service")
 def test_a_child_sends_with_its_parents_producer(rabbitmq: RabbitMQ) -> None:
     """And so does the parent, before and afterwards; each message is sent once."""
-    sent = [id_ for told in run(SEND_IN_BOTH, rabbitmq.url) for id_ in told["sent"]]
+    sent = [id_ for report in run(SEND_IN_BOTH, rabbitmq.url) for id_ in report["sent"]]
     assert len(sent) == 300
     assert rabbitmq.waiting_or_held() == 300
 
@@ -84,7 +84,7 @@ if not (child := os.fork()):
 assert os.waitpid(child, 0)[1] == 0
 producer.send(UPDATE)
 producer.flush()
-tell(is_the_same=producer._queue._connection is connection)
+report(is_the_same=producer._queue._connection is connection)
 producer.close()
 """
     assert run(script, rabbitmq.url) == [{"is_the_same": True}]

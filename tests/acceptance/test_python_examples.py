@@ -58,12 +58,12 @@ def test_a_fastapi_service_answers_with_what_became_of_an_event(service: Service
         example.wait_for_log("Uvicorn running on")
         root = f"http://127.0.0.1:{port}/shipments"
         answers = [post(f"{root}/{id_}/delivered") for id_ in ("ev_1", "ev_1", "ev_404")]
-        assert [(status, told["reason"]) for status, told in answers] == [
+        assert [(status, body["reason"]) for status, body in answers] == [
             *((200, None), (200, "already_completed"), (200, "not_found"))
         ]
-        status, told = post(f"{root}/{'x' * 256}/delivered")
+        status, body = post(f"{root}/{'x' * 256}/delivered")
         assert status == 400
-        assert "id: must have at most 255 characters" in told["detail"]
+        assert "id: must have at most 255 characters" in body["detail"]
         example.stop()
         log = example.log.read_text()
         assert "Application shutdown complete" in log
@@ -101,10 +101,10 @@ def test_what_a_page_shows_first_works(page: str, service: Service) -> None:
     imports, _, body = asyncio_.partition("\n\n")
     main = f"import asyncio\n{imports}\nasync def main():\n{indent(body, '    ')}"
     main += "\nasyncio.run(main())"
-    for shown, told in ((sync, "True None"), (main, "False already_completed")):
+    for shown, expected in ((sync, "True None"), (main, "False already_completed")):
         code = shown.replace("redis://localhost:6379/0", service.redis_url)
         printed = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
-        assert printed.startswith(told)
+        assert printed.startswith(expected)
 
 
 def test_the_consumer_is_as_short_as_is_said() -> None:

@@ -41,8 +41,8 @@ def test_every_pool_settles(service: Service, pool: str) -> None:
         for id_ in ids[:500]
     }
     bulk = service.send(args=[[{"id": id_, "status": "failed"} for id_ in ids[400:]]])
-    told = service.wait(sent)
-    assert all(outcome.updated for (outcome,) in told.values())
+    by_message = service.wait(sent)
+    assert all(outcome.updated for (outcome,) in by_message.values())
     assert [one["updated"] for one in bulk.get(timeout=60)] == [False] * 100 + [True] * 100
     service.wait_until_empty()
     assert worker.stop() == 0
@@ -57,9 +57,9 @@ def test_celerys_own_options_keep_their_meaning(service: Service) -> None:
     service.send(kwargs={"id": "ev_1", "status": "failed"}, expires=past, ignore_result=True)
     late = service.send(kwargs={"id": "ev_1", "status": "completed"}, countdown=1)
     wrong = service.send(args=["nonsense"], ignore_result=True)
-    told = service.wait({late.id: ["ev_1"], wrong.id: [""]})
-    assert told[late.id][0].updated
-    assert told[wrong.id][0].reason == "invalid"
+    by_message = service.wait({late.id: ["ev_1"], wrong.id: [""]})
+    assert by_message[late.id][0].updated
+    assert by_message[wrong.id][0].reason == "invalid"
     service.wait_until_empty()
     late.forget()
 
@@ -78,9 +78,9 @@ def test_a_stop_under_load_loses_nothing(service: Service, pool: str) -> None:
             worker.process.terminate()
     assert worker.process.wait(60) == 0
     service.start_worker("--pool", pool)
-    told = service.wait(sent)
-    assert all(outcome.updated for outcomes in told.values() for outcome in outcomes)
-    assert len(told) == len(ids)
+    by_message = service.wait(sent)
+    assert all(outcome.updated for outcomes in by_message.values() for outcome in outcomes)
+    assert len(by_message) == len(ids)
     service.wait_until_empty()
 
 

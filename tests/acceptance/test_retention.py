@@ -46,11 +46,11 @@ def old(service: Service) -> Service:
         service.send(kwargs={"id": "ev_1", "status": status}, ignore_result=True)
         for status in ("completed", "done")
     ]
-    eventually(lambda: {message.id for message in sent} <= told(service))
+    eventually(lambda: {message.id for message in sent} <= published_ids(service))
     return service
 
 
-def told(service: Service) -> set[str]:
+def published_ids(service: Service) -> set[str]:
     """Return the ids of the messages that have outcomes."""
     return {json.loads(one["outcome"]).get("messageId") for _, one in entries(service)}
 
@@ -88,11 +88,11 @@ def test_dead_letters_are_left_unless_their_age_is_given(old: Service) -> None:
 def test_a_dry_run_removes_nothing(old: Service) -> None:
     """It says what would go, for a program too."""
     ended = retention(old, "--outcomes", "7d", "--dead-letters", "7d", "--dry-run", "--json")
-    told = json.loads(ended.stdout)
-    assert told["dryRun"] is True
+    report = json.loads(ended.stdout)
+    assert report["dryRun"] is True
     for what in ("outcomes", "deadLetters"):
-        assert (told[what]["olderThan"], told[what]["heldBackBy"]) == ("7d", [])
-    assert [told[what]["removed"] for what in ("outcomes", "deadLetters")] == [2, 2]
+        assert (report[what]["olderThan"], report[what]["heldBackBy"]) == ("7d", [])
+    assert [report[what]["removed"] for what in ("outcomes", "deadLetters")] == [2, 2]
     assert (old.channel.xlen(OUTCOMES), old.channel.xlen(DEAD)) == (4, 3)
 
 

@@ -44,26 +44,26 @@ def test_the_numbers_agree_with_what_happened(service: Service) -> None:
 
     ended = top(service, "--once", "--json", "--interval", "1")
     assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
-    assert told["updates"] == {
+    report = json.loads(ended.stdout)
+    assert report["updates"] == {
         "updated": 20,
         "already_completed": 5,
         "already_failed": 0,
         "not_found": 1,
         "invalid": 1,
     }
-    assert told["queue"] == {"messages": 0, "oldestAgeSeconds": 0}
-    assert told["deadLettersKept"] == 1
-    assert told["updatesPerSecond"]["updated"] == 0
-    assert told["notes"] == []
-    assert [worker["name"].partition("@")[0] for worker in told["workers"]] == ["w0", "w1"]
-    for worker, running in zip(told["workers"], service.workers, strict=True):
+    assert report["queue"] == {"messages": 0, "oldestAgeSeconds": 0}
+    assert report["deadLettersKept"] == 1
+    assert report["updatesPerSecond"]["updated"] == 0
+    assert report["notes"] == []
+    assert [worker["name"].partition("@")[0] for worker in report["workers"]] == ["w0", "w1"]
+    for worker, running in zip(report["workers"], service.workers, strict=True):
         assert worker["pid"] == running.process.pid
         assert worker["answers"]
         assert worker["live"]
         assert worker["slotsTaken"] == sum(worker["heldMessages"].values()) == 0
         assert set(worker["servers"]) == {"database", "result_channel", "broker"}
-    assert sum(sum(worker["updates"].values()) for worker in told["workers"]) == 27
+    assert sum(sum(worker["updates"].values()) for worker in report["workers"]) == 27
 
     table = top(service, "--interval", "1")
     assert table.returncode == 0

@@ -31,13 +31,13 @@ def test_a_trace_goes_through_the_queue(service: Service, pool: str) -> None:
     service.wait({ours: ["ev_1"], theirs.id: ["ev_2"]})
     service.wait_until_empty()
 
-    told = [json.loads(line) for line in spans.read_text().splitlines()]
-    assert {span["name"] for span in told} == {"process event-status-updates"}
-    assert {span["kind"] for span in told} == {"SpanKind.CONSUMER"}
+    recorded = [json.loads(line) for line in spans.read_text().splitlines()]
+    assert {span["name"] for span in recorded} == {"process event-status-updates"}
+    assert {span["kind"] for span in recorded} == {"SpanKind.CONSUMER"}
     links = {
         (link["attributes"]["messaging.message.id"], int(link["context"]["trace_id"], 16))
-        for span in told
+        for span in recorded
         for link in span["links"]
     }
     assert links == {(ours, 0xA1), (theirs.id, 0xC3)}
-    assert sum(span["attributes"]["messaging.batch.message_count"] for span in told) == 2
+    assert sum(span["attributes"]["messaging.batch.message_count"] for span in recorded) == 2

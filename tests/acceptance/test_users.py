@@ -93,11 +93,11 @@ def test_the_gateway_settles_and_publishes(service: Service, gateways: Gateways)
     service.redis.script_flush()
     gateway = gateways.start(CELERY_BROKER_URL="amqp://127.0.0.1:1//")
     assert gateway.ask("GET", "/healthz").json == {"status": "ok"}
-    (told,) = gateway.patch(completed("ev_1"), idempotency_key="once").json
-    assert told["updated"]
+    (answered,) = gateway.patch(completed("ev_1"), idempotency_key="once").json
+    assert answered["updated"]
     (outcome,) = service.wait({"once": ["ev_1"]})["once"]
-    assert {**outcome.to_dict(), "payload": {"a": 1}} == told
-    assert gateway.get("ev_1").json["completedAt"] == told["completedAt"]
+    assert {**outcome.to_dict(), "payload": {"a": 1}} == answered
+    assert gateway.get("ev_1").json["completedAt"] == answered["completedAt"]
     assert gateway.stop() == 0
 
 

@@ -40,8 +40,8 @@ def test_every_pool_settles(service: Service, pool: str) -> None:
     # What comes later may be in another slot, and overtake them.
     service.wait(messages)
     bulk = service.send(args=[[{"id": id_, "status": "failed"} for id_ in ids[150:]]])
-    told = bulk.get(timeout=60)
-    assert Counter(one["reason"] for one in told) == {"already_completed": 50, None: 100}
+    outcomes = bulk.get(timeout=60)
+    assert Counter(one["reason"] for one in outcomes) == {"already_completed": 50, None: 100}
     service.wait_until_empty()
     rows = service.database.read_events(ids)
     assert Counter(row.status for row in rows.values()) == {"completed": 200, "failed": 100}
@@ -62,9 +62,9 @@ def test_a_stop_under_load_loses_nothing(service: Service, pool: str) -> None:
     assert answered + service.redis.llen("event-status-updates") == len(ids)
 
     service.start_worker("--pool", pool)
-    told = service.wait(messages)
+    by_message = service.wait(messages)
     service.wait_until_empty()
-    assert all(outcome.updated for (outcome,) in told.values())
+    assert all(outcome.updated for (outcome,) in by_message.values())
     assert service.redis.xlen("event-outcomes") == len(ids)
 
 
@@ -79,13 +79,13 @@ def test_two_workers_share_the_queue(service: Service) -> None:
             chunk = ids[start : start + 20]
             sent = service.send(args=[[{"id": id_, "status": status} for id_ in chunk]])
             messages[sent.id] = chunk
-    told = service.wait(messages)
+    by_message = service.wait(messages)
     service.wait_until_empty()
 
     rows = service.database.read_events(ids)
-    winners = Counter(one.id for many in told.values() for one in many if one.updated)
+    winners = Counter(one.id for many in by_message.values() for one in many if one.updated)
     assert winners == dict.fromkeys(ids, 1)
-    for message_id, outcomes in told.items():
+    for message_id, outcomes in by_message.items():
         for outcome in outcomes:
             row = rows[outcome.id or ""]
             if outcome.updated:
@@ -103,7 +103,7 @@ def test_a_lonely_update_does_not_wait_for_company(service: Service) -> None:
     worker.wait_for_log('"why": "slot"')
 
 
-def test_the_payload_is_told_where_configured(service: Service) -> None:
+def test_the_payload_is_in_the_outcome_where_configured(service: Service) -> None:
     """A setting adds it to the channel."""
     service.load("ev_1")
     service.start_worker(SETTLE_OUTCOME_PAYLOAD="true")
@@ -164,8 +164,8 @@ def test_a_lost_connection_is_survived(service: Service) -> None:
     messages = send_singles(service, ids)
     eventually(lambda: service.redis.xlen("event-outcomes") > 0)
     service.redis.client_kill_filter(_type="normal", skipme=True)
-    told = service.wait(messages)
-    assert all(outcome.updated for many in told.values() for outcome in many)
+    by_message = service.wait(messages)
+    assert all(outcome.updated for many in by_message.values() for outcome in many)
     assert worker.process.poll() is None
 
 
@@ -194,10 +194,10 @@ def test_an_operator_sees_and_steers_what_is_in_batches(service: Service) -> Non
         service.operator.control.revoke(waiting[0].id)
         eventually(lambda: waiting[0].id in next(iter(inspect.revoked().values())))
         service.operator.control.pool_grow(1)
-        told = service.wait(
+        by_message = service.wait(
             {sent.id: [id_] for sent, id_ in zip(waiting[1:], ids[2:], strict=True)}
         )
-        assert all(outcome.updated for many in told.values() for outcome in many)
+        assert all(outcome.updated for many in by_message.values() for outcome in many)
     service.wait({first.id: ["ev_0"]})
     assert service.database.read_events(["ev_1"])["ev_1"].status is None
 

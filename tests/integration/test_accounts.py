@@ -57,8 +57,8 @@ def test_it_is_as_if_the_others_did_not_exist(
     )
     part = ReferenceEvents({id_: owner for id_, owner in OWNERS.items() if owner in accounts})
     (expected,) = settle_batch([message], part)
-    (told,) = settle_batch([message], EventsOfAccounts(database, accounts))
-    assert [(one.id, one.updated, one.reason, one.account_id) for one in told] == [
+    (outcomes,) = settle_batch([message], EventsOfAccounts(database, accounts))
+    assert [(one.id, one.updated, one.reason, one.account_id) for one in outcomes] == [
         (one.id, one.updated, one.reason, one.account_id) for one in expected
     ]
     rows = database.read_events(list(OWNERS))

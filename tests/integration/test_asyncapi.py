@@ -45,14 +45,14 @@ def diagnostics(tool: Path, document: Path) -> list[dict[str, Any]]:
     """Return what the parser has to say."""
     command = ["node", "validate.mjs", str(document)]
     ended = subprocess.run(command, cwd=tool, check=True, capture_output=True, timeout=120)
-    told: list[dict[str, Any]] = json.loads(ended.stdout)
-    return told
+    found: list[dict[str, Any]] = json.loads(ended.stdout)
+    return found
 
 
 def test_the_parser_has_nothing_to_say(tool: Path) -> None:
     """No error, and no hint but the one that there is a newer AsyncAPI."""
-    told = diagnostics(tool, CONTRACTS / "asyncapi.json")
-    assert [one for one in told if one["code"] != "asyncapi-latest-version"] == []
+    found = diagnostics(tool, CONTRACTS / "asyncapi.json")
+    assert [one for one in found if one["code"] != "asyncapi-latest-version"] == []
 
 
 def test_the_parser_reads_it(tool: Path, tmp_path: Path) -> None:
@@ -61,4 +61,4 @@ def test_the_parser_reads_it(tool: Path, tmp_path: Path) -> None:
     document["operations"]["setAside"]["action"] = "drop"
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps(document), encoding="utf-8")
-    assert any(told["severity"] == 0 for told in diagnostics(tool, broken))
+    assert any(one["severity"] == 0 for one in diagnostics(tool, broken))

@@ -36,8 +36,10 @@ def role_url(database_url: str) -> Iterator[str]:
 def look(url: str, sessions: int = 2) -> dict[str, Finding]:
     """Examine a database, by check, apart from what only its server can help."""
     settings = Settings.model_construct(**{**Settings().model_dump(), "database_url": url})
-    told = {result.check: result.finding for result in examine(database_part(settings, sessions))}
-    return {check: finding for check, finding in told.items() if check not in OF_THE_SERVER}
+    findings = {
+        result.check: result.finding for result in examine(database_part(settings, sessions))
+    }
+    return {check: finding for check, finding in findings.items() if check not in OF_THE_SERVER}
 
 
 def change(url: str, *statements: str) -> None:
@@ -135,11 +137,11 @@ def test_what_is_wrong_is_found_and_has_a_fix(
     """And nothing else is held against the database."""
     role = role_url.partition("//")[2].partition(":")[0]
     change(database_url, statement.format(role=role))
-    told = look(role_url)
-    assert words in told[check].found
-    assert told[check].verdict is verdict
-    assert told.pop(check).fix
-    assert {finding.verdict for finding in told.values()} == {Verdict.OK}
+    findings = look(role_url)
+    assert words in findings[check].found
+    assert findings[check].verdict is verdict
+    assert findings.pop(check).fix
+    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
 
 
 @pytest.fixture
@@ -172,12 +174,12 @@ def test_a_partitioned_table_is_found_good(partitioned_url: str) -> None:
 def test_what_is_wrong_with_one_partition_is_found(
     database_url: str, partitioned_url: str, check: str, statement: str, words: str
 ) -> None:
-    """What the table itself cannot tell; and nothing else is held against the database."""
+    """What the table itself cannot show; and nothing else is held against the database."""
     change(database_url, statement)
-    told = look(partitioned_url)
-    assert words in told[check].found
-    assert told.pop(check).fix.endswith(("each of its partitions", "(docs/adr/0003)"))
-    assert {finding.verdict for finding in told.values()} == {Verdict.OK}
+    findings = look(partitioned_url)
+    assert words in findings[check].found
+    assert findings.pop(check).fix.endswith(("each of its partitions", "(docs/adr/0003)"))
+    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
 
 
 def test_a_superuser_is_more_than_is_needed(database_url: str) -> None:
@@ -185,8 +187,8 @@ def test_a_superuser_is_more_than_is_needed(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         if connection.execute("SHOW is_superuser").fetchone() != ("on",):
             pytest.skip("the configured role is none")
-    told = look(database_url)["privileges"]
-    assert (told.verdict, "superuser" in told.found) == (Verdict.WARNING, True)
+    finding = look(database_url)["privileges"]
+    assert (finding.verdict, "superuser" in finding.found) == (Verdict.WARNING, True)
 
 
 @pytest.mark.parametrize("setting", ["fsync", "synchronous_commit"])
@@ -199,17 +201,17 @@ def test_a_database_that_forgets_is_found_out(database_url: str, setting: str) -
         if setting != "fsync":
             connection.execute(f'ALTER DATABASE "{name}" SET {setting} = off'.encode())
     settings = Settings.model_construct(**{**Settings().model_dump(), "database_url": database_url})
-    told = {result.check: result.finding for result in examine(database_part(settings, 1))}
-    assert told["durability"].verdict is Verdict.FAILURE
-    assert " is off" in told["durability"].found
+    findings = {result.check: result.finding for result in examine(database_part(settings, 1))}
+    assert findings["durability"].verdict is Verdict.FAILURE
+    assert " is off" in findings["durability"].found
 
 
-def test_a_database_that_was_never_migrated_is_told_so(urls: Urls) -> None:
+def test_a_database_that_was_never_migrated_is_a_failure(urls: Urls) -> None:
     """With the command that does it; what needs the table says that it was not checked."""
     change(urls.database, "CREATE DATABASE settle_bare")
-    told = look(f"{urls.database.rpartition('/')[0]}/settle_bare")
+    findings = look(f"{urls.database.rpartition('/')[0]}/settle_bare")
     change(urls.database, "DROP DATABASE settle_bare WITH (FORCE)")
-    assert {check: finding.verdict for check, finding in told.items()} == {
+    assert {check: finding.verdict for check, finding in findings.items()} == {
         "server": Verdict.OK,
         "migration": Verdict.FAILURE,
         "table": Verdict.FAILURE,
@@ -218,7 +220,7 @@ def test_a_database_that_was_never_migrated_is_told_so(urls: Urls) -> None:
         "sessions": Verdict.OK,
         "clock": Verdict.OK,
     }
-    assert told["migration"].fix.startswith("settle migrate")
+    assert findings["migration"].fix.startswith("settle migrate")
 
 
 def test_a_database_that_is_away_fails_and_keeps_its_password() -> None:

@@ -13,7 +13,7 @@ from cli.doctor.parts import broker_part, result_backend_part, result_channel_pa
 from cli.embedded import Redis, ServerUnavailable, free_port, temporary_folder
 from service.finding import Finding, Verdict
 from service.reaching import RedisServer
-from service.redis_server import clock
+from service.redis_checks import clock
 from service.settings import Settings
 from tests.accounts import redis_users
 
@@ -101,10 +101,10 @@ def test_a_server_that_forgets_is_found_out(
     """Each setting by itself; nothing else is held against it."""
     for name, value in configuration.items():
         client.config_set(name, value)
-    told = look(broker_part(settings(server.url)))
-    assert words in told[check].found
-    assert told.pop(check).verdict is verdict
-    assert verdicts(told) == {Verdict.OK}
+    findings = look(broker_part(settings(server.url)))
+    assert words in findings[check].found
+    assert findings.pop(check).verdict is verdict
+    assert verdicts(findings) == {Verdict.OK}
 
 
 def test_memory_that_is_nearly_used_up_is_warned_of(client: Any, server: Redis) -> None:
@@ -116,19 +116,19 @@ def test_memory_that_is_nearly_used_up_is_warned_of(client: Any, server: Redis) 
 def test_a_stream_larger_than_memory_is_warned_of(client: Any, server: Redis) -> None:
     """While there is room still."""
     client.config_set("maxmemory", "100mb")
-    told = look(broker_part(settings(server.url, outcome_stream_max_length=1_000_000)))
-    assert told["memory"].verdict is Verdict.WARNING
-    assert "SETTLE_OUTCOME_STREAM_MAX_LENGTH" in told["memory"].fix
+    findings = look(broker_part(settings(server.url, outcome_stream_max_length=1_000_000)))
+    assert findings["memory"].verdict is Verdict.WARNING
+    assert "SETTLE_OUTCOME_STREAM_MAX_LENGTH" in findings["memory"].fix
 
 
 def test_a_replica_is_no_broker(client: Any, server: Redis) -> None:
     """It takes no writes."""
     client.replicaof("127.0.0.1", 1)
     try:
-        told = look(broker_part(settings(server.url)))["server"]
+        finding = look(broker_part(settings(server.url)))["server"]
     finally:
         client.replicaof("NO", "ONE")
-    assert (told.verdict, told.fix) == (Verdict.FAILURE, "name the primary in the URL")
+    assert (finding.verdict, finding.fix) == (Verdict.FAILURE, "name the primary in the URL")
 
 
 def test_a_cluster_is_no_broker() -> None:
@@ -140,15 +140,15 @@ def test_a_cluster_is_no_broker() -> None:
             return [*super().command(), "--cluster-enabled", "yes", *bus]
 
     with temporary_folder() as folder, Cluster(folder / "cluster") as cluster:
-        told = look(broker_part(settings(cluster.url)))["server"]
-    assert told.verdict is Verdict.FAILURE
-    assert "Cluster" in told.found
+        finding = look(broker_part(settings(cluster.url)))["server"]
+    assert finding.verdict is Verdict.FAILURE
+    assert "Cluster" in finding.found
 
 
 def test_clocks_are_compared(client: Any) -> None:
     """This machine's is an hour behind here."""
-    told = clock(RedisServer(client, clock=lambda: time.time() - 3_600))
-    assert (told.verdict, "ahead of" in told.found) == (Verdict.FAILURE, True)
+    finding = clock(RedisServer(client, clock=lambda: time.time() - 3_600))
+    assert (finding.verdict, "ahead of" in finding.found) == (Verdict.FAILURE, True)
 
 
 def test_the_documented_worker_has_every_right(server: Redis) -> None:
@@ -177,10 +177,10 @@ def test_a_right_that_is_missing_is_named(
     client.acl_setuser("lacking", enabled=True, nopass=True, keys="*", channels="*")
     client.execute_command("ACL", "SETUSER", "lacking", "+@all", *rule.split())
     url = server.url.replace("//", "//lacking:any@")
-    told = look(broker_part(settings(url)))["rights"]
+    finding = look(broker_part(settings(url)))["rights"]
     client.acl_deluser("lacking")
-    assert told.verdict is Verdict.FAILURE
-    assert denied in told.found
+    assert finding.verdict is Verdict.FAILURE
+    assert denied in finding.found
     assert client.dbsize() == 0
 
 
@@ -198,9 +198,9 @@ def test_a_key_of_the_wrong_kind_is_found_out(client: Any, server: Redis) -> Non
     """Nothing could be published or kept as a dead letter."""
     client.set("event-outcomes", "mine")
     client.lpush("event-status-updates.dead", "mine")
-    told = look(result_channel_part(settings(server.url)))
-    assert told["stream"].verdict is Verdict.FAILURE
-    assert told["dead letters"].verdict is Verdict.FAILURE
+    findings = look(result_channel_part(settings(server.url)))
+    assert findings["stream"].verdict is Verdict.FAILURE
+    assert findings["dead letters"].verdict is Verdict.FAILURE
 
 
 def test_a_group_that_is_far_behind_is_warned_of(client: Any, server: Redis) -> None:
@@ -210,9 +210,9 @@ def test_a_group_that_is_far_behind_is_warned_of(client: Any, server: Redis) -> 
         client.xadd("event-outcomes", {"outcome": "{}"})
     assert look(result_channel_part(settings(server.url)))["consumer groups"].verdict is Verdict.OK
     client.xadd("event-outcomes", {"outcome": "{}"})
-    told = look(result_channel_part(settings(server.url)))["consumer groups"]
-    assert told.verdict is Verdict.WARNING
-    assert "audit by 5" in told.found
+    finding = look(result_channel_part(settings(server.url)))["consumer groups"]
+    assert finding.verdict is Verdict.WARNING
+    assert "audit by 5" in finding.found
 
 
 def test_dead_letters_and_suspects_are_warned_of(client: Any, server: Redis) -> None:
@@ -223,17 +223,17 @@ def test_dead_letters_and_suspects_are_warned_of(client: Any, server: Redis) -> 
     letters = look(result_channel_part(settings(server.url)))["dead letters"]
     assert letters.verdict is Verdict.WARNING
     assert "settle dead list" in letters.fix
-    told = look(broker_part(settings(server.url)))["backlog"]
-    assert told.verdict is Verdict.WARNING
-    assert "2 messages waiting" in told.found
+    finding = look(broker_part(settings(server.url)))["backlog"]
+    assert finding.verdict is Verdict.WARNING
+    assert "2 messages waiting" in finding.found
 
 
 def test_another_server_for_outcomes_is_examined_too(client: Any, server: Redis) -> None:
     """With all that a server is examined for."""
     client.config_set("appendonly", "no")
-    told = look(result_channel_part(settings("redis://127.0.0.1:1/0", outcome_url=server.url)))
-    assert told["persistence"].verdict is Verdict.FAILURE
-    assert told["publishing"].verdict is Verdict.OK
+    findings = look(result_channel_part(settings("redis://127.0.0.1:1/0", outcome_url=server.url)))
+    assert findings["persistence"].verdict is Verdict.FAILURE
+    assert findings["publishing"].verdict is Verdict.OK
 
 
 def test_what_is_away_fails_and_keeps_its_password() -> None:

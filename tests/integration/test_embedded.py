@@ -130,7 +130,7 @@ def test_several_servers_run_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_killed_parent_leaves_no_server_behind() -> None:
-    """The kernel tells the servers."""
+    """The kernel sends the servers a signal."""
     parent = subprocess.Popen(
         [sys.executable, "-c", START_BOTH, "wait"], stdout=subprocess.PIPE, text=True
     )

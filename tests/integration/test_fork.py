@@ -19,7 +19,7 @@ def in_queue(url: str) -> list[str]:
 
 def test_a_child_sends_with_its_parents_producer(redis_url: str) -> None:
     """And so does the parent, before and afterwards; each message is sent once."""
-    sent = [id_ for told in run(SEND_IN_BOTH, redis_url) for id_ in told["sent"]]
+    sent = [id_ for report in run(SEND_IN_BOTH, redis_url) for id_ in report["sent"]]
     assert len(sent) == 300
     assert sorted(in_queue(redis_url)) == sorted(sent)
 
@@ -28,9 +28,9 @@ def test_a_child_sends_nothing_of_its_parents(redis_url: str) -> None:
     """What was unsent when it was forked is the parent's."""
     script = """
 producer = Producer(url, max_wait_seconds=3600)
-tell(sent=[producer.send(UPDATE) for _ in range(5)])
+report(sent=[producer.send(UPDATE) for _ in range(5)])
 def child():
-    tell(sent=[producer.send(UPDATE) for _ in range(2)])
+    report(sent=[producer.send(UPDATE) for _ in range(2)])
     producer.close()
 in_child(child)
 producer.close()
@@ -51,16 +51,16 @@ def send_on():
 threads = [threading.Thread(target=send_on) for _ in range(2)]
 [thread.start() for thread in threads]
 def child():
-    tell(sent=[producer.send(UPDATE)])
+    report(sent=[producer.send(UPDATE)])
     producer.close()
 for _ in range(20):
     in_child(child)
 is_over.set()
 [thread.join() for thread in threads]
-tell(sent=sent)
+report(sent=sent)
 producer.close()
 """
-    sent = [id_ for told in run(script, redis_url) for id_ in told["sent"]]
+    sent = [id_ for report in run(script, redis_url) for id_ in report["sent"]]
     assert sorted(in_queue(redis_url)) == sorted(sent)
 
 
@@ -73,11 +73,11 @@ def child():
     try:
         producer.send(UPDATE)
     except NotSentError as error:
-        tell(error=str(error))
+        report(error=str(error))
 in_child(child)
 """
-    (told,) = run(script, redis_url)
-    assert "closed" in told["error"]
+    (report,) = run(script, redis_url)
+    assert "closed" in report["error"]
 
 
 def test_a_child_reads_with_its_parents_client(redis_url: str) -> None:
@@ -91,7 +91,7 @@ def publish():
 def read():
     since = client.position()
     publish()
-    tell(read=[came.id for came in client.wait({"m": ["ev_1"]}, timeout_seconds=60, since=since)])
+    report(read=[came.id for came in client.wait({"m": ["ev_1"]}, timeout_seconds=60, since=since)])
 read()
 in_child(lambda: [read() for _ in range(10)])
 [read() for _ in range(10)]
@@ -108,11 +108,11 @@ with OutcomeClient(url).subscribe() as outcomes:
         try:
             next(outcomes)
         except BelongsElsewhereError as error:
-            tell(error=str(error))
+            report(error=str(error))
     in_child(child)
 """
-    (told,) = run(script, redis_url)
-    assert "subscribe in the child" in told["error"]
+    (report,) = run(script, redis_url)
+    assert "subscribe in the child" in report["error"]
 
 
 @pytest.mark.parametrize("use", ["producer.send(UPDATE)", "producer.close()", "client.position()"])
@@ -121,7 +121,7 @@ def test_asyncios_face_says_that_it_belongs_to_the_parent(redis_url: str, use: s
     script = f"""
 producer, client = AsyncProducer(url), AsyncOutcomeClient(url)
 async def parent():
-    tell(sent=await producer.send(UPDATE))
+    report(sent=await producer.send(UPDATE))
     await client.position()
     await producer.flush()
 async def use():
@@ -130,7 +130,7 @@ def child():
     try:
         asyncio.run(use())
     except BelongsElsewhereError as error:
-        tell(error=str(error))
+        report(error=str(error))
 async def end():
     await producer.close()
     await client.close()
@@ -139,8 +139,8 @@ with asyncio.Runner() as runner:
     in_child(child)
     runner.run(end())
 """
-    sent, told = run(script, redis_url)
-    assert "before the process was forked: make one in the child" in told["error"]
+    sent, report = run(script, redis_url)
+    assert "before the process was forked: make one in the child" in report["error"]
     assert in_queue(redis_url) == [sent["sent"]]
 
 
@@ -150,8 +150,8 @@ def test_asyncios_face_that_was_not_used_may_be_used_in_a_child(redis_url: str) 
 producer = AsyncProducer(url)
 async def send():
     async with producer:
-        tell(sent=await producer.send(UPDATE))
+        report(sent=await producer.send(UPDATE))
 in_child(lambda: asyncio.run(send()))
 """
-    (told,) = run(script, redis_url)
-    assert in_queue(redis_url) == [told["sent"]]
+    (report,) = run(script, redis_url)
+    assert in_queue(redis_url) == [report["sent"]]

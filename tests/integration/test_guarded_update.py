@@ -168,7 +168,7 @@ def test_overlapping_batches_of_four_writers(database: Database, database_url: s
 
     def write(writer: int) -> list[tuple[str, Any]]:
         chance = random.Random(writer)
-        told = []
+        answers = []
         for number in range(rounds):
             chosen = chance.sample(ids, 200)
             message_id = f"{writer}-{number}"
@@ -178,16 +178,16 @@ def test_overlapping_batches_of_four_writers(database: Database, database_url: s
             )
             barrier.wait()
             (outcomes,) = settle_batch([Message(message_id, updates)], database)
-            told += [(message_id, outcome) for outcome in outcomes]
-        return told
+            answers += [(message_id, outcome) for outcome in outcomes]
+        return answers
 
     with ThreadPoolExecutor(writers) as pool:
-        told = [pair for many in pool.map(write, range(writers)) for pair in many]
+        answers = [pair for many in pool.map(write, range(writers)) for pair in many]
 
     rows = database.read_events(ids)
-    winners = Counter(outcome.id for _, outcome in told if outcome.updated)
-    assert winners == Counter(set(rows) & {outcome.id for _, outcome in told})
-    for message_id, outcome in told:
+    winners = Counter(outcome.id for _, outcome in answers if outcome.updated)
+    assert winners == Counter(set(rows) & {outcome.id for _, outcome in answers})
+    for message_id, outcome in answers:
         row = rows.get(outcome.id or "")
         if row is None:
             assert outcome.reason == "not_found"
@@ -242,7 +242,7 @@ def test_a_redelivered_batch_is_answered_as_the_first_time(
 def test_a_row_inserted_between_the_two_statements_is_settled_too(
     database: Database, database_url: str
 ) -> None:
-    """It is neither reported as pending nor told to be missing."""
+    """It is neither reported as pending nor as missing."""
     statements: list[str] = []
 
     @sqlalchemy.event.listens_for(database.engine, "after_cursor_execute")
@@ -257,7 +257,7 @@ def test_a_row_inserted_between_the_two_statements_is_settled_too(
     assert len(statements) == 3
 
 
-def test_a_row_that_another_transaction_settles_meanwhile_is_told_truly(
+def test_a_row_that_another_transaction_settles_meanwhile_is_read_as_committed(
     database: Database, database_url: str
 ) -> None:
     """The batch waits for the other's lock and then reports what the other has committed."""

@@ -42,7 +42,7 @@ def without_times(row: EventRow) -> tuple[Any, ...]:
     return (row.id, row.account_id, row.status, row.settled_by)
 
 
-def told(outcomes: list[list[Outcome]]) -> list[Any]:
+def comparable(outcomes: list[list[Outcome]]) -> list[Any]:
     """Return outcomes without their points in time."""
     return [
         [(o.id, o.updated, o.status, o.reason, o.message_id, o.account_id) for o in many]
@@ -70,8 +70,8 @@ def machine_for(database: Database, database_url: str) -> type[RuleBasedStateMac
                 Message(f"m{len(self.sent) + number}", tuple(updates))
                 for number, updates in enumerate(batch)
             ]
-            answers = told(settle_batch(messages, database))
-            assert answers == told(settle_batch(messages, self.model))
+            answers = comparable(settle_batch(messages, database))
+            assert answers == comparable(settle_batch(messages, self.model))
             for message, answer in zip(messages, answers, strict=True):
                 self.answers[len(self.sent)] = answer
                 self.sent.append(message)
@@ -80,7 +80,7 @@ def machine_for(database: Database, database_url: str) -> type[RuleBasedStateMac
         def redeliver(self, data: st.DataObject) -> None:
             if self.sent:
                 number = data.draw(st.integers(0, len(self.sent) - 1))
-                (answer,) = told(settle_batch([self.sent[number]], database))
+                (answer,) = comparable(settle_batch([self.sent[number]], database))
                 assert answer == self.answers[number]
 
         @invariant()

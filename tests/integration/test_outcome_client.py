@@ -42,7 +42,7 @@ def client(face: Any, redis_url: str) -> Iterator[Any]:
 
 
 def outcome(number: int, message_id: str = "m") -> Outcome:
-    """Make an outcome that can be told from others."""
+    """Make an outcome that can be known from others."""
     return invalid(message_id, f"ev_{number}", "failed", "why")
 
 
@@ -108,22 +108,22 @@ def test_a_member_that_comes_back_resumes_its_work(
 def test_waiting_ends_when_every_update_is_answered(
     client: Any, publisher: OutcomePublisher
 ) -> None:
-    """Others' outcomes are passed over, and a repeated one is told once."""
+    """Others' outcomes are passed over, and a repeated one is given once."""
     publisher.publish([outcome(1, "other"), outcome(1), outcome(1)])
     late = threading.Timer(0.05, publisher.publish, [[outcome(2)]])
     late.start()
-    told = client.wait({"m": ["ev_1", "ev_2"]}, timeout_seconds=30)
-    assert [one.id for one in told] == ["ev_1", "ev_2"]
+    came = client.wait({"m": ["ev_1", "ev_2"]}, timeout_seconds=30)
+    assert [one.id for one in came] == ["ev_1", "ev_2"]
     late.join()
 
 
 def test_waiting_in_vain_is_an_error(client: Any, publisher: OutcomePublisher) -> None:
     """It says how many are missing, after yielding those that came."""
     publisher.publish([outcome(1)])
-    told = client.wait({"m": ["ev_1", "ev_2"]}, timeout_seconds=0.05)
-    assert next(told).id == "ev_1"
+    coming = client.wait({"m": ["ev_1", "ev_2"]}, timeout_seconds=0.05)
+    assert next(coming).id == "ev_1"
     with pytest.raises(TimeoutError, match="1 of the updates"):
-        next(told)
+        next(coming)
 
 
 def test_a_trimmed_entry_does_not_stop_a_group(
@@ -144,7 +144,7 @@ def test_a_trimmed_entry_does_not_stop_a_group(
 def test_an_entry_that_is_no_outcome_does_not_undo_what_was_handled(
     client: Any, publisher: OutcomePublisher, redis_url: str
 ) -> None:
-    """It is told with its field, and what came before it is acknowledged."""
+    """The error names its field, and what came before it is acknowledged."""
     publisher.publish([outcome(0)])
     with redis.Redis.from_url(redis_url) as raw:
         raw.xadd("event-outcomes", {"outcome": "{}"})
@@ -167,7 +167,7 @@ def test_a_poll_may_wait_longer_than_a_connection_is_waited_for(
         late.join()
 
 
-def test_another_event_loop_is_told(redis_url: str) -> None:
+def test_another_event_loop_is_refused(redis_url: str) -> None:
     """Its connections are of one."""
     client = AsyncOutcomeClient(redis_url)
 

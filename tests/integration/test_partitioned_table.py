@@ -53,14 +53,14 @@ def test_events_are_settled_while_the_table_is_moved(
     """A worker waits for the switch and goes on; no answer and no event is lost or changed."""
     ids = [f"ev_{number:04}" for number in range(4_000)]
     load_events(database_url, [NewEvent(id_, "acct_1", payload={"id": id_}) for id_ in ids])
-    told = settle(database, ids[:BATCH], "m-0")
+    settled = settle(database, ids[:BATCH], "m-0")
     moved = threading.Event()
 
     def work() -> None:
         for start in range(BATCH, 3_000, BATCH):
-            told.update(settle(database, ids[start : start + BATCH], f"m-{start}"))
+            settled.update(settle(database, ids[start : start + BATCH], f"m-{start}"))
         moved.wait()
-        told.update(settle(database, ids[3_000:], "m-last"))
+        settled.update(settle(database, ids[3_000:], "m-last"))
 
     worker = threading.Thread(target=work)
     worker.start()
@@ -75,9 +75,9 @@ def test_events_are_settled_while_the_table_is_moved(
     assert owner.execute("SELECT relkind FROM pg_class WHERE relname = 'events'").fetchone() == (
         "p",
     )
-    assert database.read_events([*ids, "late"]) == told | database.read_events(["late"])
-    assert {row.status for row in told.values()} == {"completed"}
-    assert len(told) == len(ids)
+    assert database.read_events([*ids, "late"]) == settled | database.read_events(["late"])
+    assert {row.status for row in settled.values()} == {"completed"}
+    assert len(settled) == len(ids)
     assert owner.execute("SELECT count(*) FROM events").fetchone() == (len(ids) + 1,)
 
 

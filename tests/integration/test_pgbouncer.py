@@ -79,7 +79,7 @@ def ask(database: Database, question: str) -> Any:
 
 
 def test_many_batches_of_many_threads(pooler: PgBouncer, database_url: str) -> None:
-    """Each event is settled once, each thread is told the truth, and nothing stays prepared."""
+    """Each event is settled once, all outcomes are true, and nothing stays prepared."""
     ids = load(database_url, BATCHES * BATCH_UPDATES)
     batches = [ids[start::BATCHES] for start in range(BATCHES)]
     with closing(Database(pooler.url)) as database, ThreadPoolExecutor(THREADS) as pool:
@@ -159,11 +159,11 @@ def test_a_straight_connection_keeps_its_speed(database: Database) -> None:
 def test_the_doctor_knows_a_pooler(pooler: PgBouncer) -> None:
     """And does not count the server's sessions for the workers'."""
     settings = Settings.model_construct(**{**Settings().model_dump(), "database_url": pooler.url})
-    told = {result.check: result.finding for result in examine(database_part(settings, 2))}
-    assert told["server"].found.endswith("through a pooler")
-    assert (told["sessions"].verdict, bool(told["sessions"].fix)) == (Verdict.UNKNOWN, True)
+    findings = {result.check: result.finding for result in examine(database_part(settings, 2))}
+    assert findings["server"].found.endswith("through a pooler")
+    assert (findings["sessions"].verdict, bool(findings["sessions"].fix)) == (Verdict.UNKNOWN, True)
     for check in ("server", "migration", "table", "hot updates", "clock"):
-        assert told[check].verdict is Verdict.OK
+        assert findings[check].verdict is Verdict.OK
 
 
 def test_migrations_go_through_a_pooler(urls: Urls) -> None:

@@ -130,7 +130,7 @@ def test_what_was_trimmed_while_pending_holds_nothing_back(client: Any, stream: 
 def test_a_group_that_has_read_everything_old_holds_nothing_back(
     client: Any, stream: AgedStream
 ) -> None:
-    """Though it is behind with what is newer, also where its lag is not told."""
+    """Though it is behind with what is newer, also where its lag is not known."""
     client.xgroup_create(OUTCOMES, "middle", id="250-0")
     assert stream.remove("251-0").held_back == {}
 

@@ -262,7 +262,7 @@ def test_the_event_loop_delivers(server: Redis, client: Client) -> None:
 
 
 def test_the_script_is_sent_again_after_a_flush(server: Redis, client: Client) -> None:
-    """A server that forgot the scripts, as after a restart, is told them."""
+    """A server that forgot the scripts, as after a restart, gets them again."""
     with consuming(server) as (connection, channel, got):
         for number in range(2):
             client.script_flush()
@@ -449,7 +449,7 @@ def test_what_cannot_be_set_aside_stays_held(server: Redis, client: Client) -> N
 
 
 def test_a_consumer_can_take_what_is_set_aside(server: Redis, client: Client) -> None:
-    """The hook is told what, where, why, and the tag that it acknowledges; failing is no harm."""
+    """The hook gets what, where, why, and the tag that it acknowledges; failing is no harm."""
     client.lpush("q", "first", "second")
     with consuming(server) as (connection, channel, _got):
         taken: list[tuple[Any, ...]] = []

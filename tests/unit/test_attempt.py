@@ -10,7 +10,7 @@ import pytest
 from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
 from tasks.messages import Message
-from tasks.settle import classify
+from tasks.settle import outcome_of
 from worker.applying import attempt
 from worker.applying.attempt import MAX_UNPUBLISHED, work
 from worker.job import Done, Job, NotDone
@@ -29,7 +29,7 @@ class Service:
     def apply(self, messages: Any) -> Any:
         """Apply."""
         self.applied += 1
-        return [[classify(m.id, update, None) for update in m.updates] for m in messages]
+        return [[outcome_of(m.id, update, None) for update in m.updates] for m in messages]
 
     def publish(self, outcomes: Any, letters: Any) -> None:
         """Publish."""
@@ -54,7 +54,7 @@ def job(key: str = "k", *messages: Message) -> Job:
 
 
 def test_a_batch_is_applied_and_published(service: Service) -> None:
-    """The report says how many updates were told what."""
+    """The report says how many outcomes say what."""
     done = work(job())
     assert isinstance(done, Done)
     assert done.summary.reasons == {"not_found": 1}
@@ -75,7 +75,7 @@ def test_what_was_committed_is_published_later_without_being_applied_again(
 
 
 def test_no_more_than_a_few_unpublished_batches_are_kept(service: Service) -> None:
-    """One that was pushed out is applied again, which tells the same."""
+    """One that was pushed out is applied again, which gives the same outcomes."""
     service.redis_is_away = True
     for number in range(MAX_UNPUBLISHED + 1):
         work(job(str(number)))

@@ -122,7 +122,7 @@ class Answers(asyncio.Transport):
             loop.call_soon(self._client.data_received, self._answer[at : at + self._piece_bytes])
 
     def close(self) -> None:
-        """Take note of nothing."""
+        """Leave the client as it is."""
 
 
 def ask(answer: bytes, piece_bytes: int = 1_000) -> int:

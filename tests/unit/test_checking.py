@@ -43,7 +43,7 @@ def test_a_valid_update_is_taken_in_any_form(given: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [
         pytest.param({}, "id: is required; status: is required", id="nothing"),
         pytest.param(
@@ -78,14 +78,14 @@ def test_a_valid_update_is_taken_in_any_form(given: Any) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told(given: Any, told: str) -> None:
+def test_what_is_wrong_is_named(given: Any, expected: str) -> None:
     """Every field of it, what it should be, and what it was."""
     with pytest.raises(InvalidUpdateError) as refused:
         check(given)
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
 
 
-def test_of_several_the_place_is_told() -> None:
+def test_of_several_the_place_is_named() -> None:
     """And of many only so many."""
     with pytest.raises(InvalidUpdateError) as refused:
         check_all([GOOD, 7, *[{"status": "failed"}] * 20])

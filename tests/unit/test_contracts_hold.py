@@ -56,12 +56,12 @@ def test_an_example_request_gets_the_example_response(name: str) -> None:
     response = operation["responses"]["200"]["content"]["application/json"]["examples"][name]
     message_id = operation["parameters"][0]["examples"][name]["value"]
     outcomes = settled(message_id, request, with_payload=True)
-    told = [without_times(outcome.to_dict()) for outcome in outcomes]
-    assert told == [without_times(outcome) for outcome in response["value"]]
+    answered = [without_times(outcome.to_dict()) for outcome in outcomes]
+    assert answered == [without_times(outcome) for outcome in response["value"]]
 
 
 @pytest.mark.parametrize("name", ["unknownStatus", "missingId"])
-def test_an_example_of_a_bad_update_is_told_as_updates_are(name: str) -> None:
+def test_an_example_of_a_bad_update_is_answered_as_updates_are(name: str) -> None:
     """By the place in the request and the text that the queue door has too."""
     refusal = REFUSALS[name]
     checked = [validate(update) for update in json.loads(refusal.body)]

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import sqlalchemy.exc
 
-from db.errors import BadDataError, DatabaseError, TransientDatabaseError, classify
+from db.errors import BadDataError, DatabaseError, TransientDatabaseError, translate_error
 
 
 class Refused(psycopg.Error):
@@ -49,7 +49,7 @@ def test_what_postgresql_says_is_classed_by_what_to_do(
     sqlstate: str, expected: type[DatabaseError]
 ) -> None:
     """The same batch later, without the value that is to blame, or when somebody has acted."""
-    classed = classify(wrapped(Refused(sqlstate)))
+    classed = translate_error(wrapped(Refused(sqlstate)))
     assert type(classed) is expected
     assert str(classed) == f"{sqlstate}: refused"
 
@@ -67,14 +67,14 @@ def test_what_the_driver_says_by_itself_is_classed_too(
     kind: type[sqlalchemy.exc.DBAPIError], expected: type[DatabaseError]
 ) -> None:
     """PostgreSQL has not spoken: there is no code."""
-    classed = classify(wrapped(Refused(None, "the driver's words"), kind))
+    classed = translate_error(wrapped(Refused(None, "the driver's words"), kind))
     assert type(classed) is expected
     assert str(classed) == "the driver's words"
 
 
 def test_no_connection_to_be_had_in_time_is_transient() -> None:
     """All of the pool's are taken: SQLAlchemy itself says so."""
-    classed = classify(sqlalchemy.exc.TimeoutError("QueuePool limit reached"))
+    classed = translate_error(sqlalchemy.exc.TimeoutError("QueuePool limit reached"))
     assert type(classed) is TransientDatabaseError
     assert str(classed) == "QueuePool limit reached"
 
@@ -82,20 +82,22 @@ def test_no_connection_to_be_had_in_time_is_transient() -> None:
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "kept"])
 def test_it_is_told_whether_the_connection_was_lost(lost: bool) -> None:
     """Then it is not known whether anything was applied, and another one may do."""
-    classed = classify(wrapped(Refused("40001"), lost=lost))
+    classed = translate_error(wrapped(Refused("40001"), lost=lost))
     assert isinstance(classed, TransientDatabaseError)
     assert classed.connection_was_lost is lost
 
 
 def test_a_lost_connection_is_transient_whatever_was_said_last() -> None:
     """The batch may succeed on another one."""
-    assert type(classify(wrapped(Refused("42501"), lost=True))) is TransientDatabaseError
+    assert type(translate_error(wrapped(Refused("42501"), lost=True))) is TransientDatabaseError
 
 
 @pytest.mark.parametrize("sqlstate", ["23514", None], ids=["PostgreSQL", "driver"])
-def test_only_the_first_line_is_told(sqlstate: str | None) -> None:
+def test_only_the_first_line_is_said(sqlstate: str | None) -> None:
     """The others may quote the values of a row."""
-    classed = classify(wrapped(Refused(sqlstate, "a check failed\nDETAIL: (hush)\nCONTEXT: …\n")))
+    classed = translate_error(
+        wrapped(Refused(sqlstate, "a check failed\nDETAIL: (hush)\nCONTEXT: …\n"))
+    )
     assert str(classed).endswith("a check failed")
 
 

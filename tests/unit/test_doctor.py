@@ -9,7 +9,7 @@ import pytest
 
 from cli.doctor.examination import Part, examine
 from cli.doctor.parts import gateway_part, settings_part, workers_part
-from cli.doctor.workers import Worker, Workers
+from cli.doctor.workers import WorkerFacts, Workers
 from gateway.keys import as_toml, draw
 from service.clock import judge_clock
 from service.finding import Finding, Verdict, failure, ok
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OURS = Worker("w1", is_ours=True, pool="thread", concurrency=2, lease_seconds=30)
+OURS = WorkerFacts("w1", is_ours=True, pool="thread", concurrency=2, lease_seconds=30)
 
 
 @contextmanager
@@ -48,8 +48,8 @@ def broken_check(_: Any) -> Finding:
 def test_a_check_that_breaks_does_not_keep_the_others() -> None:
     """It says that it could not be made."""
     part = Part("thing", "", "", nothing, (good, broken_check, good))
-    told = [(result.check, result.finding.verdict) for result in examine(part)]
-    assert told == [
+    verdicts = [(result.check, result.finding.verdict) for result in examine(part)]
+    assert verdicts == [
         ("good", Verdict.OK),
         ("broken check", Verdict.UNKNOWN),
         ("good", Verdict.OK),
@@ -92,19 +92,19 @@ def test_clocks_may_be_a_little_apart(ahead_seconds: float, verdict: Verdict) ->
         pytest.param(
             "lease",
             {},
-            [Worker("w", is_ours=True, pool="solo", concurrency=1, lease_seconds=30)],
+            [WorkerFacts("w", is_ours=True, pool="solo", concurrency=1, lease_seconds=30)],
             id="solo-renews-nothing",
         ),
         pytest.param(
             "leases of others",
             {},
-            [Worker("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=None)],
+            [WorkerFacts("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=None)],
             id="another-application",
         ),
         pytest.param(
             "leases of others",
             {},
-            [Worker("w", is_ours=True, pool="thread", concurrency=1, lease_seconds=40)],
+            [WorkerFacts("w", is_ours=True, pool="thread", concurrency=1, lease_seconds=40)],
             id="another-lease",
         ),
         pytest.param("stop", {"stop_timeout_seconds": 5}, [], id="stop-before-lock"),
@@ -118,18 +118,18 @@ def test_clocks_may_be_a_little_apart(ahead_seconds: float, verdict: Verdict) ->
         pytest.param(
             "pool",
             {},
-            [Worker("w", is_ours=True, pool="thread", concurrency=21, lease_seconds=30)],
+            [WorkerFacts("w", is_ours=True, pool="thread", concurrency=21, lease_seconds=30)],
             id="more-slots-than-connections",
         ),
     ],
 )
 def test_settings_that_do_not_go_together_are_warned_of(
-    check: str, values: dict[str, Any], workers: list[Worker]
+    check: str, values: dict[str, Any], workers: list[WorkerFacts]
 ) -> None:
     """Each alone would be fine; every other check still is."""
-    told = judge(values, workers)
-    assert told.pop(check).verdict is Verdict.WARNING
-    assert {finding.verdict for finding in told.values()} == {Verdict.OK}
+    findings = judge(values, workers)
+    assert findings.pop(check).verdict is Verdict.WARNING
+    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_settings_that_do_not_go_together_are_warned_of(
         pytest.param(
             "leases of others",
             {},
-            [Worker("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=5)],
+            [WorkerFacts("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=5)],
             id="somebody-takes-from-the-living",
         ),
         pytest.param(
@@ -151,7 +151,7 @@ def test_settings_that_do_not_go_together_are_warned_of(
     ],
 )
 def test_settings_that_take_messages_from_the_living_fail(
-    check: str, values: dict[str, Any], workers: list[Worker]
+    check: str, values: dict[str, Any], workers: list[WorkerFacts]
 ) -> None:
     """They make duplicates, and blame messages for deaths that were none."""
     finding = judge(values, workers)[check]
@@ -173,7 +173,7 @@ def test_only_rabbitmq_has_no_leases() -> None:
     assert judge({**values, "lease_seconds": 1}, [])["lease"].verdict is Verdict.OK
 
 
-def judge(values: dict[str, Any], workers: list[Worker]) -> dict[str, Finding]:
+def judge(values: dict[str, Any], workers: list[WorkerFacts]) -> dict[str, Finding]:
     """Examine settings that differ from the defaults, by check."""
     settings = Settings.model_construct(**{**Settings().model_dump(), **values})
     part = settings_part(settings, Workers(tuple(workers)))
@@ -186,7 +186,7 @@ def judge(values: dict[str, Any], workers: list[Worker]) -> dict[str, Finding]:
         (Workers((OURS,)), Verdict.OK),
         (Workers(), Verdict.WARNING),
         (
-            Workers((Worker("w", is_ours=False, pool="", concurrency=1, lease_seconds=None),)),
+            Workers((WorkerFacts("w", is_ours=False, pool="", concurrency=1, lease_seconds=None),)),
             Verdict.WARNING,
         ),
         (Workers(not_asked="no broker"), Verdict.UNKNOWN),
@@ -201,8 +201,8 @@ def test_somebody_must_consume(workers: Workers, verdict: Verdict) -> None:
 
 def test_sessions_are_counted_by_pool() -> None:
     """Threads share a pool of connections, child processes have one each."""
-    threads = Worker("w", is_ours=True, pool="thread", concurrency=30, lease_seconds=30)
-    prefork = Worker("w", is_ours=True, pool="prefork", concurrency=30, lease_seconds=30)
+    threads = WorkerFacts("w", is_ours=True, pool="thread", concurrency=30, lease_seconds=30)
+    prefork = WorkerFacts("w", is_ours=True, pool="prefork", concurrency=30, lease_seconds=30)
     assert (threads.sessions, prefork.sessions) == (20, 30)
 
 

@@ -132,7 +132,7 @@ DIGEST = "0" * 64
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         pytest.param(None, "is not there: see settle gateway new-key", id="no file"),
         pytest.param("[[key", "is not TOML", id="no TOML"),
@@ -153,7 +153,7 @@ DIGEST = "0" * 64
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused(
-    tmp_path: Path, text: str | None, told: str
+    tmp_path: Path, text: str | None, expected: str
 ) -> None:
     """The setting, the file, the field; never what is there, for it may be a key."""
     path = tmp_path / "keys.toml"
@@ -162,7 +162,7 @@ def test_a_file_that_cannot_be_meant_is_refused(
     with pytest.raises(SettingsError) as refused:
         Keys(path)
     assert str(refused.value).startswith(f"SETTLE_GATEWAY_KEYS_FILE: {path}")
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
     assert "hush" not in str(refused.value)
     assert "\n" not in str(refused.value)
 

@@ -62,22 +62,22 @@ def answer(problems: Problems, error: Exception) -> Response:
 def test_every_error_has_one_form(error: Exception, status: int, phrase: str, message: str) -> None:
     """The phrase, what is wrong, the number; and nothing of what only the log is to say."""
     response = answer(Problems(), error)
-    told = json.loads(bytes(response.body))
-    assert list(told) == ["error", "message", "statusCode"]
-    assert (response.status_code, told["statusCode"], told["error"]) == (status, status, phrase)
-    assert message in told["message"]
-    assert "secret" not in told["message"]
+    body = json.loads(bytes(response.body))
+    assert list(body) == ["error", "message", "statusCode"]
+    assert (response.status_code, body["statusCode"], body["error"]) == (status, status, phrase)
+    assert message in body["message"]
+    assert "secret" not in body["message"]
     assert response.headers["content-type"] == "application/json"
     assert ("retry-after" in response.headers) is (status == 503)
 
 
-def test_headers_are_told() -> None:
+def test_headers_are_sent() -> None:
     """Such as how to ask for a key."""
     response = answer(Problems(), HTTPException(401, "no", {"WWW-Authenticate": "Bearer"}))
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_client_that_left_is_told_nothing() -> None:
+def test_a_client_that_left_is_sent_nothing() -> None:
     """It is counted, under a number of its own."""
     response = answer(Problems(), ClientDisconnect())
     assert (response.status_code, response.body) == (499, b"")
@@ -85,8 +85,8 @@ def test_a_client_that_left_is_told_nothing() -> None:
 
 def test_whatever_a_message_is_made_of_can_be_sent() -> None:
     """It quotes what clients send."""
-    told: Any = json.loads(bytes(problem(400, 'é "\0" \N{SNOWMAN}').body))
-    assert told["message"] == 'é "\0" \N{SNOWMAN}'
+    body: Any = json.loads(bytes(problem(400, 'é "\0" \N{SNOWMAN}').body))
+    assert body["message"] == 'é "\0" \N{SNOWMAN}'
 
 
 def test_trouble_is_a_line_when_it_begins_and_one_when_it_is_over(

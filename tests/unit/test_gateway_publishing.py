@@ -1,4 +1,4 @@
-"""Outcomes that could not be published: kept, and told before anything else."""
+"""Outcomes that could not be published: kept, and published before anything else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Channel:
         self.publisher = PatientPublisher(OutcomePublisher(client, stream_max_length=1_000))
 
     @property
-    def told(self) -> list[str]:
+    def published(self) -> list[str]:
         """Return the ids of what was published."""
         client: Any = fakeredis.FakeRedis(server=self.redis)
         return [json.loads(fields[b"outcome"])["id"] for _, fields in client.xrange(OUTCOMES)]
@@ -61,7 +61,7 @@ def test_what_can_be_published_is_not_kept() -> None:
     channel = Channel()
     channel.publisher.publish([outcome("ev_1")], [])
     channel.publisher.catch_up()
-    assert (channel.told, len(channel.publisher)) == (["ev_1"], 0)
+    assert (channel.published, len(channel.publisher)) == (["ev_1"], 0)
 
 
 def test_what_could_not_be_published_is_published_later_and_in_order() -> None:
@@ -78,12 +78,12 @@ def test_what_could_not_be_published_is_published_later_and_in_order() -> None:
     channel.come_back()
     channel.publisher.catch_up()
     channel.publisher.catch_up()
-    assert channel.told == ["ev_1", "ev_2", "ev_3"]
+    assert channel.published == ["ev_1", "ev_2", "ev_3"]
     assert (len(channel.publisher), unpublished()) == (0, 0)
 
 
 def test_dead_letters_are_kept_with_their_outcomes() -> None:
-    """A person is told, too."""
+    """A person gets to see them, too."""
     channel = Channel()
     channel.go_away()
     with pytest.raises(OutcomesNotPublishedError):
@@ -96,7 +96,7 @@ def test_dead_letters_are_kept_with_their_outcomes() -> None:
 
 
 def test_only_one_thread_catches_up() -> None:
-    """The others are told that the channel is away, and wait for nobody."""
+    """The others see that the channel is away, and wait for nobody."""
     entered, go_on = threading.Event(), threading.Event()
 
     class Slow:
@@ -138,5 +138,5 @@ def test_closing_tries_once_more(caplog: pytest.LogCaptureFixture) -> None:
     assert (record.message, vars(record)["outcomes"]) == ("outcomes not published", 2)
     channel.come_back()
     channel.publisher.close()
-    assert channel.told == ["ev_1", "ev_2"]
+    assert channel.published == ["ev_1", "ev_2"]
     assert len(caplog.records) == 1

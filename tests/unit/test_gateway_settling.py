@@ -65,13 +65,15 @@ def test_requests_that_wait_share_a_batch() -> None:
         answers = await asyncio.gather(*waiting)
         shared = [batch for batch in stub.batches if len(batch) > 1]
         assert sorted(shared) == [["o10", "o11", "o12"], ["o10", "o13"]]
-        assert [[one.message_id for one in told] for told in answers] == [
+        assert [[one.message_id for one in outcomes] for outcomes in answers] == [
             ["a"] * 2,
             ["b"],
             ["c"] * 2,
         ]
         # The winner of what both have asked for depends on whose batch was first.
-        assert sorted(one.updated for told in answers for one in told) == [False] + [True] * 4
+        assert (
+            sorted(one.updated for outcomes in answers for one in outcomes) == [False] + [True] * 4
+        )
 
     run(stub, scenario, max_updates=4)
 
@@ -109,7 +111,7 @@ def test_nobody_waits_for_a_batch_that_is_late(monkeypatch: pytest.MonkeyPatch) 
         assert await asyncio.to_thread(stub.begun.acquire)
         stub.is_open.set()
         answers = await asyncio.gather(*taken)
-        assert all(one.updated for told in answers for one in told)
+        assert all(one.updated for outcomes in answers for one in outcomes)
 
     run(stub, scenario)
 
@@ -149,7 +151,7 @@ def test_accounts_do_not_share_a_batch() -> None:
 
 
 def test_a_lost_connection_is_tried_once_more() -> None:
-    """As after a restart of the database; trouble that lasts is told."""
+    """As after a restart of the database; trouble that lasts is raised."""
     stub = Stub(["o1"])
     lost = TransientDatabaseError("cut")
     lost.connection_was_lost = True
@@ -182,7 +184,7 @@ def test_what_waits_when_it_is_closed_is_not_begun() -> None:
 
 
 def test_the_failure_of_some_is_not_that_of_others() -> None:
-    """Whoever shares the statement is told the error, the other accounts' requests are settled."""
+    """Whoever shares the statement gets the error, the other accounts' requests are settled."""
     stub = Stub(["o0", "o1", "o2", "o3", "o8", "o9", "t9"])
     stub.fails_on = {"o9": TransientDatabaseError("a lock")}
 
@@ -204,7 +206,7 @@ def test_the_failure_of_some_is_not_that_of_others() -> None:
 
 
 def test_nothing_is_applied_while_something_is_unpublished() -> None:
-    """What was committed is told first, when the channel is back, and a retry is told the same."""
+    """What was committed is published first, when the channel is back; a retry is told the same."""
     stub = Stub(["o1", "o2"])
 
     async def scenario(settler: Settler) -> None:
@@ -222,7 +224,7 @@ def test_nothing_is_applied_while_something_is_unpublished() -> None:
     assert [one.message_id for one in stub.published] == ["m", "n", "m"]
 
 
-def test_a_bug_is_told_to_those_who_met_it() -> None:
+def test_a_bug_is_raised_to_those_who_met_it() -> None:
     """The slot is free again afterwards, as often as it happens."""
     stub = Stub(["o1", "o2"])
     stub.fails_on = {"o1": ZeroDivisionError()}

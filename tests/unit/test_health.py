@@ -89,7 +89,7 @@ def test_a_worker_that_looks_for_its_broker_is_live_and_not_ready() -> None:
         assert judge_live(vitals, 101 * MOST, MOST).holds
 
 
-def tell_nothing(vitals: Vitals) -> None:
+def hear_nothing(vitals: Vitals) -> None:
     """Ask nobody yet."""
     vitals.away = Vitals().away
 
@@ -102,7 +102,7 @@ def stop_consuming(vitals: Vitals) -> None:
 @pytest.mark.parametrize(
     ("trouble", "why"),
     [
-        (tell_nothing, "the database does not answer: it was not asked yet"),
+        (hear_nothing, "the database does not answer: it was not asked yet"),
         (lambda v: v.hear("database", "no\n route"), "the database does not answer: no route"),
         (lambda v: v.hear("result_channel", "away"), "the result channel does not answer: away"),
         (stop_consuming, "it does not consume: 80% are not valid"),
@@ -111,7 +111,7 @@ def stop_consuming(vitals: Vitals) -> None:
     ids=["nobody was asked", "database", "result channel", "breaker", "batch"],
 )
 def test_what_keeps_a_worker_from_being_ready(trouble: Callable[[Vitals], None], why: str) -> None:
-    """It is told which, and it is live all the same."""
+    """The answer says what, and it is live all the same."""
     vitals = well()
     trouble(vitals)
     assert judge_ready(vitals) == Judgement(False, why)
@@ -130,9 +130,9 @@ def test_a_settled_batch_ends_the_trouble() -> None:
 
 
 def pulse(path: Path, *verdicts: Judgement) -> Pulse:
-    """Give a pulse whose worker is live as told, beat by beat."""
-    told = iter(verdicts)
-    return Pulse(path, "w@h", live=lambda: next(told), ready=lambda: Judgement(False, "no"))
+    """Give a pulse whose worker is live as given, beat by beat."""
+    to_come = iter(verdicts)
+    return Pulse(path, "w@h", live=lambda: next(to_come), ready=lambda: Judgement(False, "no"))
 
 
 FINE, STUCK = Judgement(True, "fine"), Judgement(False, "stuck: somewhere")
@@ -162,7 +162,7 @@ def test_a_stuck_worker_tells_once_where_its_threads_are(
     assert "test_a_stuck_worker_tells_once_where_its_threads_are" in lines[0]
 
 
-def test_a_file_that_cannot_be_written_is_told_once(
+def test_a_file_that_cannot_be_written_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The worker goes on without."""
@@ -191,7 +191,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_workers_of_one_machine_have_a_file_each(folder: Path) -> None:
-    """A probe finds the only one, or is told which; a dead one's is not counted."""
+    """A probe finds the only one, or learns which there are; a dead one's is not counted."""
     with pytest.raises(LookupError, match="no worker runs here"):
         find("")
     dead = 2**22 + 1  # beyond the largest process id

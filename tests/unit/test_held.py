@@ -63,7 +63,7 @@ def test_anything_set_aside_can_be_answered(item: bytes) -> None:
 
 
 def test_a_message_that_was_with_dead_workers_keeps_its_id() -> None:
-    """Its outcome is told under it, and the dead letter counts the deliveries."""
+    """Its outcome is published under it, and the dead letter counts the deliveries."""
     item = b'{"headers": {"id": "m", "x-delivery-count": 6}, "properties": {}, "body": ""}'
     delivery = Received(SetAside(item, "q", "tag", *salvage(item)))
     assert refuse(delivery, "why").id == "m"

@@ -48,7 +48,7 @@ def test_the_event_itself_is_an_update() -> None:
 
 
 @pytest.mark.parametrize(
-    ("update", "told"),
+    ("update", "expected"),
     [
         pytest.param({"id": "x", "status": "done"}, "status: must be 'completed'", id="status"),
         pytest.param({"id": "x", "status": None}, "status: must be 'completed'", id="null-status"),
@@ -66,13 +66,13 @@ def test_the_event_itself_is_an_update() -> None:
         pytest.param(None, "update: must be", id="null"),
     ],
 )
-def test_an_invalid_update_is_singled_out(update: Any, told: str) -> None:
+def test_an_invalid_update_is_singled_out(update: Any, expected: str) -> None:
     """It says which field is wrong, keeps what was sent, and leaves its neighbours alone."""
     good = {"id": "good", "status": "completed"}
     before, invalid, after = read([[good, update, good]]).updates
     assert before == after == StatusUpdate(id="good", status="completed")
     assert isinstance(invalid, InvalidUpdate)
-    assert told in invalid.error
+    assert expected in invalid.error
     assert json.loads(invalid.raw) == update
 
 

@@ -47,7 +47,7 @@ def outage() -> Iterator[Outage]:
         logging.getLogger(name).removeFilter(outage)
 
 
-def test_an_outage_is_told_when_it_begins_and_when_it_is_over(
+def test_an_outage_is_logged_when_it_begins_and_when_it_is_over(
     clock: Clock, outage: Outage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And once a minute between."""

@@ -102,7 +102,7 @@ def test_a_dead_letter_keeps_everything(client: Any) -> None:
     assert datetime.fromisoformat(entry["time"]).tzinfo is not None
 
 
-def test_an_unreachable_redis_is_told_as_such() -> None:
+def test_an_unreachable_redis_is_reported_as_such() -> None:
     """The batch is then held and published later."""
     server = fakeredis.FakeServer()
     server.connected = False

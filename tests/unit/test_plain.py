@@ -137,7 +137,7 @@ def test_what_is_plain_is_understood_as_the_long_way_does(body: Any, headers: An
     assert receive(Received(Delivered(message)), None, max_updates=10) == plain.message
 
 
-def test_how_a_message_came_is_told_alike_whichever_way_it_was_read() -> None:
+def test_how_a_message_came_is_described_alike_whichever_way_it_was_read() -> None:
     """Queue and exchange, as a dead letter will have them."""
     raw = item(properties={"delivery_info": {"exchange": "upstream", "routing_key": "q"}})
     plain = read(raw)

@@ -142,7 +142,7 @@ def test_a_broker_that_comes_back_gets_everything(face: Any, broker: BrokerInMem
     assert broker.ids == ids
 
 
-def test_what_was_not_sent_is_told(face: Any, broker: BrokerInMemory) -> None:
+def test_what_was_not_sent_is_named(face: Any, broker: BrokerInMemory) -> None:
     """With the ids of its messages and the reason."""
     broker.up.clear()
     producer = make(face)
@@ -154,7 +154,7 @@ def test_what_was_not_sent_is_told(face: Any, broker: BrokerInMemory) -> None:
 
 
 def test_what_is_unsent_is_bounded(face: Any, broker: BrokerInMemory) -> None:
-    """Who hands in more waits, and is told when that takes too long; nothing else is lost."""
+    """Who hands in more waits, and gets an error when that takes too long; nothing else is lost."""
     broker.up.clear()
     producer = make(face, max_unsent_updates=3)
     ids = [producer.send(UPDATE), producer.send_together([UPDATE, UPDATE])]
@@ -236,7 +236,7 @@ def test_a_task_that_somebody_cancelled_is_begun_again(broker: BrokerInMemory) -
 
 
 @pytest.mark.usefixtures("broker")
-def test_another_event_loop_is_told() -> None:
+def test_another_event_loop_is_refused() -> None:
     """Where it would wait for ever."""
     producer = AsyncProducer("redis://unused")
     asyncio.run(producer.send(UPDATE))
@@ -249,7 +249,7 @@ HUSH = "hush"
 
 
 @pytest.mark.parametrize(
-    ("url", "options", "told"),
+    ("url", "options", "expected"),
     [
         pytest.param("sentinel://h:1", {}, "master_name", id="sentinels of nobody"),
         pytest.param("redis://h/0", {"hush": HUSH}, "hush", id="no such option"),
@@ -258,19 +258,19 @@ HUSH = "hush"
         pytest.param("nonsense://:hush@h", {}, "no such kind of broker: nonsense", id="scheme"),
     ],
 )
-def test_what_cannot_be_meant_is_told_at_once(
-    face: Any, url: str, options: dict[str, Any], told: str
+def test_what_cannot_be_meant_is_refused_at_once(
+    face: Any, url: str, options: dict[str, Any], expected: str
 ) -> None:
     """In one line, before anything is sent, and without a secret."""
     with pytest.raises(AddressError) as refused:
         face.producer(url, **options)
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "=hush" not in str(refused.value)
     assert "hush@" not in str(refused.value)
 
 
-def test_rabbitmq_without_its_extra_is_told(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rabbitmq_without_its_extra_is_refused(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs it."""
     monkeypatch.setitem(__import__("sys").modules, "kombu.connection", None)
     with pytest.raises(AddressError, match=r"pip install settle-client\[rabbitmq\]"):

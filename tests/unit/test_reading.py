@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Answers commands from a script, and takes the time for which it is told to block."""
+    """Answers commands from a script, and takes the time for which it is asked to block."""
 
     def __init__(self, *replies: Any) -> None:
         self.replies: Iterator[Any] = iter(replies)
@@ -22,7 +22,7 @@ class Server:
         self.time = 0.0
 
     def now(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.time
 
     def __call__(self, command: tuple[Any, ...]) -> Any:

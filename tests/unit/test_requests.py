@@ -58,7 +58,7 @@ def test_updates_are_understood_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "expected"),
     [
         pytest.param("", "the body is not JSON", id="nothing"),
         pytest.param("{]", "the body is not JSON", id="no JSON"),
@@ -82,12 +82,12 @@ def test_updates_are_understood_in_order() -> None:
         pytest.param([{**GOOD, "accountId": 7}], "[0].accountId: must be", id="account"),
     ],
 )
-def test_what_is_not_valid_is_named(sent: Any, told: str) -> None:
+def test_what_is_not_valid_is_named(sent: Any, expected: str) -> None:
     """The element, the field, what it should be, what it was."""
     text = sent if isinstance(sent, str) else json.dumps(sent)
     with pytest.raises(NotUnderstoodError) as refused:
         understand_request(text.encode(), max_updates=3)
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
 
 
 @pytest.mark.parametrize("depth", range(900, 1_010, 5))

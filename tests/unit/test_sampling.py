@@ -72,7 +72,7 @@ def test_a_server_that_denies_something_answers() -> None:
     assert "broker" not in vitals.away
 
 
-def test_servers_that_are_away_are_told_and_their_numbers_are_not() -> None:
+def test_servers_that_are_away_are_shown_and_their_numbers_are_not() -> None:
     """A queue that nobody can see is not an empty one."""
     away = "redis://127.0.0.1:1/0"
     settings = Settings(

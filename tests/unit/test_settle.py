@@ -15,7 +15,7 @@ from db import BadDataError, EventRow, TransientDatabaseError
 from settle_client.checking import check
 from tasks.errors import OutcomesMissingError
 from tasks.messages import InvalidUpdate, Message
-from tasks.settle import classify, dead_letters, settle_batch
+from tasks.settle import dead_letters, outcome_of, settle_batch
 from tests.model import CREATED, SETTLED, ReferenceEvents
 
 if TYPE_CHECKING:
@@ -49,18 +49,18 @@ def update(status: str = "completed", account: str | None = None, id_: str = "ev
         pytest.param("winner", update(account="acct_1"), COMPLETED, True, None, id="own-account"),
     ],
 )
-def test_an_update_is_told_what_the_row_says(
+def test_an_outcome_says_what_the_row_says(
     message_id: str, asked: StatusUpdate, row: EventRow | None, updated: bool, reason: str | None
 ) -> None:
-    """The reason is the row's state, and true is told to the message the row remembers."""
-    outcome = classify(message_id, asked, row)
+    """The reason is the row's state, and the message the row remembers is told `updated: true`."""
+    outcome = outcome_of(message_id, asked, row)
     assert (outcome.updated, outcome.reason) == (updated, reason)
     assert (outcome.id, outcome.status, outcome.message_id) == ("ev_1", asked.status, message_id)
 
 
 def test_an_outcome_of_a_row_carries_its_attributes() -> None:
     """They are the event's after the update."""
-    outcome = classify("winner", update(), COMPLETED)
+    outcome = outcome_of("winner", update(), COMPLETED)
     assert outcome.account_id == "acct_1"
     assert outcome.event_type == "order.created"
     assert (outcome.created_at, outcome.completed_at, outcome.failed_at) == (CREATED, SETTLED, None)
@@ -68,29 +68,29 @@ def test_an_outcome_of_a_row_carries_its_attributes() -> None:
 
 def test_an_outcome_of_another_accounts_event_tells_nothing_of_it() -> None:
     """Not found is all that is said, and every attribute is null."""
-    told = classify("winner", update(account="x"), COMPLETED).to_dict()
-    assert [told[name] for name in ("accountId", "eventType", "createdAt", "completedAt")] == [
+    fields = outcome_of("winner", update(account="x"), COMPLETED).to_dict()
+    assert [fields[name] for name in ("accountId", "eventType", "createdAt", "completedAt")] == [
         None
     ] * 4
 
 
-def test_the_payload_is_told_only_where_asked_for() -> None:
+def test_the_payload_is_in_the_outcome_only_where_asked_for() -> None:
     """It is left out by default, and null where there is no event."""
     row = COMPLETED._replace(payload='{"a": 1}')
-    assert "payload" not in classify("m", update(), row).to_dict()
-    assert classify("m", update(), row, with_payload=True).to_dict()["payload"] == {"a": 1}
-    assert classify("m", update(), None, with_payload=True).to_dict()["payload"] is None
+    assert "payload" not in outcome_of("m", update(), row).to_dict()
+    assert outcome_of("m", update(), row, with_payload=True).to_dict()["payload"] == {"a": 1}
+    assert outcome_of("m", update(), None, with_payload=True).to_dict()["payload"] is None
 
 
 @pytest.mark.parametrize("text", ["[" * 2_000 + "]" * 2_000, "1" * 5_000], ids=["deep", "long"])
 def test_a_payload_that_python_cannot_hold_is_passed_on(text: str) -> None:
     """As it stands to consumers, as text to whoever waits for a Celery result."""
-    outcome = classify("m", update(), COMPLETED._replace(payload=text), with_payload=True)
+    outcome = outcome_of("m", update(), COMPLETED._replace(payload=text), with_payload=True)
     assert f'"payload":{text}}}'.encode() in outcome.to_json()
     assert outcome.to_dict()["payload"] == text
 
 
-def test_an_invalid_update_is_told_why_beside_its_neighbours() -> None:
+def test_the_outcome_of_an_invalid_update_says_why_beside_its_neighbours() -> None:
     """It costs them nothing and nothing is applied for it."""
     events = ReferenceEvents({"ev_1": "a"})
     bad = InvalidUpdate("status: must be …", '{"id": "ev_2"}', "ev_2", "done")
@@ -112,8 +112,8 @@ def test_the_first_update_of_an_event_wins() -> None:
         Message("m1", (update("failed"), update("completed"), update("failed"))),
         Message("m2", (update("completed"), update("failed"))),
     ]
-    told = [[outcome.reason for outcome in many] for many in settle_batch(batch, events)]
-    assert told == [[None, "already_failed", None], ["already_failed", "already_failed"]]
+    reasons = [[outcome.reason for outcome in many] for many in settle_batch(batch, events)]
+    assert reasons == [[None, "already_failed", None], ["already_failed", "already_failed"]]
 
 
 def test_bad_data_is_isolated_by_halving() -> None:
@@ -179,15 +179,15 @@ def test_any_batching_amounts_to_one_by_one(
 
     one_by_one, batched = ReferenceEvents(ACCOUNTS), ReferenceEvents(ACCOUNTS)
     expected = [settle_batch([message], one_by_one)[0] for message in messages]
-    told: list[list[Outcome]] = []
+    answers: list[list[Outcome]] = []
     edges = sorted({0, *cuts, len(messages)})
     for start, end in itertools.pairwise(edges):
-        told += settle_batch(messages[start:end], batched)
+        answers += settle_batch(messages[start:end], batched)
 
-    assert told == expected
+    assert answers == expected
     assert batched.rows == one_by_one.rows
     winners = defaultdict(set)
-    for many in told:
+    for many in answers:
         for outcome in many:
             if outcome.updated:
                 winners[outcome.id].add(outcome.message_id)

@@ -28,7 +28,7 @@ def ends_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
 
 
 def shut_down(how: str) -> None:
-    """Tell what Celery tells when it has been given a signal."""
+    """Send the signal that Celery sends when it has been given a signal."""
     worker_shutting_down.send(sender="worker", how=how)
 
 
@@ -48,7 +48,7 @@ def test_a_second_signal_is_hard(ends_after: list[float]) -> None:
 
 
 def test_a_second_signal_is_hard_however_early(ends_after: list[float]) -> None:
-    """Celery may be told of it too, when the first has only just come."""
+    """Celery may learn of it too, when the first has only just come."""
     shut_down("Warm")
     shut_down("Warm")
     assert ends_after[1:] == [stopping.HARD_STOP_SECONDS]

@@ -226,7 +226,7 @@ def test_a_batch_is_held_and_tried_again_while_a_server_is_away(
 
 @pytest.mark.parametrize("report", [AWAY, BROKEN], ids=["to be tried again", "to go back"])
 def test_a_batch_that_waits_is_held_for_as_long_as_it_takes(report: NotDone) -> None:
-    """The transport is told that nobody works on its messages, and when somebody does again."""
+    """The transport learns that nobody works on its messages, and when somebody does again."""
     channel: Any = Channel.__new__(Channel)
     channel._pace = Pace()
     parked: set[str] = set()

@@ -1,4 +1,4 @@
-"""What the messages of a batch are told, in words."""
+"""What became of the messages of a batch, in words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def outcome(reason: Any = None) -> Outcome:
     return Outcome("ev_1", reason is None, "completed", reason, "m", None, None, None, None, None)
 
 
-def test_each_message_is_told_what_became_of_its_updates() -> None:
+def test_each_result_says_what_became_of_the_updates_of_a_message() -> None:
     """In order, the most frequent first; it has failed only if something is not valid."""
     done, gone = outcome(), outcome("not_found")
     bad = invalid("m", "ev_1", None, "status: is required")
@@ -31,8 +31,8 @@ def test_each_message_is_told_what_became_of_its_updates() -> None:
     assert summary.reasons == {"updated": 5, "not_found": 2, "invalid": 1}
 
 
-def test_it_stays_small_whatever_there_is_to_tell() -> None:
-    """The rest is told in general, and what failed has failed all the same."""
+def test_it_stays_small_whatever_there_is_to_say() -> None:
+    """The rest is put in general words, and what failed has failed all the same."""
     dice = random.Random(1)
     rubbish = [[invalid("m", None, None, f"{n} " + "x" * 500)] for n in range(500)]
     fine = [[outcome(dice.choice([None, "already_completed", "not_found"]))] for _ in range(500)]
@@ -40,6 +40,6 @@ def test_it_stays_small_whatever_there_is_to_tell() -> None:
     dice.shuffle(mixed)
     summary = summarize(mixed)
     assert len(pickle.dumps(summary)) < 3_500
-    told = summary.results()
-    assert [one.failed for one in told] == [bool(many[0].error) for many in mixed]
-    assert Result("invalid: see `settle dead list`", failed=True) in told
+    results = summary.results()
+    assert [one.failed for one in results] == [bool(many[0].error) for many in mixed]
+    assert Result("invalid: see `settle dead list`", failed=True) in results

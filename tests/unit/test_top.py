@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.top.drawing import Screen
+from cli.top.json_view import to_json
+from cli.top.number_formats import amount, duration, rate
+from cli.top.screen import Screen
 from cli.top.view import FORGOTTEN_AFTER_SECONDS, Answer, Poll, View, advance
-from cli.top.words import amount, duration, rate
-from cli.top.writing import to_json
 
 UP = {"database": 1, "result_channel": 1, "broker": 1}
 
@@ -19,7 +19,7 @@ def answer(
     name: str = "celery@w1", pid: int = 1, *, uptime: float = 100.0, updated: int = 0, **more: Any
 ) -> Answer:
     """Make the answer of a worker."""
-    told = {
+    stats = {
         "uptime_seconds": uptime,
         "updates": {"updated": updated, "not_found": 0},
         "latency_seconds": {"count": updated / 10, "sum": updated / 10 * 0.25},
@@ -33,7 +33,7 @@ def answer(
         "held_updates": {"waiting": 10, "slots": 5},
         **more,
     }
-    return Answer(name, pid, told)
+    return Answer(name, pid, stats)
 
 
 def after(*polls: Poll) -> View:
@@ -97,7 +97,7 @@ def test_a_worker_that_answers_again_was_at_work_meanwhile() -> None:
 
 
 def test_a_worker_of_another_version_is_listed() -> None:
-    """What it does not tell is unknown, here and for programs."""
+    """What it does not say is unknown, here and for programs."""
     view = after(Poll(10.0, (Answer("celery@old", 1, {"updates": {"updated": 1}}),)))
     assert "celery@old" in draw(view)
     assert to_json(view)["workers"][0]["slots"] is None
@@ -172,9 +172,9 @@ def test_trouble_is_said_in_words(poll: Poll, says: str) -> None:
 
 def test_the_numbers_are_short() -> None:
     """And exact while they are small."""
-    told = [amount(n) for n in (None, 0, 999_999, 1_234_567, 12.3e9, 999.9e6)]
-    assert told == ["-", "0", "999,999", "1.23 M", "12.30 G", "999.90 M"]
+    shown = [amount(n) for n in (None, 0, 999_999, 1_234_567, 12.3e9, 999.9e6)]
+    assert shown == ["-", "0", "999,999", "1.23 M", "12.30 G", "999.90 M"]
     assert [rate(n) for n in (None, 0, 0.25, 12_345.6)] == ["-", "0", "0.2", "12,346"]
     seconds = (None, 0.0021, 0.25, 1.25, 61, 200, 7_200)
-    told = [duration(n) for n in seconds]
-    assert told == ["-", "2.1 ms", "250 ms", "1.2 s", "61 s", "3 min", "2 h"]
+    shown = [duration(n) for n in seconds]
+    assert shown == ["-", "2.1 ms", "250 ms", "1.2 s", "61 s", "3 min", "2 h"]

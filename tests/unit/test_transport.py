@@ -60,7 +60,7 @@ def item(**changed: Any) -> bytes:
         ),
     ],
 )
-def test_what_is_not_a_message_is_told_apart(raw: bytes, reason: str) -> None:
+def test_what_is_not_a_message_is_singled_out(raw: bytes, reason: str) -> None:
     """An item that is not a kombu message is refused with a reason."""
     with pytest.raises(NotAMessageError, match=reason):
         read_item(raw)
@@ -140,7 +140,7 @@ def test_a_fetch_says_where_everything_came_from() -> None:
     assert FETCH.args(5, busy=True)[:4] == [5, "tag-", 1, 1]
 
 
-def test_redis_is_told_the_script_when_it_does_not_know_it() -> None:
+def test_redis_is_sent_the_script_when_it_does_not_know_it() -> None:
     """The script is sent by name, or in full."""
     assert script_command(["k"], [1], cached=True)[0] == "EVALSHA"
     assert script_command(["k"], [1], cached=False)[0] == "EVAL"

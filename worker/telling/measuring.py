@@ -1,4 +1,4 @@
-"""What the consumer tells the metrics, and those who ask how it is, as it happens.
+"""What happens in the consumer, counted as it happens: in the metrics, and in its vitals.
 
 Called a few times a batch and never for every plain message, so that counting
 costs nothing against what is counted.

@@ -4,7 +4,7 @@ A message is received, started, and succeeded or failed, under its own id, as if
 were a task of its own. An update whose outcome says `updated: false` has succeeded; a
 message has failed only if an update of it is not valid. Events carry the time at
 which things happened and are sent together a moment later: one by one they would
-cost several times what settling does. When nobody asks for events nothing is made.
+cost several times what settling does. When nobody asks for task events nothing is made.
 
 The runtime of a message is that of its batch: what whoever waits for it waited.
 """
@@ -20,7 +20,7 @@ from celery.utils.log import get_logger
 from celery.utils.time import utcoffset
 
 from settle_client.names import TASK
-from worker.seams.dispatching import keep_events, publish_events
+from worker.seams.event_dispatcher import keep_task_events, publish_task_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 # One publication: some 300 kB, which Redis and Flower take in their stride.
-EVENTS_AT_ONCE = 1_000
+TASK_EVENTS_AT_ONCE = 1_000
 MAX_DELAY_SECONDS = 0.1
 MAX_SHOWN_CHARACTERS = 1_024
 
@@ -74,7 +74,7 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 class TaskEvents:
-    """The events of the messages of one connection."""
+    """The task events of one connection."""
 
     def __init__(self, consumer: Any, *, enabled: bool, call_later: Callable[..., Any]) -> None:
         """Have nothing to tell yet.
@@ -87,12 +87,12 @@ class TaskEvents:
         self._consumer = consumer
         self._enabled = enabled
         self._call_later = call_later
-        self._events: list[bytes] = []
+        self._task_events: list[bytes] = []
         self._flush_is_due = False
 
     @property
     def wanted(self) -> bool:
-        """Return whether anybody asked for events: with `-E`, or as Flower does."""
+        """Return whether anybody asked for task events: with `-E`, or as Flower does."""
         dispatcher = self._consumer.event_dispatcher
         return bool(
             self._enabled
@@ -104,42 +104,42 @@ class TaskEvents:
     # -- what happened ---------------------------------------------------------
 
     def received(self, items: Iterable[Held]) -> None:
-        """Tell that messages came."""
+        """Say that messages came."""
         if self.wanted:
-            self._tell("task-received", map(_received, items))
+            self._add("task-received", map(_received, items))
 
     def started(self, items: Iterable[Held]) -> None:
-        """Tell that a slot works on messages."""
+        """Say that a slot works on messages."""
         if self.wanted:
-            self._tell("task-started", (_Started(held.message.id) for held in items))
+            self._add("task-started", (_Started(held.message.id) for held in items))
 
     def settled(self, batch: Batch[Held], done: Done) -> None:
-        """Tell what became of the messages of a batch."""
+        """Say what became of the messages of a batch."""
         if not self.wanted:
             return
         runtime = sum(done.seconds.values())
         ids = (held.message.id for held in batch.items)
         results = list(zip(ids, done.summary.results(), strict=True))
         succeeded = (_Succeeded(id_, one.text, runtime) for id_, one in results if not one.failed)
-        self._tell("task-succeeded", succeeded)
-        self._tell("task-failed", (_Failed(id_, one.text) for id_, one in results if one.failed))
+        self._add("task-succeeded", succeeded)
+        self._add("task-failed", (_Failed(id_, one.text) for id_, one in results if one.failed))
 
     def given_back(self, items: Iterable[Held]) -> None:
-        """Tell that messages went back to their queue."""
+        """Say that messages went back to their queue."""
         if self.wanted:
-            self._tell("task-rejected", (_Rejected(held.message.id) for held in items))
+            self._add("task-rejected", (_Rejected(held.message.id) for held in items))
 
     # -- how it is sent --------------------------------------------------------
 
-    def _tell(self, kind: str, events: Iterable[_Fields]) -> None:
+    def _add(self, kind: str, task_events: Iterable[_Fields]) -> None:
         # What they have in common is written once.
         common = _encode(self._common(kind))[:-1] + b","
         # There is nothing that a monitor could know a message without id by.
-        written = (_write(fields) for fields in events if fields.uuid)
-        self._events += [common + fields[1:] for fields in written if fields]
-        if len(self._events) >= EVENTS_AT_ONCE:
+        written = (_write(fields) for fields in task_events if fields.uuid)
+        self._task_events += [common + fields[1:] for fields in written if fields]
+        if len(self._task_events) >= TASK_EVENTS_AT_ONCE:
             self.flush()
-        elif self._events and not self._flush_is_due:
+        elif self._task_events and not self._flush_is_due:
             self._flush_is_due = True
             self._call_later(MAX_DELAY_SECONDS, self._on_due)
 
@@ -160,22 +160,22 @@ class TaskEvents:
         self.flush()
 
     def flush(self) -> None:
-        """Send what there is to tell."""
-        events, self._events = self._events, []
+        """Send what has been said so far."""
+        task_events, self._task_events = self._task_events, []
         dispatcher = self._consumer.event_dispatcher
-        if not events or dispatcher is None or dispatcher.producer is None:
+        if not task_events or dispatcher is None or dispatcher.producer is None:
             return
-        for start in range(0, len(events), EVENTS_AT_ONCE):
-            some = b"[" + b",".join(events[start : start + EVENTS_AT_ONCE]) + b"]"
+        for start in range(0, len(task_events), TASK_EVENTS_AT_ONCE):
+            some = b"[" + b",".join(task_events[start : start + TASK_EVENTS_AT_ONCE]) + b"]"
             try:
-                publish_events(dispatcher, some)
+                publish_task_events(dispatcher, some)
             except Exception as error:  # noqa: BLE001 - nobody's message waits for a monitor
-                logger.debug("Events wait for the next connection: %s", error)
-                keep_events(dispatcher, some)
+                logger.debug("Task events wait for the next connection: %s", error)
+                keep_task_events(dispatcher, some)
 
 
 def _write(fields: _Fields) -> bytes:
-    """Write the fields of an event, empty if what somebody has sent cannot be shown."""
+    """Write the fields of a task event, empty if what somebody has sent cannot be shown."""
     try:
         return _encode(fields)
     except (ValueError, RecursionError):

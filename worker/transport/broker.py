@@ -73,7 +73,7 @@ class Deliveries(Protocol):
         ...
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Tell the broker that messages are done."""
+        """Let the broker remove messages that are done."""
         ...
 
     def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:

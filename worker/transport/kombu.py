@@ -112,7 +112,7 @@ class OneByOne:
         """Leave it at Celery's prefetch count."""
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Tell the broker that messages are done."""
+        """Let the broker remove messages that are done."""
         for delivery in deliveries:
             self._message(delivery).ack_log_error(logger, self._consumer.connection_errors)
 
@@ -123,16 +123,16 @@ class OneByOne:
             self._message(delivery).reject_log_error(logger, errors, requeue=True)
 
     def park(self, delivery: Delivery) -> None:
-        """Hold it, for there is nothing to tell the broker."""
+        """Hold it, for the broker has nothing to do."""
 
     def unpark(self, delivery: Delivery) -> None:
-        """Take it up, for there is nothing to tell the broker."""
+        """Take it up, for the broker has nothing to do."""
 
     def pause(self, deliveries: Sequence[Delivery]) -> None:
-        """Hold them, for there is nothing to tell the broker."""
+        """Hold them, for the broker has nothing to do."""
 
     def resume(self, deliveries: Sequence[Delivery]) -> None:
-        """Take them up, for there is nothing to tell the broker."""
+        """Take them up, for the broker has nothing to do."""
 
     def _message(self, delivery: Delivery) -> Any:
         return delivery.to_message(self._channel)

@@ -26,7 +26,7 @@ logger = get_logger(__name__)
 
 
 class Pulse:
-    """Tells whether a worker is live and ready, at every beat."""
+    """Records whether a worker is live and ready, at every beat."""
 
     def __init__(
         self, path: Path, node: str, live: Callable[[], Judgement], ready: Callable[[], Judgement]

@@ -1,7 +1,7 @@
 """What is asked of the servers every few seconds: whether they answer, and how much waits.
 
 In a thread of its own, on connections of its own, so that a server that does not
-answer holds nothing up. PostgreSQL is asked only while no batch tells anyway.
+answer holds nothing up. PostgreSQL is asked only while no batch shows it anyway.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How a worker is, for whoever watches: the part of Celery's worker that tells.
+"""How a worker is, for whoever watches: the part of Celery's worker that watches.
 
 It starts before the consumer, so that a worker which waits for its broker can be
 asked too, and after the pool, whose children are to have none of its threads.
 The threads run beside the event loop and never in it: what has come to a stop
-cannot tell of itself.
+cannot say so itself.
 """
 
 from __future__ import annotations

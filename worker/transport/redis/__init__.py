@@ -22,7 +22,7 @@ What a consumer may set and call is public on the channel
 Redis does at once in `worker.transport.redis.scripts`.
 
 What it is not: it does not know batches or updates, and fanout (remote control,
-events) is kombu's own. With several priorities or queues the first list is
+task events) is kombu's own. With several priorities or queues the first list is
 waited for, and the others are looked at twenty times a second. A stock worker
 does not renew: beside one, `visibility_timeout` must be longer than its longest
 task.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.client import NEVER_DECODE
 
-from service import redis_server
+from service import redis_checks
 from service.reaching import reach_primary, reach_redis
 from settle_client.names import QUEUE
 from worker.transport.delivery import sent_at
@@ -38,10 +38,10 @@ class Redis:
     has_leases = True
     queue_arguments: Mapping[str, Any] | None = None
     onlooker_options: Mapping[str, Any] = {"visibility_timeout": NEVER_SECONDS}
-    checks: Sequence[Callable[[Any], Finding]] = (*redis_server.CHECKS, *checks.CHECKS)
+    checks: Sequence[Callable[[Any], Finding]] = (*redis_checks.CHECKS, *checks.CHECKS)
 
     def transport_options(self, settings: Settings) -> dict[str, Any]:
-        """Return the lease, and what tells a dead link from a silent one."""
+        """Return the lease, and what distinguishes a dead link from a silent one."""
         return {
             "visibility_timeout": settings.lease_seconds,
             # Without these a link that died silently hangs the worker.

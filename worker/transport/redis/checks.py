@@ -12,7 +12,7 @@ from settle_client.names import QUEUE
 if TYPE_CHECKING:
     from service.reaching import RedisServer
 
-# One of each kind of command that the transport, Celery's remote control and its
+# One of each kind of command that the transport, Celery's remote control and its task
 # events give, on the keys and channels that they give them on.
 COMMANDS = (
     ("EVAL", "return 0", 0),
@@ -67,7 +67,7 @@ def judge_rights(denied: list[str]) -> Finding:
 
 
 def backlog(server: RedisServer) -> Finding:
-    """Tell how much waits, and whether a message is suspected of killing workers."""
+    """Check how much waits, and whether a message is suspected of killing workers."""
     waiting = sum(server.client.llen(QUEUE + priority) for priority in PRIORITIES)
     held, suspects = server.client.hlen("unacked"), server.client.llen(f"{QUEUE}.retry")
     found = f"{waiting:,} messages waiting, {held:,} held by workers"

@@ -1,4 +1,4 @@
-"""What a consumer tells its channel about messages that it holds, many at once."""
+"""What a consumer asks of its channel for messages that it holds, many at once."""
 
 from __future__ import annotations
 

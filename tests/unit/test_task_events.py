@@ -1,4 +1,4 @@
-"""What monitors are told of messages."""
+"""What monitors see of messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.settle import invalid
 from tests.items import fetched
 from worker.job import Done
 from worker.summary import summarize
-from worker.telling.task_events import EVENTS_AT_ONCE, TaskEvents
+from worker.telling.task_events import TASK_EVENTS_AT_ONCE, TaskEvents
 from worker.transport.delivery import Received
 from worker.understanding.plain import read_plain
 
@@ -54,8 +54,8 @@ def dispatcher() -> Dispatcher:
 
 
 @pytest.fixture
-def events(dispatcher: Dispatcher) -> TaskEvents:
-    """Give the events of a connection, sent when flushed."""
+def task_events(dispatcher: Dispatcher) -> TaskEvents:
+    """Give the task events of a connection, sent when flushed."""
     consumer = SimpleNamespace(event_dispatcher=dispatcher)
     return TaskEvents(consumer, enabled=True, call_later=lambda *_: None)
 
@@ -80,19 +80,19 @@ def batch(*items: Held) -> Batch[Held]:
 
 
 def test_a_message_is_received_started_and_succeeded(
-    events: TaskEvents, dispatcher: Dispatcher
+    task_events: TaskEvents, dispatcher: Dispatcher
 ) -> None:
     """Under its own id, with its name, arguments, runtime and result."""
     one = held()
-    events.received([one])
-    events.started([one])
+    task_events.received([one])
+    task_events.started([one])
     done = Done(summarize([[outcome("already_failed")]]), {"applied": 1.0, "published": 0.5})
-    events.settled(batch(one), done)
+    task_events.settled(batch(one), done)
     assert not dispatcher.published
-    events.flush()
+    task_events.flush()
     ((received, started, succeeded),) = dispatcher.published
-    assert {event["uuid"] for event in dispatcher.published[0]} == {one.message.id}
-    assert {event["name"] for event in dispatcher.published[0]} == {"events.update_status"}
+    assert {shown["uuid"] for shown in dispatcher.published[0]} == {one.message.id}
+    assert {one["name"] for one in dispatcher.published[0]} == {"events.update_status"}
     assert received["type"] == "task-received"
     assert received["kwargs"] == "{'id': 'ev_1', 'status': 'completed'}"
     assert received["root_id"] == one.message.id
@@ -102,39 +102,39 @@ def test_a_message_is_received_started_and_succeeded(
     assert succeeded["runtime"] == 1.5
 
 
-def test_only_what_is_not_valid_has_failed(events: TaskEvents, dispatcher: Dispatcher) -> None:
+def test_only_what_is_not_valid_has_failed(task_events: TaskEvents, dispatcher: Dispatcher) -> None:
     """With what is wrong as its exception; its neighbour has succeeded."""
     good, bad = held(), held()
     done = Done(summarize([[outcome(None)], [invalid("m", None, None, "status: must be")]]))
-    events.settled(batch(good, bad), done)
-    events.flush()
-    told = {event["uuid"]: event for event in dispatcher.published[0]}
-    assert told[good.message.id]["type"] == "task-succeeded"
-    assert told[bad.message.id]["type"] == "task-failed"
-    assert told[bad.message.id]["exception"] == "1 invalid: status: must be"
+    task_events.settled(batch(good, bad), done)
+    task_events.flush()
+    by_id = {one["uuid"]: one for one in dispatcher.published[0]}
+    assert by_id[good.message.id]["type"] == "task-succeeded"
+    assert by_id[bad.message.id]["type"] == "task-failed"
+    assert by_id[bad.message.id]["exception"] == "1 invalid: status: must be"
 
 
-def test_many_are_sent_in_bursts(events: TaskEvents, dispatcher: Dispatcher) -> None:
+def test_many_are_sent_in_bursts(task_events: TaskEvents, dispatcher: Dispatcher) -> None:
     """A few publications, not one for each."""
-    events.received([held(str(number)) for number in range(EVENTS_AT_ONCE + 1)])
-    events.flush()
-    assert [len(some) for some in dispatcher.published] == [EVENTS_AT_ONCE, 1]
+    task_events.received([held(str(number)) for number in range(TASK_EVENTS_AT_ONCE + 1)])
+    task_events.flush()
+    assert [len(some) for some in dispatcher.published] == [TASK_EVENTS_AT_ONCE, 1]
 
 
 @pytest.mark.parametrize("odd", ["\ud800", {"a": ["\ud800"]}], ids=["text", "deeper"])
 def test_what_cannot_be_shown_is_left_out(
-    events: TaskEvents, dispatcher: Dispatcher, odd: Any
+    task_events: TaskEvents, dispatcher: Dispatcher, odd: Any
 ) -> None:
     """Whoever sent it, the message is settled, and its neighbours are shown."""
     message = SimpleNamespace(headers={"root_id": odd})
     strange = held()._replace(delivery=Received(message), shown=None)
-    events.received([held(), strange, held()])
-    events.flush()
-    assert [event["type"] for event in dispatcher.published[0]] == ["task-received"] * 2
+    task_events.received([held(), strange, held()])
+    task_events.flush()
+    assert [one["type"] for one in dispatcher.published[0]] == ["task-received"] * 2
 
 
 @pytest.mark.parametrize("why", ["not enabled", "disabled", "other groups", "no dispatcher"])
-def test_nothing_is_told_that_nobody_asked_for(dispatcher: Dispatcher, why: str) -> None:
+def test_nothing_is_sent_that_nobody_asked_for(dispatcher: Dispatcher, why: str) -> None:
     """Nothing is even made."""
     consumer = SimpleNamespace(event_dispatcher=dispatcher)
     if why == "disabled":
@@ -143,21 +143,23 @@ def test_nothing_is_told_that_nobody_asked_for(dispatcher: Dispatcher, why: str)
         dispatcher.groups = {"worker"}
     elif why == "no dispatcher":
         consumer.event_dispatcher = None
-    events = TaskEvents(consumer, enabled=why != "not enabled", call_later=lambda *_: None)
-    events.received([held()])
-    events.started([held()])
-    events.given_back([held()])
-    events.settled(batch(), Done(summarize([])))
-    events.flush()
-    assert not events.wanted
+    task_events = TaskEvents(consumer, enabled=why != "not enabled", call_later=lambda *_: None)
+    task_events.received([held()])
+    task_events.started([held()])
+    task_events.given_back([held()])
+    task_events.settled(batch(), Done(summarize([])))
+    task_events.flush()
+    assert not task_events.wanted
     assert not dispatcher.published
 
 
-def test_events_outlive_their_connection(events: TaskEvents, dispatcher: Dispatcher) -> None:
+def test_task_events_outlive_their_connection(
+    task_events: TaskEvents, dispatcher: Dispatcher
+) -> None:
     """Celery sends them when it has another one."""
     dispatcher.is_away = True
-    events.given_back([held()])
-    events.flush()
+    task_events.given_back([held()])
+    task_events.flush()
     ((some, routing_key),) = dispatcher._outbound_buffer
     assert (some[0]["type"], some[0]["requeue"], routing_key) == (
         "task-rejected",

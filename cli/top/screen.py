@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from cli.top.words import amount, duration, rate
+from cli.top.number_formats import amount, duration, rate
 from service.catalogue import OUTCOMES
 from worker.telling.metrics import STEPS, WHYS
 from worker.telling.vitals import BROKER, SERVERS
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
 
-    from cli.top.view import View, Worker
+    from cli.top.view import View, WorkerView
 
 READY, NOT_READY, STUCK, NO_ANSWER = "ready", "not ready", "stuck", "no answer"
 STYLES = {READY: "green", NOT_READY: "yellow", STUCK: "bold red", NO_ANSWER: "bold red"}
@@ -66,7 +66,7 @@ class Screen:
         return title
 
 
-def state_of(view: View, worker: Worker) -> str:
+def state_of(view: View, worker: WorkerView) -> str:
     """Say in a word or two how a worker is."""
     if not view.answers(worker):
         return NO_ANSWER
@@ -149,7 +149,7 @@ def _workers(view: View, room: int) -> Iterator[RenderableType]:
         yield Text(f"and {hidden} more: make the window higher", "dim")
 
 
-def _table(view: View, workers: list[Worker]) -> Table:
+def _table(view: View, workers: list[WorkerView]) -> Table:
     table = _grid()
     table.expand = True
     table.add_column("worker", no_wrap=True, overflow="ellipsis", ratio=1, min_width=14)
@@ -172,7 +172,7 @@ def _column(table: Table, name: str, width: int) -> None:
     table.add_column(name, no_wrap=True, overflow="ellipsis", width=abs(width), justify=justify)
 
 
-def _row(view: View, worker: Worker) -> Iterator[Text | str]:
+def _row(view: View, worker: WorkerView) -> Iterator[Text | str]:
     answer, state = worker.answer, state_of(view, worker)
     yield answer.name
     yield Text(state, STYLES[state])
@@ -191,7 +191,7 @@ def _row(view: View, worker: Worker) -> Iterator[Text | str]:
     yield "now"
 
 
-def _reason(view: View, worker: Worker) -> Text:
+def _reason(view: View, worker: WorkerView) -> Text:
     why = "live_why" if state_of(view, worker) == STUCK else "ready_why"
-    says = f"{worker.answer.name}: {worker.answer.told.get(why)}"
+    says = f"{worker.answer.name}: {worker.answer.stats.get(why)}"
     return Text(says, no_wrap=True, overflow="ellipsis")

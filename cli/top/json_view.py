@@ -9,7 +9,7 @@ from worker.telling.metrics import PATHS, STEPS, WHYS
 from worker.telling.vitals import BROKER, SERVERS
 
 if TYPE_CHECKING:
-    from cli.top.view import View, Worker
+    from cli.top.view import View, WorkerView
 
 
 def to_json(view: View) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def to_json(view: View) -> dict[str, Any]:
     }
 
 
-def _worker(view: View, worker: Worker) -> dict[str, Any]:
+def _worker(view: View, worker: WorkerView) -> dict[str, Any]:
     answer = worker.answer
     return {
         "name": answer.name,
@@ -42,17 +42,17 @@ def _worker(view: View, worker: Worker) -> dict[str, Any]:
         "pid": answer.pid,
         "uptimeSeconds": answer.number("uptime_seconds"),
         "live": bool(answer.number("live")),
-        "liveWhy": answer.told.get("live_why"),
+        "liveWhy": answer.stats.get("live_why"),
         "ready": bool(answer.number("ready")),
-        "readyWhy": answer.told.get("ready_why"),
+        "readyWhy": answer.stats.get("ready_why"),
         "servers": {
             server: bool(answer.number("server_up", server)) for server in (*SERVERS, *BROKER)
         },
         "slots": answer.number("slots"),
         "slotsTaken": answer.number("slots_taken"),
-        "heldMessages": answer.told.get("held_messages"),
-        "heldUpdates": answer.told.get("held_updates"),
-        "updates": answer.told.get("updates"),
+        "heldMessages": answer.stats.get("held_messages"),
+        "heldUpdates": answer.stats.get("held_updates"),
+        "updates": answer.stats.get("updates"),
         "updatesPerSecond": _round(worker.rate("updates.")),
         "latencySeconds": _round(worker.mean("latency_seconds")),
     }

@@ -27,7 +27,7 @@ SHORTEST_RENEWAL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class Setup:
     """The settings, and the workers that run with them."""
 
     settings: Settings
@@ -39,9 +39,9 @@ class Together:
         return STATEMENTS * self.settings.statement_timeout_seconds
 
 
-def lease(together: Together) -> Finding:
+def lease(setup: Setup) -> Finding:
     """Check that no message is taken from a worker that is still at it."""
-    settings, longest = together.settings, together.longest_batch_seconds
+    settings, longest = setup.settings, setup.longest_batch_seconds
     if not broker_of(settings.broker_url).has_leases:
         return ok("this broker has no leases")
     seconds, most = settings.lease_seconds, Channel.lease_max_seconds
@@ -50,7 +50,7 @@ def lease(together: Together) -> Finding:
             f"a batch may take {longest:g} s, but no lease is renewed for more than {most} s",
             f"SETTLE_STATEMENT_TIMEOUT_SECONDS under {most / STATEMENTS:g}",
         )
-    solo = [worker.name for worker in together.workers.ours if worker.pool == "solo"]
+    solo = [worker.name for worker in setup.workers.ours if worker.pool == "solo"]
     if solo and seconds <= longest:
         return warning(
             f"{', '.join(solo)}: a solo pool renews no lease ({seconds:g} s) during a batch, "
@@ -65,10 +65,10 @@ def lease(together: Together) -> Finding:
     return ok(f"{seconds:g} s, renewed while a batch is applied, which takes at most {longest:g} s")
 
 
-def leases_of_others(together: Together) -> Finding:
+def leases_of_others(setup: Setup) -> Finding:
     """Check that all workers on the broker have the same idea of a dead one."""
-    here, workers = together.settings.lease_seconds, together.workers
-    if not broker_of(together.settings.broker_url).has_leases:
+    here, workers = setup.settings.lease_seconds, setup.workers
+    if not broker_of(setup.settings.broker_url).has_leases:
         return ok("this broker has no leases")
     ours = {"here": here} | {w.name: w.lease_seconds or here for w in workers.ours}
     strangers = {w.name: w.lease_seconds for w in workers.all if not w.is_ours}
@@ -88,14 +88,14 @@ def leases_of_others(together: Together) -> Finding:
             "a Redis database of its own for each application",
         )
     if len(set(ours.values())) > 1:
-        told = ", ".join(f"{name} {lease:g} s" for name, lease in ours.items())
-        return warning(f"{told}: the shortest counts", one_for_all)
+        leases = ", ".join(f"{name} {lease:g} s" for name, lease in ours.items())
+        return warning(f"{leases}: the shortest counts", one_for_all)
     return ok("as here" if workers.ours else "nobody else told")
 
 
-def stop(together: Together) -> Finding:
+def stop(setup: Setup) -> Finding:
     """Check that a batch that is being applied can be finished when a worker stops."""
-    settings = together.settings
+    settings = setup.settings
     most, lock = settings.stop_timeout_seconds, settings.lock_timeout_seconds
     if most <= lock:
         return warning(
@@ -107,11 +107,11 @@ def stop(together: Together) -> Finding:
     return ok(f"batches are finished within {most:g} s; let the supervisor wait over {grace:g} s")
 
 
-def batch(together: Together) -> Finding:
+def batch(setup: Setup) -> Finding:
     """Check that a batch is as large as it is meant to be at most."""
     largest, message = (
-        together.settings.batch_max_updates,
-        together.settings.message_max_updates,
+        setup.settings.batch_max_updates,
+        setup.settings.message_max_updates,
     )
     if message > largest:
         return warning(
@@ -122,9 +122,9 @@ def batch(together: Together) -> Finding:
     return ok(f"up to {largest:,} updates, a message up to {message:,}")
 
 
-def timeouts(together: Together) -> Finding:
+def timeouts(setup: Setup) -> Finding:
     """Check that a lock is given up before the statement that waits for it."""
-    settings = together.settings
+    settings = setup.settings
     lock, statement = settings.lock_timeout_seconds, settings.statement_timeout_seconds
     if lock >= statement:
         return warning(
@@ -134,11 +134,11 @@ def timeouts(together: Together) -> Finding:
     return ok(f"lock {lock:g} s, statement {statement:g} s")
 
 
-def pool(together: Together) -> Finding:
+def pool(setup: Setup) -> Finding:
     """Check that every slot has a connection."""
     crowded = [
         f"{worker.name} ({worker.concurrency})"
-        for worker in together.workers.ours
+        for worker in setup.workers.ours
         if worker.pool != "prefork" and worker.concurrency > POOL_SIZE
     ]
     if crowded:
