@@ -109,6 +109,8 @@ def test_the_payload_is_read_only_where_asked_for(database: Database, database_u
     assert database.settle_pending_events([settlement("ev_00000")])["ev_00000"].payload is None
     rows = database.settle_pending_events([settlement("ev_00000")], with_payload=True)
     assert rows["ev_00000"].payload == '{"id": "ev_00000"}'
+    assert database.read_events(["ev_00000"], with_payload=True) == rows
+    assert database.read_events(["ev_00000"])["ev_00000"].payload is None
 
 
 def test_the_statement_has_as_many_parameters_for_any_batch() -> None:

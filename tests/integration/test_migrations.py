@@ -13,7 +13,7 @@ import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from db import DatabaseError
+from db import DatabaseError, TransientDatabaseError
 from db.engine import engine_url
 from db.migrate import migrate, newest_revision
 from db.models import Base
@@ -59,6 +59,12 @@ def test_a_newer_schema_is_left_alone(database_url: str) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(DatabaseError, match="'9999': a newer version of Settle has migrated it"):
         migrate(database_url)
+
+
+def test_a_database_that_is_away_is_not_migrated() -> None:
+    """It may be there later."""
+    with pytest.raises(TransientDatabaseError, match="refused"):
+        migrate("postgresql://127.0.0.1:1/settle")
 
 
 def test_an_event_is_never_completed_and_failed(database_url: str) -> None:
