@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.rabbitmq import RabbitMQ
 
+pytestmark = pytest.mark.rabbitmq
+
 face = faces.face
 
 
