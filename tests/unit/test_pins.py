@@ -24,6 +24,9 @@ from celery.worker import components, control, heartbeat, loops, state
 from celery.worker.consumer import Consumer
 from celery.worker.consumer import tasks as consumer_tasks
 from celery.worker.request import Request
+from kombu.asynchronous.hub import Hub
+
+from worker.seams.logs import DISCARDED
 
 SIGNATURES: list[tuple[Any, str]] = [
     # Overridden by worker.consumer.
@@ -39,6 +42,8 @@ SIGNATURES: list[tuple[Any, str]] = [
     (Consumer.cancel_task_queue, "(self, queue)"),
     (Consumer.call_soon, "(self, p, *args, **kwargs)"),
     (Consumer.perform_pending_operations, "(self)"),
+    (Hub.run_once, "(self)"),
+    (kombu.messaging.Consumer.consuming_from, "(self, queue)"),
     # Put in place of Celery's own by worker.seams.inspecting.
     (control.active, "(state, safe=False, **kwargs)"),
     (control.reserved, "(state, **kwargs)"),
@@ -78,6 +83,9 @@ SOURCES: list[tuple[Any, str]] = [
     (consumer_tasks.Tasks.start, "c.connection.default_channel.basic_qos("),
     (consumer_tasks.Tasks.start, "0, c.initial_prefetch_count, qos_global,"),
     (consumer_tasks.Tasks.start, "c.task_consumer = c.app.amqp.TaskConsumer(\n            c.conn"),
+    # The line that worker.seams.logs puts into our words.
+    (Request.revoked, f"log_msg = '{DISCARDED}'"),
+    (Request.revoked, "info(log_msg, self.name, self.id)"),
     (loops.asynloop, "obj.create_task_handler()"),
     (loops.synloop, "obj.create_task_handler()"),
     (heartbeat.Heart._send, "active=len(active_requests)"),

@@ -195,6 +195,8 @@ SIGNATURES = [
     (stock.Channel._on_connection_disconnect, "(self, connection)"),
     (stock.Channel.basic_consume, "(self, queue, *args, **kwargs)"),
     (stock.Channel.close, "(self)"),
+    (stock.Channel._put_fanout, "(self, exchange, message, routing_key, **kwargs)"),
+    (stock.Channel._get_publish_topics, "(self, exchange, routing_key)"),
     (stock.QoS.append, "(self, message, delivery_tag)"),
     (stock.QoS.ack, "(self, delivery_tag)"),
     (stock.QoS.reject, "(self, delivery_tag, requeue=False)"),
@@ -237,17 +239,27 @@ def test_kombu_calls_what_is_overridden() -> None:
     assert "self.restore_unacked()" in source(virtual.QoS.restore_unacked_once)
     assert "self.cycle = MultiChannelPoller()" in source(stock.Transport.__init__)
     assert "dumps([message._raw, EX, RK])" in source(stock.QoS.append)
+    assert "_put_fanout(" in source(virtual.exchange.FanoutExchange.deliver)
+    assert "kwargs.pop('_publish_batch', None)" in source(stock.Channel._put_fanout)
 
 
 def test_kombu_has_the_attributes_that_are_used() -> None:
     """Private names that are read or set here exist with kombu."""
-    names = "_in_poll _brpop_sent_at _closing pool priority_steps unacked_key unacked_index_key"
+    names = (
+        "_in_poll _brpop_sent_at _closing pool priority_steps unacked_key unacked_index_key "
+        "visibility_timeout unacked_restore_interval unacked_restore_throttle "
+        "global_keyprefix active_queues"
+    )
     assert [name for name in names.split() if not hasattr(stock.Channel, name)] == []
     qos = virtual.QoS(None)
     names = "_delivered _dirty _quick_ack prefetch_count _on_collect"
     assert [name for name in names.split() if not hasattr(qos, name)] == []
     qos._on_collect.cancel()
     assert "_channels" in vars(stock.MultiChannelPoller())
+    made = inspect.getsource(virtual.Channel.__init__)
+    assert "self._active_queues = []" in made
+    assert "self._qos = None" in made
+    assert "self.brpop_timeout = " in inspect.getsource(stock.Channel.__init__)
 
 
 def test_options_are_kombus_and_ours() -> None:
