@@ -89,6 +89,9 @@ class AsyncProducer:
             self._task = asyncio.create_task(
                 drive_async(self._outbox.send_out(), self._perform), name="settle-producer"
             )
+        if self._outbox.is_enough:
+            # A loop that sends would let no other task run until there is no more room.
+            await asyncio.sleep(0)
         return await drive_async(steps, self._perform)
 
     async def flush(self) -> None:

@@ -113,7 +113,7 @@ class Outbox:
         self._accepted += 1
         self._unsent_updates += envelope.update_count
         self._unsent_bytes += len(envelope.body)
-        if len(self._unsent) == 1 or self._is_enough():
+        if len(self._unsent) == 1 or self.is_enough:
             self._ring(Bell.SENDER)
         return envelope.message_id
 
@@ -169,7 +169,7 @@ class Outbox:
         """Return what to send now, nothing when it is over."""
         yield Wait(Bell.SENDER, lambda: bool(self._unsent) or self.is_closed)
         seconds = self.limits.max_wait_seconds
-        yield Wait(Bell.SENDER, lambda: self._is_enough() or self.is_closed, seconds)
+        yield Wait(Bell.SENDER, lambda: self.is_enough or self.is_closed, seconds)
         chunk: list[Envelope] = []
         size = 0
         for envelope in islice(self._unsent, 0 if self.is_closed else MAX_MESSAGES):
@@ -179,7 +179,9 @@ class Outbox:
             chunk.append(envelope)
         return chunk
 
-    def _is_enough(self) -> bool:
+    @property
+    def is_enough(self) -> bool:
+        """Return whether the next write need not wait for more."""
         return self._hurry or len(self._unsent) >= MAX_MESSAGES or self._unsent_bytes >= MAX_BYTES
 
     def _confirm(self, chunk: Sequence[Envelope]) -> None:

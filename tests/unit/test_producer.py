@@ -203,6 +203,30 @@ def test_a_closed_producer_takes_nothing(face: Any, broker: BrokerInMemory) -> N
     assert broker.ids == []
 
 
+@pytest.mark.usefixtures("broker")
+def test_a_loop_that_sends_lets_others_run() -> None:
+    """It need not wait for anything by itself."""
+
+    async def scenario() -> int:
+        turns = 0
+
+        async def take_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        others = asyncio.create_task(take_turns())
+        async with AsyncProducer("redis://unused") as producer:
+            for _ in range(2 * MAX_MESSAGES):
+                await producer.send(UPDATE)
+            taken = turns
+        others.cancel()
+        return taken
+
+    assert asyncio.run(scenario()) > 0
+
+
 def test_a_send_that_is_cancelled_sends_nothing(broker: BrokerInMemory) -> None:
     """It was waiting for room, and the others go on."""
     broker.up.clear()
