@@ -2,6 +2,20 @@
 
 It speaks HTTP/1.1 alone. A client that offers to go on in another protocol is served
 in this one, as HTTP has it; some do so with every request.
+
+The only place that reaches into uvicorn. None of what it uses is promised, and
+`tests/unit/test_gateway_pins.py` fails by the name when a release changes it:
+
+- `HttpToolsProtocol`: made for each connection by a class that is handed in; its methods
+  are overridden where a client begins, goes on or ends to keep it waiting.
+- `parser`, `headers`, `url`: what has come of a request, to read it again in HTTP/1.1.
+- `cycle`, `pipeline`, and of a cycle `more_body`, `response_started`, `response_complete`:
+  who is owed an answer, when a client is let go.
+- `_start_asgi_task`: which request is answered, for `cycle` is the last that has come.
+- `disconnected`, `message_event` of a cycle: how its application learns that nobody waits.
+- `_unset_keepalive_if_required`, `timeout_keep_alive`, `timeout_keep_alive_task`,
+  `timeout_keep_alive_handler`: uvicorn's own timer of idle clients, set where it sets none.
+- `send_400_response`, `transport`, `loop`: how it writes, and waits.
 """
 
 from __future__ import annotations
