@@ -8,12 +8,13 @@ from service.settings import Settings
 from worker.transport.broker import BROKERS, Broker, broker_of
 from worker.transport.kombu import AnyOther
 from worker.transport.rabbitmq.broker import RabbitMQ
-from worker.transport.redis.broker import Redis, Sentinels
+from worker.transport.redis.broker import Redis, Sentinels, Socket
 
 # The annotation is checked too: `broker_of` looks them up by name, which hides their types.
 KINDS: list[tuple[str, Broker]] = [
     ("redis://localhost", Redis()),
     ("rediss://localhost", Redis()),
+    ("redis+socket:///run/redis.sock", Socket()),
     ("sentinel://one;sentinel://two", Sentinels()),
     ("amqp://localhost", RabbitMQ()),
     ("AMQPS://one;amqps://two", RabbitMQ()),

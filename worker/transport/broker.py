@@ -163,6 +163,7 @@ class Broker(Protocol):
 BROKERS: Final = {
     "redis": "worker.transport.redis.broker:Redis",
     "rediss": "worker.transport.redis.broker:Redis",
+    "redis+socket": "worker.transport.redis.broker:Socket",
     "sentinel": "worker.transport.redis.broker:Sentinels",
     "amqp": "worker.transport.rabbitmq.broker:RabbitMQ",
     "amqps": "worker.transport.rabbitmq.broker:RabbitMQ",

@@ -81,6 +81,16 @@ class Redis:
         return AtOnce(consumer.connection.default_channel, receiver)
 
 
+class Socket(Redis):
+    """One server on this machine, by its socket, as kombu writes that."""
+
+    def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
+        """Connect, to look at it, and see that it answers."""
+        # The same in redis-py's words.
+        url = settings.broker_url.replace("redis+socket:", "unix:", 1)
+        return reach_redis(url.replace("virtual_host=", "db="))
+
+
 class Sentinels(Redis):
     """The server that the sentinels of a URL say is the primary."""
 
