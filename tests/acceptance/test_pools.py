@@ -34,7 +34,7 @@ NOWHERE = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0", "C_FORCE_ROOT": "1"}
         pytest.param(["-n", "w--pool=prefork@h"], {}, "thread", id="a name like an option"),
     ],
 )
-def test_a_worker_has_the_pool_that_it_is_told_to(
+def test_a_worker_has_the_pool_that_is_asked_for(
     options: list[str], environment: dict[str, str], pool: str, tmp_path: Path
 ) -> None:
     """In every spelling that Celery knows."""

@@ -132,7 +132,7 @@ def test_owning_the_table_is_more_than_is_needed(database_url: str) -> None:
     assert facts.excess == ("owns the table",)
 
 
-def test_a_superuser_is_told_apart_from_an_owner(database_url: str) -> None:
+def test_a_superuser_is_distinguished_from_an_owner(database_url: str) -> None:
     """Being the one says more than being the other."""
     with inspect_database(database_url) as inspection:
         facts = inspection.privileges()

@@ -1,4 +1,4 @@
-"""What the driver's errors are taken for, and what of them is told."""
+"""What the driver's errors are taken for, and what of them is shown."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_no_connection_to_be_had_in_time_is_transient() -> None:
 
 
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "kept"])
-def test_it_is_told_whether_the_connection_was_lost(lost: bool) -> None:
+def test_an_error_says_whether_the_connection_was_lost(lost: bool) -> None:
     """Then it is not known whether anything was applied, and another one may do."""
     classed = translate_error(wrapped(Refused("40001"), lost=lost))
     assert isinstance(classed, TransientDatabaseError)

@@ -124,7 +124,7 @@ ROOTS = {
 
 
 def test_only_roots_read_the_environment() -> None:
-    """All else is handed its settings: what a part does can be told from how it is called."""
+    """All else is handed its settings: what a part does can be seen from how it is called."""
     files = [ROOT / "celeryconfig.py"]
     for package in ("cli", "worker", "gateway", "service", "tasks", "db"):
         files += ROOT.joinpath(package).rglob("*.py")
