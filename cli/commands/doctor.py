@@ -42,10 +42,10 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     """
     settings = load_settings()
     from worker.celery import app  # noqa: PLC0415 - it leaves when the settings cannot work
-    from worker.transport.redis import install  # noqa: PLC0415 - the same
+    from worker.transport.broker import broker_of  # noqa: PLC0415 - the same
 
     # To ask workers with no more rights than a worker has.
-    install()
+    broker_of(settings.broker_url).install()
     results = list(examine_all(settings, app))
     if as_json:
         click.echo(json.dumps(to_json(results), indent=2))

@@ -59,7 +59,7 @@ class Outage(logging.Filter):
         return True
 
     def over(self) -> None:
-        """Take note that messages can come."""
+        """Say that messages can come again, if they could not."""
         lasted = self._trouble.over(time.monotonic())
         if lasted is not None:
             tries = self._trouble.tries
