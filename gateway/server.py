@@ -47,7 +47,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds: float) -> None:
-    """Serve until told to stop: by SIGTERM or SIGINT, answering what was asked before."""
+    """Serve until asked to stop: by SIGTERM or SIGINT, answering what was asked before."""
     _allow_many_connections()
     collect_seldom()
     config = uvicorn.Config(
@@ -91,5 +91,5 @@ def log_as(log_format: str) -> None:
     form: Any = JsonFormatter() if in_json else HumanFormatter(color=is_terminal)
     handler.setFormatter(form)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # Whoever does not speak HTTP has been told so.
+    # Whoever does not speak HTTP has been answered.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -142,14 +142,14 @@ class Settings(BaseSettings):
     )
     task_events: bool = Field(
         default=True,
-        description="Tell Flower and other monitors what becomes of every message, when they "
+        description="Show Flower and other monitors what becomes of every message, when they "
         "ask for it or the worker was started with `-E`.",
     )
     stop_timeout_seconds: float = Field(
         default=20,
         gt=0,
         le=3_600,
-        description="How many seconds a worker or a gateway that is told to stop takes to finish "
+        description="How many seconds a worker or a gateway that is asked to stop takes to finish "
         "what it holds; a worker gives the rest back. Keep it under the supervisor's grace period.",
     )
 

@@ -38,7 +38,7 @@ class Bell(Enum):
 
 
 class Wait(NamedTuple):
-    """Wait until something holds, and tell whether it does.
+    """Wait until something holds, and return whether it does.
 
     It is looked at again whenever the bell rings, and when the time is over.
     """

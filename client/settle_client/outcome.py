@@ -1,6 +1,6 @@
 """An outcome: what became of one update, as consumers get it.
 
-The one definition of it, for the service that tells outcomes and for whoever reads
+The one definition of it, for the service that publishes outcomes and for whoever reads
 them. Nothing here publishes or reads one.
 """
 
@@ -83,7 +83,7 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     completed_at: Annotated[Moment | None, Meta(description="When it was completed, if it was.")]
     failed_at: Annotated[Moment | None, Meta(description="When it failed, if it did.")]
     payload: Annotated[
-        Any, Meta(description="The event's payload, where it is told.", examples=[{"total": 1250}])
+        Any, Meta(description="The event's payload, where it is asked for.", examples=[{"total": 1250}])
     ] = UNSET
     error: Annotated[
         Problem | UnsetType, Meta(description="What is wrong with an update that is invalid.")

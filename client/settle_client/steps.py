@@ -29,7 +29,7 @@ class _Done(NamedTuple):
     reply: Any
     error: Exception | None = None
 
-    def tell(self, steps: Generator[Step, Any, Any]) -> Step:
+    def resume(self, steps: Generator[Step, Any, Any]) -> Step:
         """Let a core know, and return what it asks for next."""
         return steps.send(self.reply) if self.error is None else steps.throw(self.error)
 
@@ -53,7 +53,7 @@ def drive(steps: Generator[Step, Any, Result], perform: Callable[[Step], Any]) -
     try:
         step = next(steps)
         while True:
-            step = _do(perform, step).tell(steps)
+            step = _do(perform, step).resume(steps)
     except StopIteration as ended:
         result: Result = ended.value
         return result
@@ -66,7 +66,7 @@ async def drive_async(
     try:
         step = next(steps)
         while True:
-            step = (await _do_async(perform, step)).tell(steps)
+            step = (await _do_async(perform, step)).resume(steps)
     except StopIteration as ended:
         result: Result = ended.value
         return result
@@ -87,7 +87,7 @@ def iterate(
                     done = _Done(True)
             else:
                 done = _do(perform, step)
-            step = done.tell(steps)
+            step = done.resume(steps)
 
 
 async def iterate_async(
@@ -105,4 +105,4 @@ async def iterate_async(
                     done = _Done(True)
             else:
                 done = await _do_async(perform, step)
-            step = done.tell(steps)
+            step = done.resume(steps)
