@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 60
 
 
-def eventually(holds: Callable[[], bool], told: Callable[[], object] = lambda: "") -> None:
+def eventually(holds: Callable[[], bool], state: Callable[[], object] = lambda: "") -> None:
     """Wait until something holds, and tell how it stands if it never does."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
-        assert time.monotonic() < deadline, told()
+        assert time.monotonic() < deadline, state()
         time.sleep(0.02)
 
 
@@ -178,10 +178,10 @@ class Service:
 
     def wait(self, messages: Mapping[str, Collection[str]]) -> dict[str, list[Outcome]]:
         """Return the outcomes of messages, by message id."""
-        told = defaultdict(list)
+        by_message = defaultdict(list)
         for outcome in self.outcomes.wait(messages, timeout_seconds=PATIENCE_SECONDS):
-            told[outcome.message_id or ""].append(outcome)
-        return told
+            by_message[outcome.message_id or ""].append(outcome)
+        return by_message
 
     def wait_until_empty(self) -> None:
         """Wait until the broker holds nothing, fetched or not."""

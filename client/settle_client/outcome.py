@@ -83,7 +83,8 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     completed_at: Annotated[Moment | None, Meta(description="When it was completed, if it was.")]
     failed_at: Annotated[Moment | None, Meta(description="When it failed, if it did.")]
     payload: Annotated[
-        Any, Meta(description="The event's payload, where it is asked for.", examples=[{"total": 1250}])
+        Any,
+        Meta(description="The event's payload, where it is asked for.", examples=[{"total": 1250}]),
     ] = UNSET
     error: Annotated[
         Problem | UnsetType, Meta(description="What is wrong with an update that is invalid.")

@@ -95,30 +95,31 @@ class Load(threading.Thread):
         self.stopping.set()
         self.join()
 
-    def told(self) -> dict[tuple[str, str], list[Any]]:
+    def outcomes_by_update(self) -> dict[tuple[str, str], list[Any]]:
         """Return the outcomes that were published, by message id and event id."""
-        told: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+        by_update: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
         for _, fields in self.service.channel.xrange("event-outcomes"):
             outcome = json.loads(fields["outcome"])
-            told[outcome["messageId"], outcome["id"]].append(outcome)
-        return told
+            by_update[outcome["messageId"], outcome["id"]].append(outcome)
+        return by_update
 
     def account(self) -> Account:
         """Compare what was sent, what was told and what is in the table."""
-        told = self.told()
+        by_update = self.outcomes_by_update()
         sent = {
             (message_id, id_): status
             for message_id, updates in self.sent.items()
             for id_, status in updates.items()
         }
-        lost = sent.keys() - told.keys()
+        lost = sent.keys() - by_update.keys()
         rows = self.service.database.read_events(list({id_ for _, id_ in sent}))
         wrong = [
             f"{outcomes} but the row is {rows[key[1]]}"
             for key, status in sent.items()
-            if (outcomes := told.get(key)) and not _true(key[0], status, outcomes, rows[key[1]])
+            if (outcomes := by_update.get(key))
+            and not _true(key[0], status, outcomes, rows[key[1]])
         ]
-        winners = Counter(id_ for (_, id_), outcomes in told.items() if outcomes[0]["updated"])
+        winners = Counter(id_ for (_, id_), outcomes in by_update.items() if outcomes[0]["updated"])
         wrong += [
             f"{winners[id_]} messages were told that they settled {id_}"
             for id_, row in rows.items()

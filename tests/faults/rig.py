@@ -30,7 +30,7 @@ END_SESSIONS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
-# With nothing told for this long, a worker is stuck.
+# With no outcome for this long, a worker is stuck.
 STUCK_SECONDS = 45.0
 # With no change at the broker for this long, three times anybody's visibility timeout.
 HOPELESS_SECONDS = 30.0
@@ -91,7 +91,7 @@ class Rig:
             since: A point in time, of `time.time`, at which the strike was over.
         """
         deadline = since + STUCK_SECONDS
-        while not self._told_since(since):
+        while not self._answered_since(since):
             for worker in [w for w in self.workers if w.process.poll() is not None]:
                 self.replace(worker)
             if time.time() > deadline:
@@ -103,7 +103,7 @@ class Rig:
             time.sleep(0.01)
         return time.time() - since
 
-    def _told_since(self, since: float) -> bool:
+    def _answered_since(self, since: float) -> bool:
         with suppress(RedisError):
             newest = self.service.channel.xrevrange("event-outcomes", count=1)
             return bool(newest) and int(newest[0][0].partition("-")[0]) > since * 1000

@@ -68,8 +68,8 @@ def test_a_thousand_connections(unloaded_rig: Rig, gateways: Gateways) -> None:
     with open_files(CONNECTIONS * 2):
         answers = asyncio.run(asyncio.wait_for(ask_all(), PATIENCE_SECONDS))
     assert {status for status, _ in answers} == {b"HTTP/1.1 200 OK"}
-    told = [json.loads(body) for _, body in answers]
-    assert [(one["id"], one["updated"]) for (one,) in told] == [(id_, True) for id_ in ids]
+    outcomes = [json.loads(body) for _, body in answers]
+    assert [(one["id"], one["updated"]) for (one,) in outcomes] == [(id_, True) for id_ in ids]
     assert unloaded_rig.service.channel.xlen("event-outcomes") == CONNECTIONS
     assert gateway.stop() == 0
 

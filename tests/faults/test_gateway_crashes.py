@@ -56,8 +56,8 @@ def test_a_crash_at_any_step(unloaded_rig: Rig, gateways: Gateways, step: str) -
         *((id_, True, None) for id_ in IDS[:-1]),
         ("nobody", False, "not_found"),
     ]
-    told = [{name: value for name, value in one.items() if name != "payload"} for one in answer]
-    assert published(service) == told[:count] + told
+    answered = [{name: value for name, value in one.items() if name != "payload"} for one in answer]
+    assert published(service) == answered[:count] + answered
     assert gateway.patch(UPDATES, idempotency_key="key").json == answer
 
     after = service.database.read_events(IDS)

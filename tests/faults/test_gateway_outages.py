@@ -66,24 +66,22 @@ def test_without_the_channel_nothing_more_is_applied(unloaded_rig: Rig, gateways
 
     unloaded_rig.outcomes.start()
 
-    def is_told() -> bool:
+    def is_published() -> bool:
         with suppress(RedisError):
             return bool(published(service))
         return False
 
-    eventually(is_told)
-    (told,) = published(service)
-    assert (told["messageId"], told["id"], told["updated"]) == ("first", "ev_1", True)
+    eventually(is_published)
+    (outcome,) = published(service)
+    assert (outcome["messageId"], outcome["id"], outcome["updated"]) == ("first", "ev_1", True)
     again = gateway.patch(completed("ev_1"), idempotency_key="first").json
-    assert [{**told, "payload": {"a": 1}}] == again
+    assert [{**outcome, "payload": {"a": 1}}] == again
     assert gateway.patch(completed("ev_2"), idempotency_key="next").json[0]["updated"]
     assert b"settle_gateway_unpublished_outcomes 0.0" in gateway.ask("GET", "/metrics").body
     assert "Traceback" not in gateway.log.read_text()
 
 
-def test_what_is_unpublished_when_it_stops_is_told_to_the_log(
-    unloaded_rig: Rig, gateways: Gateways
-) -> None:
+def test_what_is_unpublished_when_it_stops_is_logged(unloaded_rig: Rig, gateways: Gateways) -> None:
     """And to whoever repeats the request."""
     service = unloaded_rig.service
     service.load("ev_1")
@@ -110,8 +108,8 @@ def test_a_row_that_is_locked_for_long_is_asked_for_later(
         other.execute("SELECT FROM events WHERE id = 'ev_2' FOR UPDATE")
         check_is_away(gateway.patch(completed("ev_1", "ev_2"), idempotency_key="k"), "database")
     assert service.database.read_events(["ev_1"])["ev_1"].status is None
-    told = gateway.patch(completed("ev_1", "ev_2"), idempotency_key="k").json
-    assert [one["updated"] for one in told] == [True, True]
+    outcomes = gateway.patch(completed("ev_1", "ev_2"), idempotency_key="k").json
+    assert [one["updated"] for one in outcomes] == [True, True]
 
 
 def test_a_database_that_hangs_keeps_nobody_waiting_for_ever(

@@ -24,14 +24,14 @@ CLIENTS = 6
 MESSAGES = 60
 
 
-def told_by(service: Service) -> dict[tuple[str, str], Any]:
+def published_outcomes(service: Service) -> dict[tuple[str, str], Any]:
     """Return what was published, by message id and event id; whoever repeats says the same."""
-    told = defaultdict(list)
+    outcomes_by_update = defaultdict(list)
     for _, fields in service.channel.xrange("event-outcomes"):
         outcome = json.loads(fields["outcome"])
-        told[outcome["messageId"], outcome["id"]].append(outcome)
-    assert all(one == outcomes[0] for outcomes in told.values() for one in outcomes)
-    return {key: outcomes[0] for key, outcomes in told.items()}
+        outcomes_by_update[outcome["messageId"], outcome["id"]].append(outcome)
+    assert all(one == outcomes[0] for outcomes in outcomes_by_update.values() for one in outcomes)
+    return {key: outcomes[0] for key, outcomes in outcomes_by_update.items()}
 
 
 def check_adds_up(
@@ -40,26 +40,26 @@ def check_adds_up(
     """Check that nothing is lost, nothing untrue is told, and every event has one winner."""
     assert [client.unexpected for client in clients] == [[]] * len(clients)
     by_http = {key: sent for client in clients for key, sent in client.messages.items()}
-    told = told_by(service)
+    published = published_outcomes(service)
     sent = {
         (message, update["id"]): update["status"]
         for message, updates in {**by_queue, **by_http}.items()
         for update in updates
     }
-    assert told.keys() == sent.keys()
+    assert published.keys() == sent.keys()
 
-    answers = {key: told for client in clients for key, told in client.answers.items()}
+    answers = {key: answer for client in clients for key, answer in client.answers.items()}
     assert answers.keys() == by_http.keys()
     for key, updates in by_http.items():
         assert [one["id"] for one in answers[key]] == [update["id"] for update in updates]
         for one in answers[key]:
             assert one.pop("payload") == {"a": 1}
-            assert one == told[key, one["id"]]
+            assert one == published[key, one["id"]]
 
     rows = service.database.read_events(IDS)
-    winners = Counter(id_ for (_, id_), one in told.items() if one["updated"])
+    winners = Counter(id_ for (_, id_), one in published.items() if one["updated"])
     assert winners == Counter({id_ for _, id_ in sent})
-    for (message, id_), one in told.items():
+    for (message, id_), one in published.items():
         row = rows[id_]
         if one["updated"]:
             assert (row.settled_by, row.status) == (message, sent[message, id_])

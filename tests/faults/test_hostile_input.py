@@ -39,13 +39,13 @@ def test_hostile_messages_are_all_answered(unloaded_rig: Rig) -> None:
     assert worker.process.poll() is None
     assert not any(unloaded_rig.backlog())
 
-    told = [json.loads(f["outcome"]) for _, f in service.channel.xrange("event-outcomes")]
-    assert sum(outcome["updated"] for outcome in told if outcome["id"] in good) == GOOD
-    by_message = Counter(outcome["messageId"] for outcome in told)
+    outcomes = [json.loads(f["outcome"]) for _, f in service.channel.xrange("event-outcomes")]
+    assert sum(outcome["updated"] for outcome in outcomes if outcome["id"] in good) == GOOD
+    by_message = Counter(outcome["messageId"] for outcome in outcomes)
     known = {case.message_id for case in hostile if case.message_id is not None}
     assert known - by_message.keys() == set()
     nameless = sum(case.message_id is None for case in hostile)
     theirs = sum(count for message, count in by_message.items() if message not in known)
     assert theirs - GOOD >= nameless
-    refused = sum(outcome["reason"] == "invalid" for outcome in told)
+    refused = sum(outcome["reason"] == "invalid" for outcome in outcomes)
     assert service.channel.xlen("event-status-updates.dead") == refused

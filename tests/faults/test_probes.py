@@ -27,7 +27,7 @@ def become_ready(watched: Watched) -> None:
     eventually(lambda: watched.get("/readyz").status == 200, lambda: watched.get("/readyz"))
 
 
-def wait_to_be_told(watched: Watched, why: str) -> None:
+def wait_until_ready_says(watched: Watched, why: str) -> None:
     """Wait until a worker is not ready, for a reason."""
     eventually(lambda: why in watched.get("/readyz").text, lambda: watched.get("/readyz"))
     assert watched.get("/readyz").status == 503
@@ -41,11 +41,11 @@ def test_without_its_database(unloaded_rig: Rig, watched: Watched, at_work: bool
         unloaded_rig.service.send(kwargs={"id": "ev_1", "status": "completed"})
         eventually(lambda: watched.metrics()["settle_slots_taken"] == 1, watched.metrics)
         eventually(lambda: watched.metrics()["settle_batches_retried_total"] > 0, watched.metrics)
-    wait_to_be_told(watched, "the database does not answer")
-    told = watched.metrics()
-    assert (told["settle_live"], told["settle_ready"]) == (1, 0)
-    assert told["settle_server_up[database]"] == 0
-    assert told["settle_server_up[broker]"] == told["settle_server_up[result_channel]"] == 1
+    wait_until_ready_says(watched, "the database does not answer")
+    metrics = watched.metrics()
+    assert (metrics["settle_live"], metrics["settle_ready"]) == (1, 0)
+    assert metrics["settle_server_up[database]"] == 0
+    assert metrics["settle_server_up[broker]"] == metrics["settle_server_up[result_channel]"] == 1
     assert watched.get("/livez").status == 200
     unloaded_rig.postgres.start()
     become_ready(watched)
@@ -60,7 +60,7 @@ def test_without_its_broker(unloaded_rig: Rig, watched: Watched) -> None:
     away = unloaded_rig.service.rabbitmq or unloaded_rig.broker
     eventually(lambda: watched.metrics()["settle_queue_messages"] == 0, watched.metrics)
     away.stop()
-    wait_to_be_told(watched, "the broker does not answer")
+    wait_until_ready_says(watched, "the broker does not answer")
     assert watched.get("/livez") == (200, "waiting: the broker does not answer\n")
     assert watched.metrics()["settle_server_up[broker]"] == 0
     away.start()
@@ -73,7 +73,7 @@ def test_without_its_result_channel(unloaded_rig: Rig, watched: Watched) -> None
     """The same, and the batch is held."""
     unloaded_rig.outcomes.stop()
     unloaded_rig.service.send(kwargs={"id": "ev_1", "status": "completed"})
-    wait_to_be_told(watched, "the result channel does not answer")
+    wait_until_ready_says(watched, "the result channel does not answer")
     assert watched.get("/livez").status == 200
     unloaded_rig.outcomes.start()
     become_ready(watched)
@@ -87,7 +87,7 @@ def test_a_worker_that_starts_without_its_broker(unloaded_rig: Rig) -> None:
         patch.setattr("tests.service.Worker.wait_for_log", lambda *_: None)
         rig.start_worker(**watched.settings)
     rig.workers[0].wait_for_log("broker is away")
-    wait_to_be_told(watched, "the broker does not answer")
+    wait_until_ready_says(watched, "the broker does not answer")
     assert watched.get("/livez").status == 200
     rig.broker.start()
     become_ready(watched)
