@@ -65,9 +65,10 @@ def hide_password(text: str) -> str:
     else that is. Several URLs are told apart where each can be read in one way only.
     """
     parts = _BEGINNING.split(text)
-    if not all(_CLEAR.fullmatch(part) for part in parts):
+    # A parameter's value may go on in what looks like the next URL.
+    if not all(map(_CLEAR.fullmatch, parts)) or any(map(_PARAMETER.search, parts[:-1])):
         parts = [text]
-    return "".join(_hide(part) for part in parts)
+    return "".join(map(_hide, parts))
 
 
 def _hide(text: str) -> str:

@@ -60,6 +60,8 @@ def shows_nothing(text: str) -> bool:
         ("postgresql:///db?sslpassword=secret&host=/run", "postgresql:///db?sslpassword=***&host=/run"),
         ("redis://h/0?Password=a@b", "redis://h/0?Password=***"),
         ("redis://u:se?password=cret@h/0", "redis://u:***"),
+        ("redis://h/0?password=se;redis://cret", "redis://h/0?password=***"),
+        ("redis://u:se;redis://cret@h/0", "redis://u:***@h/0"),
         (
             "from redis://u:secret@a/0 to postgresql://u:secret@b/db: no",
             "from redis://u:***@a/0 to postgresql://u:***@b/db: no",
