@@ -62,7 +62,7 @@ def settle_pending_events(*, with_payload: bool, of_accounts: bool = False) -> R
         .where(PENDING)
         .where(or_(batch.c.account_id.is_(None), batch.c.account_id == EventModel.account_id))
         .where(*_guards(of_accounts=of_accounts))
-        .order_by(EventModel.id.collate("C"), batch.c.position)
+        .order_by(EventModel.id.collate("C"))
         .with_for_update(key_share=True, of=EventModel)
         .cte("pending")
     )

@@ -219,6 +219,16 @@ def test_events_are_locked_in_the_order_of_their_ids(database: Database, databas
     assert free == [(high,)]
 
 
+def test_whoever_refers_to_an_event_is_not_in_the_way(
+    database: Database, database_url: str
+) -> None:
+    """A foreign key of somebody's holds the row's key, which settling does not touch."""
+    (id_,) = load(database_url, 1)
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM events FOR KEY SHARE")
+        assert database.settle_pending_events([settlement(id_)])[id_].status == "completed"
+
+
 def wait_for_a_lock(watcher: psycopg.Connection, waiting: Future[Any]) -> None:
     """Wait until a session waits for a lock, and see that it does wait."""
     while not watcher.execute(
