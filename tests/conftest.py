@@ -3,9 +3,6 @@
 The unit ring uses none of it. The other rings get a real PostgreSQL and a real
 Valkey: those that DATABASE_URL and CELERY_BROKER_URL name, or embedded ones.
 Each test has a database of its own, cloned from one that Alembic has migrated.
-
-Most tests wait, they do not compute: a run of whole folders is shared by several
-processes, each with servers of its own. A file or a test that is named runs in one.
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ import itertools
 import os
 import secrets
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
@@ -22,7 +18,7 @@ import pytest
 import redis
 from hypothesis import settings
 
-from cli.embedded import Postgres, Redis, ServerUnavailable, places, temporary_folder
+from cli.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 from db import Database
 from db.migrate import migrate
 from tests.rabbitmq import RabbitMQ
@@ -30,47 +26,13 @@ from tests.rabbitmq import RabbitMQ
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ("tests.rings",)
+
 # A slow machine is no failure, and a failure must come again.
 settings.register_profile("settle", deadline=None, derandomize=True)
 settings.load_profile("settle")
 
 NUMBERS = itertools.count(1)
-PROCESSES_PER_CORE = 3
-CONFIGURED = {"DATABASE_URL", "CELERY_BROKER_URL"}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Choose how many processes share the tests, unless somebody has: `-n 0` is none but this."""
-    if getattr(config.option, "numprocesses", 0) is None and not hasattr(config, "workerinput"):
-        config.option.numprocesses = _processes(config.args)
-        config.option.dist = "worksteal"
-
-
-def _processes(arguments: list[str]) -> int:
-    # Nobody shares a configured Redis, and a few tests are over before others have started.
-    if CONFIGURED & os.environ.keys() or not all(_wait(Path(one)) for one in arguments):
-        return 0
-    return PROCESSES_PER_CORE * (os.cpu_count() or 1)
-
-
-def _wait(path: Path) -> bool:
-    return path.is_dir() and path.name != "unit"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let whatever uses RabbitMQ carry its marker."""
-    for item in items:
-        if "rabbitmq" in getattr(item, "fixturenames", ()):
-            item.add_marker("rabbitmq")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Let each process choose its ports from a part that is its own."""
-    process = getattr(config, "workerinput", {"workerid": "gw0", "workercount": 1})
-    number, count = int(process["workerid"].removeprefix("gw")), process["workercount"]
-    places.PORTS = places.PORTS[number::count]
 
 
 class Urls(NamedTuple):

@@ -57,5 +57,5 @@ def gateways(unloaded_rig: Rig) -> Iterator[Gateways]:
 @pytest.fixture(name="rig")
 def loaded_rig(unloaded_rig: Rig) -> Rig:
     """Give them under load."""
-    unloaded_rig.start_load(events=40_000, per_second=300)
+    unloaded_rig.start_load(events=10_000, per_second=300)
     return unloaded_rig

@@ -37,8 +37,9 @@ class Load(threading.Thread):
     """A producer that goes on sending until told to stop, whatever happens to the broker.
 
     One message in ten carries ten updates, one update in five contradicts an
-    earlier one or repeats it, and one message in twenty is sent twice under its
-    id. A message counts as sent once the broker has said so.
+    earlier one or repeats it, as all do when no event is left that was not sent,
+    and one message in twenty is sent twice under its id. A message counts as sent
+    once the broker has said so.
     """
 
     def __init__(self, service: Service, events: int, per_second: int) -> None:
@@ -54,7 +55,7 @@ class Load(threading.Thread):
     def run(self) -> None:
         """Send."""
         due = time.monotonic()
-        while self.unsent and not self.stopping.is_set():
+        while not self.stopping.is_set():
             message_id = f"m{len(self.sent):06}"
             updates = self._updates(10 if self._now_and_then(10) else 1)
             for _ in range(2 if self._now_and_then(20) else 1):

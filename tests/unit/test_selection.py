@@ -6,6 +6,7 @@ import re
 import tomllib
 
 from tests.deployment import ROOT
+from tests.rings import MARKERS
 
 TOOL = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
 
@@ -16,6 +17,7 @@ def test_every_test_is_run_by_one_of_the_two_commands() -> None:
     options = settings["addopts"]
     left_out = options[options.index("-m") + 1]
     markers = [marker.partition(":")[0] for marker in settings["markers"]]
+    assert markers == list(MARKERS)
     assert left_out == f"not ({' or '.join(markers)})"
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     commands = re.findall(r"^uv run pytest\b(.*)$", script, re.MULTILINE)

@@ -1,0 +1,77 @@
+"""How a test run is shared by processes, and what it says at its end.
+
+Most tests wait for servers, they do not compute: a run of whole folders is shared by
+several processes, each with servers and ports of its own. A file or a test that is
+named runs in one process, and so does everything with `-n 0`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.embedded import places
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+PROCESSES_PER_CORE = 3
+MARKERS = ("rabbitmq", "pgbouncer", "node", "browser", "storms")
+CONFIGURED = {"DATABASE_URL", "CELERY_BROKER_URL"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Choose how many processes share the tests, unless somebody has."""
+    if getattr(config.option, "numprocesses", 0) is None and not hasattr(config, "workerinput"):
+        config.option.numprocesses = _processes(config.args)
+        config.option.dist = "worksteal"
+
+
+def _processes(arguments: list[str]) -> int:
+    # Nobody shares a configured Redis, and a few tests are over before others have started.
+    if CONFIGURED & os.environ.keys() or not all(_waits(Path(one)) for one in arguments):
+        return 0
+    return PROCESSES_PER_CORE * (os.cpu_count() or 1)
+
+
+def _waits(path: Path) -> bool:
+    return path.is_dir() and path.name != "unit"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let each process choose its ports from a part that is its own."""
+    process = getattr(config, "workerinput", {"workerid": "gw0", "workercount": 1})
+    number, count = int(process["workerid"].removeprefix("gw")), process["workercount"]
+    places.PORTS = places.PORTS[number::count]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let whatever uses RabbitMQ carry its marker."""
+    for item in items:
+        if "rabbitmq" in getattr(item, "fixturenames", ()):
+            item.add_marker("rabbitmq")
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Say how many tests each ring has, and how many seconds they took one after the other."""
+    tests, seconds = defaultdict[str, int](int), defaultdict[str, float](float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                parts = [
+                    report.nodeid.split("/")[1],
+                    *(one for one in MARKERS if one in report.keywords),
+                ]
+                ring = " ".join(parts)
+                tests[ring] += report.when == "setup"
+                seconds[ring] += report.duration
+    if len(tests) > 1:
+        terminalreporter.section("rings")
+        for ring in sorted(tests):
+            terminalreporter.write_line(f"{ring:34}{tests[ring]:6} tests{seconds[ring]:7.0f} s")
