@@ -99,3 +99,18 @@ def test_a_bug_is_reported_like_trouble(service: Service, monkeypatch: pytest.Mo
     assert isinstance(report, NotDone)
     assert not report.expected
     assert "ZeroDivisionError" in report.error
+
+
+def test_no_password_is_in_what_is_said_of_a_failure(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is hidden before the text is cut: half of one is one too."""
+
+    def fail(_: Any) -> Any:
+        raise RuntimeError("cannot reach postgresql://user:hush@host/db " + "again " * 1_000)
+
+    monkeypatch.setattr(service, "apply", fail)
+    failed = work(job())
+    assert isinstance(failed, NotDone)
+    assert "hush" not in failed.error
+    assert "host/db" in failed.error

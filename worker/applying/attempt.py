@@ -15,6 +15,7 @@ from celery.backends.base import DisabledBackend
 from celery.utils.log import get_logger
 
 from db import DatabaseError, TransientDatabaseError
+from service.addresses import hide_password
 from service.connections import service
 from tasks.errors import OutcomesNotPublishedError
 from tasks.settle import dead_letters
@@ -69,7 +70,7 @@ def _keep(job: Job, outcomes: list[list[Outcome]]) -> None:
 
 def _not_done(error: Exception, *, expected: bool) -> NotDone:
     kind = type(error).__name__
-    return NotDone(kind, f"{kind}: {error}"[:MAX_ERROR_CHARACTERS], expected)
+    return NotDone(kind, hide_password(f"{kind}: {error}")[:MAX_ERROR_CHARACTERS], expected)
 
 
 def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:

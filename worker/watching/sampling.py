@@ -14,6 +14,7 @@ import redis
 from celery.utils.log import get_logger
 
 from db import Database, DatabaseError
+from service.addresses import hide_password
 from service.backlog import Kept, dead_letters_kept, result_channel_of
 from worker.telling import metrics
 from worker.transport.broker import broker_of
@@ -80,7 +81,7 @@ class Sampler:
             logger.debug("The %s says: %s", name, error)
         except Exception as error:  # noqa: BLE001 - of whatever library reaches it
             server.close()
-            failure = str(error) or type(error).__name__
+            failure = hide_password(str(error)) or type(error).__name__
         self._vitals.hear(name, failure)
         return answer
 
