@@ -4,7 +4,7 @@ It speaks HTTP/1.1 alone. A client that offers to go on in another protocol is s
 in this one, as HTTP has it; some do so with every request.
 
 The only place that reaches into uvicorn. None of what it uses is promised, and
-`tests/unit/test_gateway_pins.py` fails by the name when a release changes it:
+`tests/unit/gateway/test_pins.py` fails by the name when a release changes it:
 
 - `HttpToolsProtocol`: made for each connection by a class that is handed in; its methods
   are overridden where a client begins, goes on or ends to keep it waiting.

@@ -3,7 +3,7 @@
 Settings come from the environment. Only roots read them there, with `load_settings`:
 the Celery configuration and application, the commands, a pool slot (`service.connections`),
 and those parts of a worker that Celery makes itself. Everything else is handed a
-`Settings`, or what it needs of one. `tests/unit/test_settings.py` has the list.
+`Settings`, or what it needs of one. `tests/unit/service/test_settings.py` has the list.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 from cli import reference
 from service.settings import SettingsError, effective, load_settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "docs" / "configuration.md"
 
 

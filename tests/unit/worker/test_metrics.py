@@ -26,7 +26,7 @@ from worker.transport.delivery import Received
 from worker.transport.delivery import sent_at as sent_at_of
 from worker.transport.redis.items import headers_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def value(name: str, **labels: str) -> float:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from settle_client.envelope import single
 from settle_client.update import StatusUpdate
-from tests.unit.test_strategy import AWAY, BROKEN, DONE, Consumer, one, receive, strategy_of
+from tests.unit.worker.test_strategy import AWAY, BROKEN, DONE, Consumer, one, receive, strategy_of
 from worker.telling import tracing
 from worker.transport.redis.fetch import Fetched, Source
 

@@ -2,7 +2,7 @@
 
 A release that changes one of these names fails here, by the name. kombu's Redis
 transport has pins of its own in `test_transport.py`, uvicorn's are in
-`test_gateway_pins.py`, and the lines of Celery's log in `test_outage.py`.
+`tests/unit/gateway/test_pins.py`, and the lines of Celery's log in `test_outage.py`.
 """
 
 from __future__ import annotations
