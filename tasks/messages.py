@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # A thousand updates that are whole events of eight kibibytes each.
 MAX_BODY_BYTES = 8 * 2**20
+# Of what an outcome says is wrong with a message.
+MAX_ERROR_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ def unintelligible(message_id: Any, error: str, raw: str) -> Message:
         error: Why it cannot be understood.
         raw: The message as received.
     """
-    return Message(_printable(message_id), (InvalidUpdate(error, raw),))
+    said = _printable(error, MAX_ERROR_CHARACTERS) or "it cannot be understood"
+    return Message(_printable(message_id), (InvalidUpdate(said, raw),))
 
 
 def validate(update: Any) -> Update:
@@ -209,14 +212,22 @@ def validate(update: Any) -> Update:
         fields = update if isinstance(update, dict) else {}
         return InvalidUpdate(
             error=str(error),
-            raw=json.dumps(update),
+            raw=write_down(update),
             id=_printable(fields.get("id")),
             status=_printable(fields.get("status")),
         )
 
 
-def _printable(value: Any) -> str | None:
-    """Return a text that can be sent on as UTF-8, cut to an id's length, or None."""
+def write_down(value: Any) -> str:
+    """Write what was received as JSON text, as far as it can be; raises nothing."""
+    try:
+        return json.dumps(value, default=repr)
+    except Exception as error:  # noqa: BLE001 - nested too deeply, or a number without end
+        return json.dumps(f"cannot be written down: {type(error).__name__}")
+
+
+def _printable(value: Any, most: int = MAX_ID_CHARACTERS) -> str | None:
+    """Return a text that can be sent on as UTF-8, cut to so many characters, or None."""
     if not isinstance(value, str):
         return None
-    return value[:MAX_ID_CHARACTERS].encode(errors="replace").decode()
+    return value[:most].encode(errors="replace").decode()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
-from vine import promise as vine_promise
 
 from service.settings import load_settings
 from service.watchdog import GRACE_SECONDS
@@ -31,14 +30,6 @@ logger = get_logger(__name__)
 
 IDLE_SECONDS = 0.01
 SHOUT_AGAIN_AFTER_SECONDS = 60.0
-
-
-_PROMISE: Any = vine_promise()
-
-
-def _unused(*_: Any, **__: Any) -> Any:
-    """Stand in for the two promises that Celery makes for every message: batches need neither."""
-    return _PROMISE
 
 
 class Consumer(CeleryConsumer):
@@ -61,9 +52,17 @@ class Consumer(CeleryConsumer):
         return connection
 
     def create_task_handler(self, promise: Any = None) -> Any:
-        """Begin to take messages: Celery calls this when it is connected."""
+        """Begin to take messages: Celery calls this when it is connected.
+
+        Celery's own handler looks into a message before it hands it on; what it finds
+        there can end the process. Here nothing looks before the strategy does.
+        """
         outage.over()
-        return super().create_task_handler(promise=_unused)
+        return self._receive
+
+    def _receive(self, message: Any) -> None:
+        if self.strategy is not None:
+            self.strategy.receive(message)
 
     def _update_prefetch_count(self, index: int = 0) -> None:
         """Let the strategy know that the pool grew or shrank; Celery calls this."""
@@ -77,25 +76,10 @@ class Consumer(CeleryConsumer):
         if self.strategy is not None:
             self.strategy.on_rate_limit()
 
-    def on_unknown_message(self, body: Any, message: Any) -> None:
-        """Answer a message without a task name."""
-        self._refuse(message, "it has no task name: send it with a Celery client")
-
-    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Answer a message for a task that is not ours."""
-        self._refuse(message, f"the task is unknown: {exc}; send {TASK}")
-
-    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Answer a message whose options contradict themselves."""
-        self._refuse(message, str(exc))
-
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Answer a message that cannot be decoded."""
-        self._refuse(message, f"the message cannot be decoded: {exc}")
-
-    def _refuse(self, message: Any, error: str) -> None:
         if self.strategy is not None:
-            self.strategy.refuse(message, error)
+            self.strategy.refuse(message, f"the message cannot be decoded: {exc}")
 
     def stop_consuming(self, why: str) -> None:
         """Leave the rest at the broker until somebody has seen to it, and go on saying so."""

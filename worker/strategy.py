@@ -134,9 +134,9 @@ class BatchStrategy:
 
     # -- received --------------------------------------------------------------
 
-    def __call__(self, message: Any, payload: Any, ack: Any, reject: Any, callbacks: Any) -> None:
-        """Take one message from the broker; Celery calls this."""
-        self._intake.accept(Received(message), payload)
+    def receive(self, message: Any) -> None:
+        """Take one message as kombu delivered it, whatever it is."""
+        self._intake.accept(Received(message))
 
     def refuse(self, message: Any, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""

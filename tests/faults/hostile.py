@@ -148,8 +148,18 @@ def _envelopes() -> Iterator[Case]:
         yield _message(GOOD[:-1], properties={name: held})
     for held in ("application/x-python-serialize", "application/x-yaml", "text/plain"):
         yield _message(pickle.dumps(print), parts={"content-type": held})
+    yield _message("nonsense", headers={}, parts={"content-type": "m\udfff"})
+    yield _message("nonsense", properties={"priority": 1e400})
     for encoding in ("utf-16", "binary", "no such", "latin-1", "idna", "rot13", "zlib"):
         yield _message("nonsense", parts={"content-encoding": encoding})
+
+
+def _deep(levels: int) -> Case:
+    """Return an item one of whose headers is nested, more than Python writes."""
+    case = _message("nonsense", headers={**_named(), "odd": "nested"})
+    item = case.item.replace(b'"nested"', b"[" * levels + b"]" * levels)
+    # Whether the id can be read depends on how deep the reader is itself.
+    return Case(item, None)
 
 
 def _headers() -> Iterator[Case]:
@@ -160,6 +170,14 @@ def _headers() -> Iterator[Case]:
         yield _message(large, headers={**_named(), "compression": compression})
     for headers in (*ODD, {"id": "only"}, {"task": TASK}, {"task": "another", "id": "another"}):
         yield _message("nonsense", headers=headers)
+    for task in (*ODD, [[]], "x" * 100_000):
+        yield _message("nonsense", headers={**_named(), "task": task})
+    odd_stamps: tuple[Any, ...] = ([[]], True, 5, [{}], {"a": 1})
+    for stamps in odd_stamps:
+        yield _message("nonsense", headers={**_named(), "stamped_headers": stamps})
+        yield _message("nonsense", headers={**_named(), "stamped_headers": ["a"], "stamps": stamps})
+    for levels in (972, DEEP // 10):
+        yield _deep(levels)
     for message_id in (*ODD, "\0", "\ud800", "x" * 10_000):
         case = _message("nonsense", headers={**_named(), "id": message_id})
         yield case._replace(message_id=None)

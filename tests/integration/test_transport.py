@@ -322,6 +322,42 @@ def test_a_dead_workers_messages_are_restored(server: Redis, client: Client) -> 
     assert left(client) == (0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param({"properties": {"priority": 1e400}}, id="a priority without end"),
+        pytest.param({"properties": {"priority": "high"}}, id="a priority that is a word"),
+        pytest.param({"headers": {DELIVERY_COUNT: "nines"}}, id="deliveries without end"),
+    ],
+)
+@pytest.mark.parametrize("died", [True, False], ids=["of a dead worker", "of a stopping one"])
+def test_an_odd_item_keeps_no_other_from_going_back(
+    server: Redis, client: Client, odd: dict[str, Any], died: bool
+) -> None:
+    """All of them are in their queue again; the odd one where it is fetched alone."""
+    publish(server, *range(3))
+    item = json.loads(client.lrange("q", 0, 0)[0])
+    for part, changed in odd.items():
+        item[part].update(changed)
+    client.lpush("q", json.dumps(item).replace('"nines"', "9" * 4_300))
+    with consuming(server) as (connection, channel, got):
+        channel.on_set_aside = lambda *item: got.append(item[-1])
+        turn_until(connection, lambda: len(got) == 4)
+        if died:
+            die(channel)
+        else:
+            channel.qos.restore_unacked()
+    with consuming(server) as (connection, channel, again):
+        channel.on_set_aside = lambda *item: again.append(item[-1])
+
+        def all_acknowledged() -> bool:
+            channel.ack_many([getattr(each, "delivery_tag", each) for each in again])
+            return len(again) == 4
+
+        turn_until(connection, all_acknowledged)
+    assert left(client) == (0, 0, 0)
+
+
 def test_restoring_leaves_what_was_acknowledged_meanwhile(server: Redis, client: Client) -> None:
     """Only what still is as it was seen moves."""
     publish(server, "acknowledged", "renewed", "dead")

@@ -16,6 +16,9 @@ from settle_client.names import SENT_AT
 
 # Of what is looked at: a body of eight mebibytes, in base 64, and its headers.
 MAX_ITEM_BYTES = 12 * 2**20
+# Of what is written down of a delivery.
+MAX_NAME_CHARACTERS = 255
+MAX_COUNT = 1_000_000
 # How often a message was with a worker that did not live to acknowledge it.
 DELIVERY_COUNT = "x-delivery-count"
 
@@ -174,11 +177,20 @@ def delivery_details(
         deliveries: To how many workers that died.
     """
     return {
-        "queue": queue,
-        "exchange": exchange,
+        "queue": _text(queue),
+        "exchange": _text(exchange),
         "redelivered": redelivered,
-        "deliveriesToDeadWorkers": deliveries,
+        "deliveriesToDeadWorkers": _count(deliveries),
     }
+
+
+def _text(value: Any) -> str | None:
+    # Anybody can send anything in their place, as long as it pleases them.
+    return value[:MAX_NAME_CHARACTERS] if isinstance(value, str) else None
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 <= value < MAX_COUNT else 0
 
 
 def sent_at(headers: dict[str, Any]) -> float | None:

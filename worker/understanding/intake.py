@@ -7,7 +7,6 @@ dropped. What is held leaves in batches, which is not decided here.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +69,7 @@ class Intake:
         plain: list[Held] = []
         shown = self._task_events.wanted
         for delivery in came:
-            held = read_plain(delivery, max_updates=self._max_updates, shown=shown)
+            held = self._read_plain(delivery, shown=shown)
             if held is None or not delivery.tag or is_revoked(held.message.id):
                 break
             plain.append(held)
@@ -79,26 +78,27 @@ class Intake:
             self._hold_new(plain)
         return len(plain)
 
-    def accept(self, delivery: Received, payload: Any) -> None:
-        """Take one message as kombu delivered it.
-
-        Args:
-            delivery: As it came.
-            payload: Its decoded body if it is of Celery protocol 1, else None.
-        """
-        self._deliveries.account(delivery)
+    def _read_plain(self, delivery: RawDelivery, *, shown: bool) -> Held | None:
         try:
-            message = receive(delivery, payload, max_updates=self._max_updates)
-            request = self._requests.make(delivery) if uses_options(delivery.headers()) else None
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is answered
-            self.refuse(delivery, str(error))
-            return
+            return read_plain(delivery, max_updates=self._max_updates, shown=shown)
+        except Exception:  # noqa: BLE001 - then it is not plain, and goes the other way
+            return None
+
+    def accept(self, delivery: Received) -> None:
+        """Take one message as kombu delivered it, whatever it is; raises nothing."""
         measuring.fetched("other")
-        held = hold(delivery, message, request)
+        self._deliveries.account(delivery)
+        held = hold(delivery, receive(delivery, max_updates=self._max_updates))
+        try:
+            if uses_options(delivery.headers()):
+                held = held._replace(request=self._requests.make(delivery))
+                if self._drops_or_delays(held):
+                    return
+        except Exception as error:  # noqa: BLE001 - an option of it makes no sense
+            held = hold(delivery, refuse(delivery, error))
         if held.invalid_share:
-            log_refused(message)
-        if request is None or not self._drops_or_delays(held):
-            self._hold_new([held])
+            log_refused(held.message)
+        self._hold_new([held])
 
     def refuse(self, delivery: Received, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
@@ -143,13 +143,12 @@ class Intake:
 
     def drops_meanwhile(self, held: Held) -> bool:
         """Drop a message that was revoked, or has expired, while it was held."""
-        request = held.request
-        if request is None:
-            if not is_revoked(held.message.id):
-                return False
-            with suppress(Exception):
-                request = self._requests.make(held.delivery)
-        dropped = bool(request is not None and request.revoked())
+        if held.request is None and not is_revoked(held.message.id):
+            return False
+        try:
+            dropped = bool(self.request_of(held).revoked())
+        except Exception:  # noqa: BLE001 - it is no message of Celery's, and is answered
+            return False
         if dropped:
             self._deliveries.forget(held.delivery)
         return dropped

@@ -6,12 +6,14 @@ that it is answered and kept like any other; nothing is dropped here.
 
 from __future__ import annotations
 
-import json
+import reprlib
 from typing import TYPE_CHECKING, Any
 
+from settle_client.names import TASK
 from tasks.errors import NotUnderstoodError
-from tasks.messages import Message, read_message, understand, unintelligible
+from tasks.messages import Message, read_message, unintelligible, write_down
 from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES
+from worker.understanding.protocol_1 import translate
 
 if TYPE_CHECKING:
     from worker.transport.delivery import Received
@@ -22,41 +24,43 @@ MAX_DELIVERIES = 15
 JSON_CONTENT_TYPE = "application/json"
 KEPT_OF_TOO_MUCH_BYTES = 65_536
 
+_quoted = reprlib.Repr()
+_quoted.maxstring = _quoted.maxother = _quoted.maxlong = 80
 
-def receive(delivery: Received, payload: Any, *, max_updates: int) -> Message:
-    """Understand a delivery.
+
+def receive(delivery: Received, *, max_updates: int) -> Message:
+    """Understand a delivery, whatever it is.
 
     Args:
         delivery: As kombu has it.
-        payload: Its decoded body if it is of Celery protocol 1, else None.
         max_updates: How many updates a message may carry.
     """
     try:
-        return _understand(delivery, payload, max_updates)
-    except NotUnderstoodError as error:
-        return refuse(delivery, str(error))
+        translate(delivery)
+        return _understand(delivery, max_updates)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is answered
+        return refuse(delivery, error)
 
 
-def refuse(delivery: Received, error: str) -> Message:
-    """Answer a delivery that carries no updates, saying why."""
-    return unintelligible(message_id_of(delivery), error, raw_text(delivery.message))
+def refuse(delivery: Received, error: Exception | str) -> Message:
+    """Answer a delivery that carries no updates, saying why; raises nothing."""
+    return unintelligible(message_id_of(delivery), str(error), raw_text(delivery.message))
 
 
-def _understand(delivery: Received, payload: Any, max_updates: int) -> Message:
-    count, message = delivery.headers().get(DELIVERY_COUNT, 0), delivery.message
+def _understand(delivery: Received, max_updates: int) -> Message:
+    headers, message = delivery.headers(), delivery.message
+    if (task := headers.get("task")) != TASK:
+        raise NotUnderstoodError(f"the task is unknown: {_quote(task)}; send {TASK}")
+    count = headers.get(DELIVERY_COUNT, 0)
     if isinstance(count, int) and count > MAX_DELIVERIES:
         raise NotUnderstoodError(f"it was delivered {count} times and never acknowledged")
     if errors := getattr(message, "errors", None):
         raise NotUnderstoodError(f"the body cannot be decoded: {errors[0][1]}")
     if message.content_type != JSON_CONTENT_TYPE:
         raise NotUnderstoodError(
-            f"the content type is {message.content_type!r}: send {JSON_CONTENT_TYPE}"
+            f"the content type is {_quote(message.content_type)}: send {JSON_CONTENT_TYPE}"
         )
-    message_id = message_id_of(delivery)
-    if isinstance(payload, dict):
-        args, kwargs = payload.get("args"), payload.get("kwargs")
-        return understand(message_id, args, kwargs, max_updates=max_updates)
-    return read_message(message_id, message.body, max_updates=max_updates)
+    return read_message(message_id_of(delivery), message.body, max_updates=max_updates)
 
 
 def message_id_of(delivery: Received) -> Any:
@@ -65,7 +69,7 @@ def message_id_of(delivery: Received) -> Any:
 
 
 def raw_text(message: Any) -> str:
-    """Write a message down as one JSON text, for the dead letters.
+    """Write a message down as one JSON text, for the dead letters; raises nothing.
 
     A body too large to be a message's is cut, so that the dead letters are not
     what fills Redis; it says how much there was.
@@ -75,18 +79,23 @@ def raw_text(message: Any) -> str:
         body = body[:KEPT_OF_TOO_MUCH_BYTES]
     if isinstance(body, bytes | bytearray | memoryview):
         body = bytes(body).decode(errors="backslashreplace")
-    return json.dumps(
-        {
-            "headers": message.headers,
-            "properties": message.properties,
-            "content-type": message.content_type,
-            "content-encoding": message.content_encoding,
-            "body": body,
-            **({"body-bytes": size} if size > MAX_ITEM_BYTES else {}),
-        },
-        default=repr,
-    )
+    parts = {
+        "headers": message.headers,
+        "properties": message.properties,
+        "content-type": message.content_type,
+        "content-encoding": message.content_encoding,
+        "body": body,
+        **({"body-bytes": size} if size > MAX_ITEM_BYTES else {}),
+    }
+    return "{" + ", ".join(f'"{name}": {write_down(part)}' for name, part in parts.items()) + "}"
 
 
 def _size(body: Any) -> int:
     return len(body) if isinstance(body, str | bytes | bytearray | memoryview) else 0
+
+
+def _quote(value: Any) -> str:
+    try:
+        return _quoted.repr(value)
+    except Exception as error:  # noqa: BLE001 - of whatever it is
+        return f"something that cannot be shown ({type(error).__name__})"

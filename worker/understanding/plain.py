@@ -39,7 +39,7 @@ def read_plain(delivery: RawDelivery, *, max_updates: int, shown: bool = False) 
     headers, body, queue, exchange = stock
     try:
         message = read_message(headers.id, body, max_updates=max_updates)
-    except (ValueError, RecursionError, NotUnderstoodError):
+    except NotUnderstoodError:
         return None
     updates = message.updates
     if any(type(update) is InvalidUpdate for update in updates):

@@ -58,3 +58,10 @@ def test_exactly_what_is_done_is_acknowledged(steps: list[tuple[bool, set[int]]]
             assert tag in unacknowledged
             unacknowledged -= {t for t in unacknowledged if t <= tag} if multiple else {tag}
         assert unacknowledged == expected
+
+
+def test_what_was_never_accounted_for_is_never_acknowledged() -> None:
+    """A delivery that was not taken in stays the broker's, whatever is done around it."""
+    outstanding = of(1, 2, 4, 5)
+    assert outstanding.done([1, 2]) == [(2, True)]
+    assert outstanding.done([4, 5]) == [(4, False), (5, False)]

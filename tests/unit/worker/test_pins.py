@@ -1,4 +1,4 @@
-"""What of Celery, billiard, kombu and vine is replaced or reached into is as it was.
+"""What of Celery, billiard and kombu is replaced or reached into is as it was.
 
 A release that changes one of these names fails here, by the name. kombu's Redis
 transport has pins of its own in `test_transport.py`, uvicorn's are in
@@ -14,7 +14,6 @@ from typing import Any
 import kombu.compression
 import kombu.messaging
 import pytest
-import vine
 from billiard import pool as billiard_pool
 from celery import bootsteps, concurrency
 from celery.apps import worker as celery_worker
@@ -33,9 +32,6 @@ SIGNATURES: list[tuple[Any, str]] = [
     (Consumer.connect, "(self)"),
     (Consumer._update_prefetch_count, "(self, index=0)"),
     (Consumer.reset_rate_limits, "(self)"),
-    (Consumer.on_unknown_message, "(self, body, message)"),
-    (Consumer.on_unknown_task, "(self, body, message, exc)"),
-    (Consumer.on_invalid_task, "(self, body, message, exc)"),
     (Consumer.on_decode_error, "(self, message, exc)"),
     (Consumer.on_close, "(self)"),
     # Called by it, by worker.seams.loop and by the strategy.
@@ -74,7 +70,6 @@ SOURCES: list[tuple[Any, str]] = [
     (Consumer.__init__, "self.timer = timer"),
     (Consumer.__init__, "self.pool = pool"),
     (Consumer.on_close, "r._eta_timer_entry"),
-    (Consumer.create_task_handler, "call_soon_ack"),
     # The strategy is made when the channel is there, before the prefetch count is set.
     (
         consumer_tasks.Tasks.start,
@@ -86,7 +81,11 @@ SOURCES: list[tuple[Any, str]] = [
     # The line that worker.seams.logs puts into our words.
     (Request.revoked, f"log_msg = '{DISCARDED}'"),
     (Request.revoked, "info(log_msg, self.name, self.id)"),
-    (loops.asynloop, "obj.create_task_handler()"),
+    (loops.asynloop, "on_task_received = obj.create_task_handler()"),
+    (loops.asynloop, "consumer.on_message = on_task_received"),
+    (loops.synloop, "consumer.on_message = on_task_received"),
+    (kombu.messaging.Consumer._receive_callback, "on_m(message) if on_m else"),
+    (kombu.messaging.Consumer._receive_callback, "self.on_decode_error(message, exc)"),
     (loops.synloop, "obj.create_task_handler()"),
     (heartbeat.Heart._send, "active=len(active_requests)"),
     (thread.TaskPool.__init__, "self.executor = ThreadPoolExecutor("),
@@ -126,15 +125,6 @@ def test_a_name_is_there(owner: Any, names: str) -> None:
 def test_celery_still_does_what_is_relied_upon(function: Any, text: str) -> None:
     """An attribute is set there, or a method is called from there."""
     assert text in inspect.getsource(function)
-
-
-def test_a_promise_stands_in_for_two() -> None:
-    """Celery makes one for each way of answering a message; one that does nothing serves all."""
-    promise = vine.promise()
-    assert callable(promise.then)
-    assert inspect.signature(Consumer.create_task_handler).parameters["promise"].default
-    source = inspect.getsource(Consumer.create_task_handler)
-    assert source.count("_promise = promise(") == 2
 
 
 def test_a_consumer_consumes_by_the_default_channel_of_its_connection() -> None:

@@ -134,7 +134,7 @@ def test_what_is_plain_is_understood_as_the_long_way_does(body: Any, headers: An
         return
     message = read_item(raw)
     message["body"] = text
-    assert receive(Received(Delivered(message)), None, max_updates=10) == plain.message
+    assert receive(Received(Delivered(message)), max_updates=10) == plain.message
 
 
 def test_how_a_message_came_is_described_alike_whichever_way_it_was_read() -> None:

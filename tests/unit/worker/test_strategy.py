@@ -137,7 +137,7 @@ def strategy(consumer: Consumer) -> BatchStrategy:
 def receive(strategy: BatchStrategy, *messages: Delivered) -> None:
     """Deliver messages in one turn of the loop."""
     for message in messages:
-        strategy(message, None, message.ack, None, [])
+        strategy.receive(message)
 
 
 def one(message_id: str, **headers: Any) -> Delivered:

@@ -17,10 +17,17 @@ class Outstanding:
 
     def __init__(self) -> None:
         self._tags: dict[int, None] = {}
+        self._last = 0
 
     def add(self, tag: int) -> None:
-        """Account for a delivery; tags come in ascending order."""
+        """Account for a delivery; tags come in ascending order, each one more than the last.
+
+        One that is missing came, and was not accounted for: it stays open, and no
+        acknowledgement stands for it.
+        """
+        self._tags.update(dict.fromkeys(range(self._last + 1, tag)))
         self._tags[tag] = None
+        self._last = max(self._last, tag)
 
     def forget(self, tags: Iterable[int]) -> None:
         """Account for deliveries that were answered in another way."""

@@ -99,7 +99,7 @@ class Channel(Holding, SettingAside, Fanout, Keyspace, stock.Channel):
         self._fetches += 1
         return Fetch(
             suspects=[
-                Source(f"{queue}.retry", queue, tail) for queue, tail in tails.items() if tail
+                Source(self.retry_list(queue), queue, tail) for queue, tail in tails.items() if tail
             ],
             ready=[
                 Source(self._q_for_pri(queue, priority), queue, tails[queue])

@@ -46,11 +46,15 @@ class Keyspace:
         """Return where messages are set aside if nobody else takes them."""
         return f"{queue}.dead"
 
+    def retry_list(self, queue: str) -> str:
+        """Return where messages are that are fetched alone."""
+        return f"{queue}.retry"
+
     def lists_of(self, entry: Entry, message: dict[str, Any], count: int) -> list[str]:
         """Return where a held message goes back to, having been with so many dead workers."""
         queues = [queue for queue in self._lookup(entry.exchange, entry.routing_key) if queue]
         queues = queues or [entry.routing_key]
         if count > 1:
-            return [f"{queue}.retry" for queue in queues]
+            return [self.retry_list(queue) for queue in queues]
         priority = self._get_message_priority(message, reverse=False)
         return [self._q_for_pri(queue, priority) for queue in queues]

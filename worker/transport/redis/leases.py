@@ -221,8 +221,12 @@ class QoS(redis.QoS):
         entry = read_entry(value)
         if entry is None:
             return [self.channel.dead_list(self.unacked_key)], value
-        item, message = redelivered(entry.item, counted=counted)
-        return self.channel.lists_of(entry, message, delivery_count(message)), item
+        try:
+            item, message = redelivered(entry.item, counted=counted)
+            return self.channel.lists_of(entry, message, delivery_count(message)), item
+        except Exception:  # noqa: BLE001 - whatever is odd in it, its neighbours move all the same
+            # As it is, where it is fetched alone: the fetch sets it aside.
+            return [self.channel.retry_list(entry.routing_key)], entry.item
 
 
 def _entries(reply: list[Any]) -> list[Seen]:
