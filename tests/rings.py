@@ -52,10 +52,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let whatever uses RabbitMQ carry its marker."""
+    """Let whatever uses RabbitMQ carry its marker, and every test the name of its ring."""
     for item in items:
         if "rabbitmq" in getattr(item, "fixturenames", ()):
             item.add_marker("rabbitmq")
+        markers = (one for one in MARKERS if item.get_closest_marker(one))
+        item.user_properties.append(("ring", " ".join([item.path.parent.name, *markers])))
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
@@ -64,11 +66,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                parts = [
-                    report.nodeid.split("/")[1],
-                    *(one for one in MARKERS if one in report.keywords),
-                ]
-                ring = " ".join(parts)
+                ring = str(dict(report.user_properties)["ring"])
                 tests[ring] += report.when == "setup"
                 seconds[ring] += report.duration
     if len(tests) > 1:

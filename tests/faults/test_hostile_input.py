@@ -30,11 +30,10 @@ def test_hostile_messages_are_all_answered(unloaded_rig: Rig) -> None:
     unloaded_rig.options = ("-E",)
     worker = unloaded_rig.start_worker(SETTLE_DEAD_LETTER_MAX_SHARE="1", SETTLE_LEASE_SECONDS="30")
     places = sorted(random.Random(3).sample(range(len(hostile)), GOOD))
-    for number, case in enumerate(hostile):
-        if number in places:
-            update = {"id": good[places.index(number)], "status": "completed"}
-            service.send(kwargs=update, ignore_result=True)
-        service.redis.lpush(QUEUE, case.item)
+    for id_, start, end in zip(good, places, [*places[1:], None], strict=True):
+        service.send(kwargs={"id": id_, "status": "completed"}, ignore_result=True)
+        service.redis.lpush(QUEUE, *(case.item for case in hostile[start:end]))
+    service.redis.lpush(QUEUE, *(case.item for case in hostile[: places[0]]))
     unloaded_rig.drain()
     assert worker.process.poll() is None
     assert not any(unloaded_rig.backlog())
