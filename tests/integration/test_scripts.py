@@ -1,0 +1,149 @@
+"""The scripts of the transport on a real server, one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from worker.transport.redis.scripts import (
+    EXPIRED,
+    FETCH,
+    LOOK_UP,
+    MORE,
+    MOVE,
+    NOTHING,
+    RENEW,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNACKED, INDEX = "unacked", "unacked_index"
+RECORDED, UNRECORDED = ',"","q"]', ""
+MEBIBYTE = 2**20
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Any]:
+    """Give an empty Redis."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+def fetch(client: Any, *, limit: int = 1_000, tail: str = RECORDED) -> tuple[int, list[bytes]]:
+    """Fetch from one list, and return what is left and the items."""
+    state, *pairs = client.eval(FETCH.text, 3, UNACKED, INDEX, "q", limit, "tag-", 0, 0, tail)
+    return state, pairs[1::2]
+
+
+@pytest.mark.parametrize("key", [UNACKED, INDEX])
+def test_what_cannot_be_recorded_is_not_taken(client: Any, key: str) -> None:
+    """Where somebody else has the key, the messages stay where they are."""
+    client.rpush("q", "one")
+    client.set(key, "somebody else's")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        fetch(client)
+    assert client.lrange("q", 0, -1) == [b"one"]
+
+
+def test_what_nobody_will_acknowledge_is_taken_one_by_one(client: Any) -> None:
+    """With the worker no more than that one can be lost."""
+    client.rpush("q", "third", "second", "first")
+    assert fetch(client, tail=UNRECORDED) == (MORE, [b"first"])
+    assert not client.exists(UNACKED, INDEX)
+
+
+def test_about_a_mebibyte_ends_a_fetch(client: Any) -> None:
+    """So that a thousand bulk messages do not come at once."""
+    client.rpush("q", *["x" * (MEBIBYTE // 2)] * 20)
+    state, items = fetch(client)
+    assert state == MORE
+    assert MEBIBYTE <= sum(map(len, items)) <= 3 * MEBIBYTE
+    assert client.hlen(UNACKED) == client.zcard(INDEX) == len(items)
+
+
+def test_a_fetch_ends_with_its_list(client: Any) -> None:
+    """And says that nothing is left."""
+    client.rpush("q", "second", "first")
+    assert fetch(client) == (NOTHING, [b"first", b"second"])
+    assert fetch(client) == (NOTHING, [])
+
+
+def hold(client: Any, tag: str, score: float = 1.0) -> None:
+    """Record an entry as a worker that fetched it."""
+    client.hset(UNACKED, tag, f"entry of {tag}")
+    client.zadd(INDEX, {tag: score})
+
+
+def move(client: Any, tag: str, *lists: str, seen: str = "", score: bytes = b"1") -> int:
+    """Move an entry as it was seen."""
+    sha = hashlib.sha1((seen or f"entry of {tag}").encode(), usedforsecurity=False).hexdigest()
+    numbers = range(1, len(lists) + 1)
+    keys = (UNACKED, INDEX, *lists)
+    moved: int = client.eval(
+        MOVE.text, len(keys), *keys, tag, score, sha, "item", len(lists), *numbers
+    )
+    return moved
+
+
+def test_an_entry_moves_to_all_of_its_lists(client: Any) -> None:
+    """A message of an exchange may go back to several queues; then nobody holds it."""
+    hold(client, "one")
+    assert move(client, "one", "a", "b") == 1
+    assert [client.lrange(name, 0, -1) for name in ("a", "b")] == [[b"item"]] * 2
+    assert not client.exists(UNACKED, INDEX)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"seen": "another worker's entry"}, {"score": b"2"}],
+    ids=["another entry", "a new lease"],
+)
+def test_an_entry_that_is_not_as_it_was_seen_stays(client: Any, changed: Any) -> None:
+    """Somebody else has it, or works on it still."""
+    hold(client, "one")
+    assert move(client, "one", "a", **changed) == 0
+    assert client.hexists(UNACKED, "one")
+    assert client.zscore(INDEX, "one") == 1
+    assert not client.exists("a")
+
+
+@pytest.mark.parametrize("lists", [("a", "strange"), ("strange", "a")], ids=["last", "first"])
+def test_an_entry_that_a_list_does_not_take_stays_held(client: Any, lists: Any) -> None:
+    """It may come twice; it is not lost."""
+    hold(client, "one")
+    client.set("strange", "not a list")
+    assert move(client, "one", *lists) == 0
+    assert client.hexists(UNACKED, "one")
+    assert client.zscore(INDEX, "one") == 1
+
+
+def test_only_what_is_held_is_renewed(client: Any) -> None:
+    """What was acknowledged meanwhile is not brought back; the order stays that of the tags."""
+    hold(client, "second")
+    hold(client, "first")
+    assert client.eval(RENEW.text, 1, INDEX, "first", "acknowledged", "second") == 2
+    assert client.zrange(INDEX, 0, -1) == [b"first", b"second"]
+    assert client.zscore(INDEX, "first") > 1
+    assert client.zscore(INDEX, "first") < client.zscore(INDEX, "second")
+
+
+def test_the_newest_of_what_nobody_holds_is_found_first(client: Any) -> None:
+    """So many at once; what is held by a living worker is not among it."""
+    seconds, _ = client.time()
+    for number in range(1, 4):
+        hold(client, f"dead-{number}", number)
+    hold(client, "living", seconds)
+    reply = client.eval(EXPIRED.text, 2, UNACKED, INDEX, 60, 2)
+    assert reply == [b"dead-3", b"3", b"entry of dead-3", b"dead-2", b"2", b"entry of dead-2"]
+
+
+def test_only_what_is_recorded_is_looked_up(client: Any) -> None:
+    """With its score, and without an entry where that is gone."""
+    hold(client, "one")
+    client.zadd(INDEX, {"orphan": 2})
+    reply = client.eval(LOOK_UP.text, 2, UNACKED, INDEX, "one", "unknown", "orphan")
+    assert reply == [b"one", b"1", b"entry of one", b"orphan", b"2", None]
