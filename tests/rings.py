@@ -40,7 +40,7 @@ def _processes(arguments: list[str]) -> int:
 
 
 def _waits(path: Path) -> bool:
-    return path.is_dir() and path.name != "unit"
+    return path.is_dir() and "unit" not in path.parts
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,7 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "rabbitmq" in getattr(item, "fixturenames", ()):
             item.add_marker("rabbitmq")
         markers = (one for one in MARKERS if item.get_closest_marker(one))
-        item.user_properties.append(("ring", " ".join([item.path.parent.name, *markers])))
+        item.user_properties.append(("ring", " ".join([_ring(item.path), *markers])))
+
+
+def _ring(path: Path) -> str:
+    """Return the folder below this one that a test is in."""
+    return path.relative_to(Path(__file__).parent).parts[0]
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
