@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from cli.embedded import Redis as Server
+from cli.embedded import temporary_folder
 from service.backlog import dead_letters_kept, result_channel_of
 from service.settings import Settings
 from settle_client.names import DEAD_LETTERS, QUEUE
-from worker.transport.redis.broker import Redis
+from tests.sentinel import sentinel
+from worker.transport.redis.broker import Redis, Sentinels, Socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +29,10 @@ def client(redis_url: str) -> Iterator[Any]:
         yield client
 
 
-def settings(url: str) -> Settings:
-    """Return settings of which all that matters is a broker with the result channel."""
-    return Settings.model_construct(
-        **{**Settings().model_dump(), "broker_url": url, "outcome_url": url}
-    )
+def settings(url: str, **others: Any) -> Settings:
+    """Return settings of a broker that has the result channel."""
+    changed = {"broker_url": url, "outcome_url": url, **others}
+    return Settings.model_construct(**{**Settings().model_dump(), **changed})
 
 
 def waiting(url: str) -> tuple[float, float]:
@@ -69,6 +71,30 @@ def test_what_does_not_say_when_it_was_sent_has_no_age(redis_url: str, client: A
     count, age = waiting(redis_url)
     assert count == 2
     assert age == pytest.approx(60, abs=30)
+
+
+class OnASocket(Server):
+    """A server that listens on a socket of this machine as well."""
+
+    def command(self) -> list[str]:
+        """Return the command line."""
+        return [*super().command(), "--unixsocket", str(self.directory / "redis.sock")]
+
+
+def test_a_broker_is_looked_at_however_it_is_reached() -> None:
+    """By its socket, in any of its databases, and behind sentinels."""
+    with temporary_folder() as folder, OnASocket(folder / "redis") as server:
+        path = server.directory / "redis.sock"
+        with redis.Redis.from_url(f"{server.url.rpartition('/')[0]}/3") as client:
+            client.lpush(QUEUE, item(1))
+        for address, count in ((f"{path}", 0), (f"{path}?virtual_host=3", 1)):
+            with Socket().reach(settings(f"redis+socket://{address}")) as found:
+                assert Socket().waiting(found)[0] == count
+        with (
+            sentinel(server, folder) as url,
+            Sentinels().reach(settings(f"{url}/3", sentinel_master="settle")) as found,
+        ):
+            assert Sentinels().waiting(found)[0] == 1
 
 
 def test_dead_letters_are_counted(redis_url: str, client: Any) -> None:
