@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import redis
 
 from cli.embedded import Redis, dies_with_parent, free_port
 from cli.embedded.binaries import redis_binary
+from tests.service import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,5 +29,14 @@ def sentinel(primary: Redis, folder: Path) -> Iterator[str]:
     )
     command = [*dies_with_parent("KILL"), redis_binary(), str(configuration), "--sentinel"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        yield f"sentinel://127.0.0.1:{port}"
-        process.kill()
+        try:
+            eventually(lambda: _answers(port))
+            yield f"sentinel://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def _answers(port: int) -> bool:
+    with redis.Redis(port=port) as client, suppress(redis.ConnectionError):
+        return bool(client.ping())
+    return False

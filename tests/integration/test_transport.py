@@ -261,6 +261,36 @@ def test_the_event_loop_delivers(server: Redis, client: Client) -> None:
     assert left(client) == (0, 0, 0)
 
 
+class Odd:
+    """Something that only kombu's JSON can write."""
+
+    def __json__(self) -> str:
+        return "odd"
+
+
+@pytest.mark.parametrize("prefix", ["", "here:"], ids=["no prefix", "prefix"])
+@pytest.mark.usefixtures("client")
+def test_whoever_listens_hears_of_a_fanout(server: Redis, prefix: str) -> None:
+    """Task events and remote control are that: each listener has the message, once."""
+    options: dict[str, Any] = {"global_keyprefix": prefix}
+    with connected(server, **options) as connection, connected(server, **options) as other:
+        heard: list[list[Any]] = [[], []]
+        for each, got in ((connection, heard[0]), (other, heard[1])):
+            queue = Queue(f"listener-{id(got)}", Exchange("news", "fanout"), auto_delete=True)
+            Consumer(each.channel(), [queue], on_message=got.append).consume()
+            # It listens from the first turn on.
+            with suppress(TimeoutError):
+                each.drain_events(timeout=0.05)
+        producer = connection.Producer(exchange=Exchange("news", "fanout"))
+        for number in range(2):
+            producer.publish({"number": number}, headers={"plain": "text"})
+        producer.publish({"number": 2}, headers={"odd": Odd()})
+        for each, got in ((connection, heard[0]), (other, heard[1])):
+            turn_until(each, partial(lambda got: len(got) == 3, got))
+            assert bodies(got) == [{"number": number} for number in range(3)]
+            assert got[2].headers == {"odd": "odd"}
+
+
 def test_the_script_is_sent_again_after_a_flush(server: Redis, client: Client) -> None:
     """A server that forgot the scripts, as after a restart, gets them again."""
     with consuming(server) as (connection, channel, got):

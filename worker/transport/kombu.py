@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 ANSWER_SECONDS = 3
-NOT_FOUND = 404
+NOT_FOUND = "404"
 
 
 def server(connection: Any) -> Finding:
@@ -50,7 +50,8 @@ def look_at_queue(connection: Any) -> Any:
         with connection.channel() as channel:
             return channel.queue_declare(QUEUE, passive=True)
     except connection.channel_errors as error:
-        if getattr(error, "reply_code", None) != NOT_FOUND:
+        # A number as RabbitMQ says it, a text where kombu is the broker.
+        if str(getattr(error, "reply_code", "")) != NOT_FOUND:
             raise
         return None
 

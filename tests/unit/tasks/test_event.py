@@ -23,6 +23,13 @@ def test_an_event_is_the_documented_object() -> None:
     )
 
 
+def test_an_event_says_which_way_it_was_settled() -> None:
+    """By the one time that is set."""
+    completed = ROW._replace(completed_at=FAILED, failed_at=None)
+    shown = json.loads(Event.from_row(completed).to_json())
+    assert (shown["completedAt"], shown["failedAt"]) == ("2026-11-23T09:00:01.000005Z", None)
+
+
 def test_an_event_is_as_described() -> None:
     """Settled or pending, whatever its payload is."""
     schema = validator(read("schemas/event.schema.json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -102,10 +103,29 @@ def test_a_dead_letter_keeps_everything(client: Any) -> None:
     assert datetime.fromisoformat(entry["time"]).tzinfo is not None
 
 
+def test_the_time_of_a_dead_letter_is_the_worlds(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the zone of the clock on the wall; and without an id that field is empty."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        letter = DeadLetter(None, "why", "raw", {})
+        OutcomePublisher(client, stream_max_length=10).publish([], [letter])
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    ((_, entry),) = client.xrange("event-status-updates.dead")
+    assert abs(datetime.fromisoformat(entry["time"]) - datetime.now(UTC)) < timedelta(hours=1)
+    assert entry["messageId"] == ""
+
+
 def test_an_unreachable_redis_is_reported_as_such() -> None:
     """The batch is then held and published later."""
     server = fakeredis.FakeServer()
     server.connected = False
     publisher = OutcomePublisher(fakeredis.FakeRedis(server=server), stream_max_length=10)
-    with pytest.raises(OutcomesNotPublishedError):
+    with pytest.raises(OutcomesNotPublishedError, match=r"^ConnectionError: .+"):
         publisher.publish([OUTCOME])
+    with pytest.raises(OutcomesNotPublishedError, match=r"^ConnectionError: .+"):
+        publisher.check()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import pytest
 
 from cli.commands.retention import read_age
-from tasks.retention import decide
+from tasks.retention import AgedStream, decide
 
 CONTEXT: Any = None
 HOUR = 3_600_000
@@ -53,3 +54,14 @@ def test_what_a_group_needs_is_kept(
     decision = decide("1000-0", needed)
     assert decision.keep_from == keep_from
     assert list(decision.held_back) == held_back
+
+
+@pytest.mark.parametrize(
+    ("age_milliseconds", "cutoff"),
+    [(0, "1700000000123-0"), (1_000, "1699999999123-0"), (10**15, "1-0")],
+    ids=["now", "a second ago", "before time began"],
+)
+def test_the_cutoff_is_an_age_before_the_servers_now(age_milliseconds: int, cutoff: str) -> None:
+    """To the millisecond; Redis takes no range that ends before the very first id."""
+    client: Any = SimpleNamespace(time=lambda: (1_700_000_000, 123_999))
+    assert AgedStream(client, "stream").cutoff(age_milliseconds) == cutoff

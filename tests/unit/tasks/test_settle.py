@@ -15,6 +15,7 @@ from db import BadDataError, EventRow, TransientDatabaseError
 from settle_client.checking import check
 from tasks.errors import OutcomesMissingError
 from tasks.messages import InvalidUpdate, Message
+from tasks.publishing import DeadLetter
 from tasks.settle import dead_letters, outcome_of, settle_batch
 from tests.model import CREATED, SETTLED, ReferenceEvents
 
@@ -94,7 +95,8 @@ def test_the_outcome_of_an_invalid_update_says_why_beside_its_neighbours() -> No
     """It costs them nothing and nothing is applied for it."""
     events = ReferenceEvents({"ev_1": "a"})
     bad = InvalidUpdate("status: must be …", '{"id": "ev_2"}', "ev_2", "done")
-    ((first, second),) = settle_batch([Message("m", (bad, update()))], events)
+    message = Message("m", (bad, update()))
+    ((first, second),) = settle_batch([message], events)
     assert first.reason == "invalid"
     assert first.to_dict()["error"] == {
         "error": "Bad Request",
@@ -103,6 +105,8 @@ def test_the_outcome_of_an_invalid_update_says_why_beside_its_neighbours() -> No
     }
     assert second.updated
     assert "error" not in second.to_dict()
+    letters = dead_letters([message], [[first, second]], [{"queue": "q"}])
+    assert letters == [DeadLetter("m", bad.error, bad.raw, {"queue": "q"})]
 
 
 def test_the_first_update_of_an_event_wins() -> None:

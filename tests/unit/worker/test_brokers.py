@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from kombu.message import Message as KombuMessage
 
 from service.settings import Settings
+from settle_client.names import QUEUE
+from tests.items import fetched
 from worker.transport.broker import BROKERS, Broker, Deliveries, Receiver, broker_of
 from worker.transport.delivery import Delivery, RawDelivery, Received
 from worker.transport.kombu import AnyOther, OneByOne
@@ -91,3 +95,103 @@ def test_any_other_broker_is_answered_one_by_one() -> None:
     assert (first.answers, second.answers) == (["acknowledged"], ["given back"])
     assert not deliveries.more_waiting
     assert not deliveries.counts_returns
+
+
+class GoneChannel:
+    """A channel whose connection is lost."""
+
+    no_ack_consumers = None
+
+    def basic_ack(self, *_: Any, **__: Any) -> None:
+        """Fail."""
+        raise ConnectionResetError
+
+    basic_reject = basic_ack
+
+
+def test_an_answer_on_a_lost_connection_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """The broker delivers the message again; the log has a line."""
+    consumer = SimpleNamespace(
+        connection=SimpleNamespace(default_channel=None), connection_errors=(ConnectionError,)
+    )
+    deliveries, make = OneByOne(consumer), cast("Any", KombuMessage)
+    deliveries.acknowledge([Received(make(channel=GoneChannel(), delivery_tag="a"))])
+    deliveries.give_back([Received(make(channel=GoneChannel(), delivery_tag="b"))])
+    assert len(caplog.records) == 2
+
+
+def test_a_broker_that_kombu_has_in_memory_is_looked_at() -> None:
+    """Before the first worker has declared the queue, and after."""
+    broker = AnyOther()
+    settings = Settings.model_construct(**{**Settings().model_dump(), "broker_url": "memory://"})
+    with broker.reach(settings) as connection:
+        server, backlog = (check(connection).found for check in broker.checks)
+        assert server == "answers (memory)"
+        assert backlog == "the queue is not there yet; the first worker declares it"
+        count, age = broker.waiting(connection)
+        assert (count, math.isnan(age)) == (0, True)
+        queue = connection.SimpleQueue(QUEUE)
+        try:
+            for number in range(3):
+                queue.put(number)
+            assert broker.checks[1](connection).found == "3 messages waiting, 0 consumers"
+            count, age = broker.waiting(connection)
+            assert (count, math.isnan(age)) == (3, True)
+        finally:
+            queue.queue.delete()
+            queue.close()
+
+
+class RedisChannel:
+    """A channel of our transport, which remembers how it is called."""
+
+    more_waiting = True
+    room = take = on_set_aside = on_renewed = on_restored = None
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **options: self.calls.append((name, *args, *options.values()))
+
+
+def test_our_transport_is_answered_for_many_at_once() -> None:
+    """By their tags, and whether a worker died with them."""
+    channel: Any = RedisChannel()
+    deliveries = AtOnce(channel, Receiver(nothing, nothing, nothing, nothing, nothing, nothing))
+    both = [fetched(b"", "a"), fetched(b"", "b")]
+    deliveries.acknowledge(both)
+    deliveries.give_back(both)
+    deliveries.give_back(both, died=True)
+    deliveries.park(both[0])
+    deliveries.unpark(both[0])
+    deliveries.pause(both)
+    deliveries.resume(both)
+    assert channel.calls == [
+        ("ack_many", ["a", "b"]),
+        ("give_back", ["a", "b"], False),
+        ("give_back", ["a", "b"], True),
+        *[("park", "a"), ("unpark", "a")],
+        *[("park", "a"), ("park", "b"), ("unpark", "a"), ("unpark", "b")],
+    ]
+    assert deliveries.more_waiting
+    assert not deliveries.counts_returns
+
+
+def test_what_our_transport_sets_aside_is_handed_on_whole() -> None:
+    """With as much of a message as it is, for its answer and its dead letter."""
+    channel: Any = RedisChannel()
+    came: list[tuple[Received, str]] = []
+    receiver = Receiver(nothing, nothing, nothing, lambda *it: came.append(it), nothing, nothing)
+    AtOnce(channel, receiver)
+    item = b'{"headers": {"id": "m"}, "properties": {"correlation_id": "c"}}'
+    channel.on_set_aside(item, "q", "why", "tag")
+    ((delivery, reason),) = came
+    assert (delivery.tag, delivery.message.body, reason) == ("tag", item, "why")
+    assert (delivery.headers(), delivery.properties()) == ({"id": "m"}, {"correlation_id": "c"})
+    assert delivery.details() == {
+        "queue": "q",
+        "exchange": None,
+        "redelivered": False,
+        "deliveriesToDeadWorkers": 0,
+    }

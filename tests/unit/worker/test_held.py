@@ -29,6 +29,12 @@ def test_room_grows_with_small_messages() -> None:
     assert room.messages(3_000) == 0
 
 
+def test_there_is_no_room_beyond_the_last() -> None:
+    """Also where every message is of one update, and each counts."""
+    room = Room(max_updates=10, largest_message=1)
+    assert [room.messages(held) for held in (8, 9, 10, 11)] == [2, 1, 0, 0]
+
+
 def test_room_shrinks_with_large_messages() -> None:
     """Bulk messages after single ones are soon fetched a few at a time."""
     room = Room(max_updates=3_000, largest_message=1)
@@ -79,3 +85,9 @@ def test_a_message_that_comes_again_says_so(info: dict[str, Any], headers: dict[
     """Whoever gave it back: the broker itself, or a worker that stopped."""
     message = SimpleNamespace(delivery_info=info, headers=headers)
     assert Received(message).details()["redelivered"] is True
+
+
+def test_a_message_without_an_id_is_known_by_its_correlation() -> None:
+    """As a client of another kind may have sent it."""
+    item = b'{"headers": {}, "properties": {"correlation_id": "c"}, "body": ""}'
+    assert refuse(Received(SetAside(item, "q", "tag", *salvage(item))), "why").id == "c"

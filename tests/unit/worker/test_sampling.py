@@ -61,6 +61,31 @@ def test_a_connection_is_kept_and_made_anew_when_it_was_cut() -> None:
     assert kept.ask(ask) == "an answer"
 
 
+def test_a_server_is_asked_once_unless_its_connection_died() -> None:
+    """A question may be costly; one that is refused is not put again either."""
+    server = Server()
+    kept = Kept(server.reach)
+    asked: list[Any] = []
+
+    def note(connection: Any) -> str:
+        asked.append(connection)
+        return ask(connection)
+
+    assert [kept.ask(note), kept.ask(note)] == ["an answer"] * 2
+    assert asked == [server.last, server.last]
+    kept.close()
+    assert kept.ask(note) == "an answer"
+    assert (len(asked), server.connections) == (3, 2)
+
+    def refused(connection: Any) -> None:
+        asked.append(connection)
+        raise redis.ResponseError("no")
+
+    with pytest.raises(redis.ResponseError):
+        kept.ask(refused)
+    assert (len(asked), server.connections) == (4, 2)
+
+
 def test_a_server_that_denies_something_answers() -> None:
     """A right that is missing must not look like an outage."""
     sampler = Sampler(Settings(), vitals := Vitals())

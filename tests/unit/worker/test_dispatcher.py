@@ -1,0 +1,131 @@
+"""When batches leave, by the turns and timers of a loop that is turned by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.batching import Batch, Batcher, Why
+from worker.batching.dispatcher import Dispatcher
+
+
+class Item:
+    """A message of one update."""
+
+    update_count = 1
+
+
+class Loop:
+    """A loop that is turned by hand."""
+
+    def __init__(self) -> None:
+        self.soon: list[Any] = []
+        self.later: list[Any] = []
+
+    def call_soon(self, function: Any, *args: Any) -> None:
+        """Remember it for the next turn."""
+        self.soon.append(function)
+
+    def call_later(self, seconds: float, function: Any, *args: Any) -> None:
+        """Remember it as a timer."""
+        self.later.append(function)
+
+    def turn(self) -> None:
+        """Do what is due."""
+        due, self.soon = self.soon, []
+        for function in due:
+            function()
+
+    def fire(self) -> None:
+        """Let the next timer fire."""
+        self.later.pop(0)()
+
+
+class Bench:
+    """A dispatcher, and what it asks."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.slots, self.more, self.limit = 9, False, 0.0
+        self.left: list[Batch[Any]] = []
+        batcher: Batcher[Any] = Batcher(max_updates=10, max_wait_seconds=60)
+        loop: Any = self.loop
+        self.dispatcher = Dispatcher(
+            batcher,
+            loop,
+            slot_is_free=lambda: len(self.left) < self.slots,
+            more_waiting=lambda: self.more,
+            rate_limit=lambda: self.limit,
+            begin=self.left.append,
+        )
+
+    def hold(self, count: int = 1) -> None:
+        """Let some messages come."""
+        items: list[Any] = [Item()] * count
+        self.dispatcher.hold(items)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Return how many messages left together."""
+        return [len(batch.items) for batch in self.left]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Give one with slots for all."""
+    return Bench()
+
+
+def test_a_turn_dispatches_once(bench: Bench) -> None:
+    """However often somebody asks for it; and the next turn does again."""
+    for _ in range(2):
+        for _ in range(3):
+            bench.hold()
+            bench.dispatcher.dispatch_soon()
+        assert len(bench.loop.soon) == 1
+        bench.loop.turn()
+    assert bench.sizes == [3, 3]
+
+
+def test_one_timer_is_set_for_what_waits(bench: Bench) -> None:
+    """Another one only when that has fired."""
+    bench.more = True
+    for _ in range(3):
+        bench.hold()
+        bench.dispatcher.dispatch()
+    assert len(bench.loop.later) == 1
+    bench.loop.fire()
+    assert len(bench.loop.later) == 1
+    assert not bench.left
+
+
+def test_a_stop_lets_leave_what_waits_for_more(bench: Bench) -> None:
+    """For that no more is fetched."""
+    bench.more = True
+    bench.hold()
+    bench.dispatcher.dispatch()
+    assert not bench.left
+    bench.dispatcher.stop()
+    bench.dispatcher.dispatch()
+    assert [batch.why for batch in bench.left] == [Why.STOP]
+
+
+def test_nothing_leaves_that_was_abandoned(bench: Bench) -> None:
+    """Its connection is lost; neither a turn that was due nor a timer changes that."""
+    bench.hold()
+    bench.dispatcher.dispatch_soon()
+    bench.dispatcher.abandon()
+    bench.loop.turn()
+    assert not bench.left
+
+
+def test_another_rate_limit_begins_anew(bench: Bench) -> None:
+    """What the old one would have had wait leaves at once, as many as the new one allows."""
+    bench.limit = 1.0
+    bench.hold(9)
+    bench.dispatcher.dispatch()
+    assert bench.sizes == [1]
+    bench.limit = 3.0
+    bench.dispatcher.on_rate_limit()
+    assert bench.sizes == [1, 3]
