@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 PROCESSES_PER_CORE = 3
+MOST_PROCESSES = 8
 MARKERS = ("rabbitmq", "pgbouncer", "node", "browser", "storms")
 CONFIGURED = {"DATABASE_URL", "CELERY_BROKER_URL"}
 
@@ -27,20 +28,19 @@ CONFIGURED = {"DATABASE_URL", "CELERY_BROKER_URL"}
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Choose how many processes share the tests, unless somebody has."""
-    if getattr(config.option, "numprocesses", 0) is None and not hasattr(config, "workerinput"):
-        config.option.numprocesses = _processes(config.args)
-        config.option.dist = "worksteal"
+    option = config.option
+    if getattr(option, "numprocesses", 0) is None and not hasattr(config, "workerinput"):
+        option.numprocesses = 0 if option.usepdb else _processes(config.args)
+        option.dist = "worksteal"
 
 
 def _processes(arguments: list[str]) -> int:
     # Nobody shares a configured Redis, and a few tests are over before others have started.
-    if CONFIGURED & os.environ.keys() or not all(_waits(Path(one)) for one in arguments):
+    folders = [Path(one) for one in arguments if Path(one).is_dir()]
+    waits = len(folders) == len(arguments) and any("unit" not in one.parts for one in folders)
+    if CONFIGURED & os.environ.keys() or not waits:
         return 0
-    return PROCESSES_PER_CORE * (os.cpu_count() or 1)
-
-
-def _waits(path: Path) -> bool:
-    return path.is_dir() and "unit" not in path.parts
+    return min(PROCESSES_PER_CORE * (os.cpu_count() or 1), MOST_PROCESSES)
 
 
 def pytest_configure(config: pytest.Config) -> None:
