@@ -42,11 +42,12 @@ def open_client(url: str, *, asynchronous: bool, **options: Any) -> Any:
         "socket_timeout": SOCKET_TIMEOUT_SECONDS,
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
     }
+    url = _in_words_of_redis(url)
     if not url.startswith("unix://"):
         timeouts["socket_keepalive"] = True
-    make = _open_primary if url.lower().startswith(SENTINEL) else _open_server
+    make = _open_primary if url.startswith(SENTINEL) else _open_server
     try:
-        client = make(_in_words_of_redis(url), asynchronous, {**timeouts, **options})
+        client = make(url, asynchronous, {**timeouts, **options})
         # Not connected: it finds an option that there is not.
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)
@@ -64,6 +65,7 @@ def open_client(url: str, *, asynchronous: bool, **options: Any) -> Any:
 
 
 def _in_words_of_redis(url: str) -> str:
+    url = re.sub(r"(?<![^;])\w+(?=://)", lambda found: found[0].lower(), url)
     # As Celery's documentation spells it.
     return re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda found: found[0][5:].lower(), url)
 

@@ -14,6 +14,7 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 
 from cli.embedded import Redis, temporary_folder
+from settle_client.errors import NotSentError
 from settle_client.names import QUEUE
 from tests import faces
 from tests.faults.network import Link
@@ -57,6 +58,25 @@ def test_the_keys_are_those_of_kombu(face: Any, redis_url: str, prefix: str) -> 
         assert {key: client.type(key) for key in client.scan_iter()} == theirs
         assert members(client, theirs) == bindings
         assert ids_in(client, prefix) == sent
+
+
+def test_a_broker_that_forgot_everything_is_set_up_again(face: Any, redis_url: str) -> None:
+    """After trouble the record of the binding is written as for the first message."""
+    with ExitStack() as stack:
+        client = stack.enter_context(redis.Redis.from_url(redis_url))
+        stack.callback(client.config_set, "maxmemory", 0)
+        producer = stack.enter_context(face.producer(redis_url, timeout_seconds=0.3))
+        producer.send(UPDATE)
+        producer.flush()
+        before = {key: client.type(key) for key in client.scan_iter()}
+        client.config_set("maxmemory", 1)
+        sent = producer.send(UPDATE)
+        with pytest.raises(NotSentError):
+            producer.flush()
+        client.flushdb()
+        client.config_set("maxmemory", 0)
+        eventually(lambda: ids_in(client) == [sent])
+        assert {key: client.type(key) for key in client.scan_iter()} == before
 
 
 @pytest.mark.parametrize("flag", ["required", "CERT_REQUIRED"])

@@ -25,6 +25,7 @@ from cli.embedded import Redis, temporary_folder
 from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.redis import Transport
 from worker.transport.redis import channel as transport_channel
+from worker.transport.redis.scripts import FETCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,6 +246,15 @@ def test_one_message_is_got(server: Redis, client: Client) -> None:
         assert client.lrange("q.dead", 0, -1) == [b"garbage"]
 
 
+def test_one_message_is_got_and_not_acknowledged(server: Redis, client: Client) -> None:
+    """Then it is recorded nowhere, and no second one is taken with it."""
+    publish(server, "one", "two")
+    with connected(server) as connection:
+        message = connection.channel().basic_get("q", no_ack=True)
+        assert message.payload == "one"
+        assert left(client) == (0, 0, 1)
+
+
 def test_the_event_loop_delivers(server: Redis, client: Client) -> None:
     """The event loop, as in a worker, fetches, renews and does not mind an empty queue."""
     with consuming(server) as (connection, channel, got):
@@ -320,16 +330,69 @@ def test_closing_gives_back_in_order(server: Redis) -> None:
         assert "redelivered" not in got[-1].headers
 
 
-def test_what_comes_after_cancelling_goes_back(server: Redis, client: Client) -> None:
+@pytest.mark.parametrize("no_ack", [False, True], ids=["acknowledged", "not acknowledged"])
+def test_what_comes_after_cancelling_goes_back(server: Redis, client: Client, no_ack: bool) -> None:
     """Messages on their way when their consumer is cancelled are not delivered, and not lost."""
-    with consuming(server) as (connection, channel, got):
+    # Otherwise the first fetch brings nothing but that it is unknown.
+    client.script_load(FETCH.text)
+    with connected(server) as connection:
+        channel = connection.channel()
+        got: list[Any] = []
+        consumer = Consumer(channel, [declared("q")], on_message=got.append, no_ack=no_ack)
+        consumer.consume()
         connection.transport.cycle.on_poll_start()
         assert channel._in_poll
-        for tag in list(channel._consumers):
-            channel.basic_cancel(tag)
+        consumer.cancel()
         publish(server, *range(3))
         turn_until(connection, lambda: not channel._in_poll)
         assert (got, left(client)) == ([], (0, 0, 3))
+        first = json.loads(client.lindex("q", -1) or "{}")
+        assert first["headers"].get("redelivered", False) is not no_ack
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 3)
+        assert bodies(got) == list(range(3))
+
+
+def test_what_comes_for_another_consumer_is_delivered(server: Redis, client: Client) -> None:
+    """Though the first of it came for one that was cancelled."""
+    client.script_load(FETCH.text)
+    with consuming(server, "q", "other") as (connection, channel, got):
+        connection.transport.cycle.on_poll_start()
+        assert channel._in_poll
+        (tag,) = (tag for tag, queue in channel._tag_to_queue.items() if queue == "q")
+        channel.basic_cancel(tag)
+        with client.pipeline() as pipe:
+            for number, queue in enumerate(("q", "other", "q", "other")):
+                pipe.lpush(queue, item(number))
+            pipe.execute()
+        turn_until(connection, lambda: len(got) == 2)
+        assert bodies(got) == [1, 3]
+        assert left(client) == (2, 2, 2)
+
+
+def item(body: Any) -> str:
+    """Write what a stock client pushes."""
+    properties = {"delivery_tag": "t", "delivery_info": {}, "body_encoding": "utf-8"}
+    return json.dumps(
+        {
+            "body": json.dumps(body),
+            "content-type": "application/json",
+            "content-encoding": "utf-8",
+            "headers": {},
+            "properties": properties,
+        }
+    )
+
+
+@pytest.mark.parametrize("requeue", [False, True], ids=["dropped", "given back"])
+def test_one_message_is_rejected(server: Redis, client: Client, requeue: bool) -> None:
+    """It is gone, or next in the queue again; the others are as they were."""
+    publish(server, *range(3))
+    with consuming(server, prefetch=2) as (connection, _channel, got):
+        turn_until(connection, lambda: len(got) == 2)
+        got[0].reject(requeue=requeue)
+        assert left(client) == (1, 1, 2 if requeue else 1)
+        assert client.hlen("unacked") == 1
 
 
 def test_a_dead_workers_messages_are_restored(server: Redis, client: Client) -> None:

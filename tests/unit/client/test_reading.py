@@ -76,6 +76,14 @@ def test_a_reply_is_understood_in_either_protocol(form: Callable[[Any], Any]) ->
     assert drive(reading.poll("0-0", 1), server) == [("1-0", outcome())]
 
 
+def test_reading_goes_on_from_where_it_was() -> None:
+    """However little or much comes at once."""
+    server = Server(stream(outcome("a"), outcome("b")), None, stream(outcome("c"), first=3), None)
+    coming = iterate(reading.read("0-0"), server)
+    assert [next(coming).id for _ in range(3)] == ["a", "b", "c"]
+    assert [command[-1] for command in server.commands] == ["0-0", "2-0", "2-0"]
+
+
 def test_waiting_ends_in_time() -> None:
     """By the clock, with the number of those that are missing, and after those that came."""
     server = Server(stream(outcome("a"), outcome("b", "other")))
@@ -110,6 +118,18 @@ def test_a_member_resumes_takes_over_and_goes_on() -> None:
     acknowledged = [command[3:] for command in server.commands if command[0] == "XACK"]
     # What was at hand when the loop was left is not.
     assert acknowledged == [("1-0",), ("2-0",)]
+
+
+def test_a_member_resumes_in_as_many_steps_as_it_takes() -> None:
+    """Each from where the last one ended, for what is acknowledged is not among the next."""
+    server = Server(
+        *(True, stream(outcome("a"), outcome("b")), 2, stream(outcome("c"), first=3), 1, None),
+        *(["0-0", [], []], stream(outcome("new"), first=4)),
+    )
+    followed = iterate(reading.follow("g", "one", 60, server.now), server)
+    assert [next(followed).id for _ in range(4)] == ["a", "b", "c", "new"]
+    asked = [command[-1] for command in server.commands if command[0] == "XREADGROUP"]
+    assert asked == ["0", "2-0", "3-0", ">"]
 
 
 def test_leaving_acknowledges_what_was_handled() -> None:
@@ -151,3 +171,16 @@ def test_a_lost_connection_is_the_callers_to_hear_of() -> None:
     with pytest.raises(ConnectionError, match="lost"):
         next(followed)
     assert "XACK" not in server.names
+
+
+@pytest.mark.parametrize(
+    "message", [None, {"type": "subscribe", "data": 1}], ids=["nothing", "a confirmation"]
+)
+def test_what_is_no_message_is_not_heard(message: Any) -> None:
+    """A listener is sent more than outcomes, and often nothing at all."""
+    assert reading.heard(message) is None
+
+
+def test_what_is_published_is_heard() -> None:
+    """As the outcome that it is."""
+    assert reading.heard({"type": "message", "data": outcome().to_json()}) == outcome()

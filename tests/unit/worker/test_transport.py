@@ -13,7 +13,7 @@ from kombu.connection import Connection
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 
-from worker.transport.delivery import DELIVERY_COUNT
+from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES
 from worker.transport.redis import SentinelTransport, Transport, install
 from worker.transport.redis.channel import Channel
 from worker.transport.redis.fetch import Fetch, Pace, Source, script_command
@@ -25,6 +25,7 @@ from worker.transport.redis.items import (
     read_entry,
     read_item,
     redelivered,
+    salvage,
 )
 from worker.transport.redis.leases import QoS
 from worker.transport.redis.scripts import MORE, NOTHING, SUSPECTS
@@ -112,6 +113,22 @@ def test_a_message_given_back_is_not_counted() -> None:
 def test_what_is_not_a_message_goes_back_as_it_is() -> None:
     """Restoring does not touch what it does not understand."""
     assert redelivered(b"not JSON", counted=True) == (b"not JSON", {})
+
+
+@pytest.mark.parametrize(
+    ("raw", "parts"),
+    [
+        pytest.param(item(), (MESSAGE["headers"], MESSAGE["properties"]), id="a message"),
+        pytest.param(b'{"headers": 1, "properties": []}', ({}, {}), id="others"),
+        pytest.param(b"{}", ({}, {}), id="none"),
+        pytest.param(b"[1]", ({}, {}), id="no object"),
+        pytest.param(b'{"headers": {"id": "m"}', ({}, {}), id="cut"),
+        pytest.param(item(body="x" * MAX_ITEM_BYTES), ({}, {}), id="too large"),
+    ],
+)
+def test_what_can_be_read_of_anything_is(raw: bytes, parts: tuple[Any, Any]) -> None:
+    """Its headers and properties, where it has such."""
+    assert salvage(raw) == parts
 
 
 @pytest.mark.parametrize("count", ["7", None, True, 1.5], ids=repr)

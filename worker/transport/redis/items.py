@@ -166,15 +166,6 @@ def delivery_count(message: dict[str, Any]) -> int:
     return count if type(count) is int else 0
 
 
-def id_of(item: bytes) -> str | None:
-    """Return the Celery task id of an item, as far as it can be read."""
-    try:
-        message_id = (read_item(item).get("headers") or {}).get("id")
-    except NotAMessageError:
-        return None
-    return message_id if isinstance(message_id, str) else None
-
-
 def redelivered(item: bytes, *, counted: bool) -> tuple[bytes, dict[str, Any]]:
     """Return the item as it goes back to a queue, and the message that it is.
 

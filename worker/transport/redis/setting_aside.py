@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 
-from worker.transport.redis.items import NotAMessageError, delivery_count, id_of, read_item
+from worker.transport.redis.items import NotAMessageError, delivery_count, headers_of, read_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class SettingAside:
 
     def _set_aside(self, fetched: Fetched, reason: str) -> None:
         source, tag, item = fetched
-        fields = {"queue": source.queue, "reason": reason, "message_id": id_of(item)}
+        fields = {"queue": source.queue, "reason": reason, "message_id": headers_of(item).get("id")}
         logger.error("message set aside", extra=fields)
         if not tag:
             return

@@ -1,0 +1,104 @@
+"""Which servers a URL of Redis means; nothing is connected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from settle_client.errors import AddressError
+from settle_client.redis_server import clients_of, open_client
+
+BOTH = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "asyncio"])
+
+
+def connection_options(client: Any) -> dict[str, Any]:
+    """Return what connections are made with."""
+    options: dict[str, Any] = client.connection_pool.connection_kwargs
+    return options
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        pytest.param("redis://h:1/3", {"host": "h", "port": 1, "db": 3}, id="server"),
+        pytest.param("rediss://u:p@h", {"host": "h", "username": "u", "password": "p"}, id="tls"),
+        pytest.param(
+            "unix:///run/redis.sock?db=2", {"path": "/run/redis.sock", "db": 2}, id="unix"
+        ),
+        pytest.param(
+            "rediss://h?ssl_cert_reqs=CERT_NONE", {"ssl_cert_reqs": "none"}, id="celery's spelling"
+        ),
+    ],
+)
+def test_a_url_is_redis_pys(url: str, expected: dict[str, Any], asynchronous: bool) -> None:
+    """With timeouts, for a link may die without a word."""
+    client = open_client(url, asynchronous=asynchronous)
+    options = connection_options(client)
+    assert {name: options[name] for name in expected} == expected
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (10, 3)
+    assert options.get("socket_keepalive", False) is not url.startswith("unix:")
+    assert clients_of(client) == [client]
+
+
+@BOTH
+def test_sentinels_say_which_server_it_is(asynchronous: bool) -> None:
+    """All of them are asked; the first URL says who we are to it, and which database is meant."""
+    client = open_client(
+        "sentinel://u:p@one:1/3;sentinel://two;",
+        asynchronous=asynchronous,
+        master_name="settle",
+        sentinel_kwargs={"password": "theirs"},
+        socket_timeout=7,
+    )
+    options = connection_options(client)
+    expected = {"db": 3, "username": "u", "password": "p", "socket_timeout": 7}
+    assert {name: options[name] for name in expected} == expected
+    assert client.connection_pool.service_name == "settle"
+    primary, *sentinels = clients_of(client)
+    assert primary is client
+    asked = [connection_options(sentinel) for sentinel in sentinels]
+    assert [(one["host"], one["port"]) for one in asked] == [("one", 1), ("two", 26_379)]
+    assert {one["password"] for one in asked} == {"theirs"}
+
+
+@BOTH
+@pytest.mark.parametrize("url", ["sentinel://", "SENTINEL://127.0.0.1", "Sentinel://"])
+def test_a_sentinel_is_on_this_machine_unless_it_says_where(url: str, asynchronous: bool) -> None:
+    """At its usual port, however the scheme is written."""
+    client = open_client(url, asynchronous=asynchronous, master_name="settle")
+    ((host, port),) = [
+        (options["host"], options["port"])
+        for options in map(connection_options, clients_of(client)[1:])
+    ]
+    assert (host, port) == ("127.0.0.1", 26_379)
+
+
+@BOTH
+def test_sentinels_of_a_primary_behind_tls(asynchronous: bool) -> None:
+    """Any option of TLS asks for it."""
+    make = {"asynchronous": asynchronous, "master_name": "settle"}
+    for url, is_secure in (("sentinel://h?ssl_cert_reqs=none", True), ("sentinel://h", False)):
+        client = open_client(url, **make)  # type: ignore[arg-type]
+        assert ("SSL" in client.connection_pool.connection_class.__name__) is is_secure
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("url", "options", "words"),
+    [
+        pytest.param("sentinel://h", {}, "the option master_name says whom", id="whom"),
+        pytest.param(
+            "redis://h", {"colour": "hush"}, "does not take an option: .*colour", id="option"
+        ),
+        pytest.param("redis://:hush@h:port", {}, "the URL cannot be understood", id="url"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    url: str, options: dict[str, Any], words: str, asynchronous: bool
+) -> None:
+    """When it is made, and without a secret."""
+    with pytest.raises(AddressError, match=words) as caught:
+        open_client(url, asynchronous=asynchronous, **options)
+    assert "hush" not in str(caught.value)
