@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import pytest
 from kombu.message import Message as KombuMessage
+from kombu.transport import memory
+from kombu.transport.virtual.base import BrokerState
 
 from service.settings import Settings
 from settle_client.names import QUEUE
@@ -120,8 +122,11 @@ def test_an_answer_on_a_lost_connection_harms_nobody(caplog: pytest.LogCaptureFi
     assert len(caplog.records) == 2
 
 
-def test_a_broker_that_kombu_has_in_memory_is_looked_at() -> None:
+def test_a_broker_that_kombu_has_in_memory_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first worker has declared the queue, and after."""
+    # It is one for the whole process, and other tests use it too.
+    monkeypatch.setattr(memory.Transport, "global_state", BrokerState())
+    monkeypatch.setattr(memory.Channel, "queues", {})
     broker = AnyOther()
     settings = Settings.model_construct(**{**Settings().model_dump(), "broker_url": "memory://"})
     with broker.reach(settings) as connection:
