@@ -125,7 +125,8 @@ def test_an_answer_on_a_lost_connection_harms_nobody(caplog: pytest.LogCaptureFi
 def test_a_broker_that_kombu_has_in_memory_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first worker has declared the queue, and after."""
     # It is one for the whole process, and other tests use it too.
-    monkeypatch.setattr(memory.Transport, "global_state", BrokerState())
+    make_state: Any = BrokerState
+    monkeypatch.setattr(memory.Transport, "global_state", make_state())
     monkeypatch.setattr(memory.Channel, "queues", {})
     broker = AnyOther()
     settings = Settings.model_construct(**{**Settings().model_dump(), "broker_url": "memory://"})
