@@ -340,10 +340,11 @@ def test_what_comes_after_cancelling_goes_back(server: Redis, client: Client, no
         got: list[Any] = []
         consumer = Consumer(channel, [declared("q")], on_message=got.append, no_ack=no_ack)
         consumer.consume()
+        # Before it is asked for: a wait that is over by then would bring nothing.
+        publish(server, *range(3))
         connection.transport.cycle.on_poll_start()
         assert channel._in_poll
         consumer.cancel()
-        publish(server, *range(3))
         turn_until(connection, lambda: not channel._in_poll)
         assert (got, left(client)) == ([], (0, 0, 3))
         first = json.loads(client.lindex("q", -1) or "{}")
