@@ -83,6 +83,10 @@ def test_what_the_url_says_comes_before_the_defaults() -> None:
     """Which are there for what it does not say."""
     given = connect_parameters("postgresql://db/settle?connect_timeout=60")
     assert (given["connect_timeout"], given["application_name"]) == ("60", "settle")
+    given = connect_parameters("postgresql://db/settle?application_name=mine")
+    assert (given["connect_timeout"], given["application_name"]) == (5, "mine")
+    # In milliseconds: a dead link is noticed long before a statement is given up.
+    assert given["tcp_user_timeout"] == 15_000
 
 
 @pytest.mark.parametrize("address", ["one:x/settle", "one:1,two:x/settle", "one:1,two:2:3/settle"])

@@ -1,0 +1,144 @@
+"""What RabbitMQ is answered, and how much is fetched of it: the frames, on a stand-in."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from settle_client.names import QUEUE
+from worker.transport.broker import Receiver
+from worker.transport.rabbitmq.deliveries import InRuns
+
+
+class Consumer:
+    """Celery's consumer, its channel and its loop, which remember how they are called."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[Any, ...]] = []
+        self.soon: list[Any] = []
+        self.consumes_from = {QUEUE}
+        self.initial_prefetch_count: int | None = None
+        self.connection = SimpleNamespace(
+            default_channel=SimpleNamespace(
+                basic_ack=lambda tag, multiple: self.frames.append(("ack", tag, multiple)),
+                basic_reject=lambda tag, requeue: self.frames.append(("reject", tag, requeue)),
+            )
+        )
+        self.task_consumer: Any = SimpleNamespace(
+            consuming_from=lambda queue: queue in self.consumes_from,
+            cancel=lambda: self.frames.append(("cancel",)),
+            consume=lambda: self.frames.append(("consume",)),
+            qos=lambda prefetch_count, apply_global: self.frames.append(
+                ("qos", prefetch_count, apply_global)
+            ),
+        )
+
+    def call_soon(self, function: Any, *args: Any) -> None:
+        """Remember it for the next turn."""
+        self.soon.append((function, args))
+
+    def turn(self) -> list[tuple[Any, ...]]:
+        """Do what is due, and return the frames since the last turn."""
+        while self.soon:
+            function, args = self.soon.pop(0)
+            function(*args)
+        frames, self.frames = self.frames, []
+        return frames
+
+
+class Bench:
+    """Deliveries with room for so many messages."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity, self.consumer = capacity, Consumer()
+
+        def nothing(*_: Any) -> Any:
+            """Take whatever comes."""
+
+        receiver = Receiver(nothing, lambda: self.capacity, nothing, nothing, nothing, nothing)
+        self.deliveries = InRuns(self.consumer, receiver)
+
+    def fit(self, capacity: int) -> list[tuple[Any, ...]]:
+        """Have room for another number, and return the frames of that."""
+        self.capacity = capacity
+        self.deliveries.fit()
+        return self.consumer.turn()
+
+
+def deliveries(*tags: int) -> list[Any]:
+    """Return some deliveries."""
+    return [SimpleNamespace(tag=tag) for tag in tags]
+
+
+REPLACED = [("cancel",), ("qos", 50, False), ("consume",)]
+
+
+@pytest.mark.parametrize(("capacity", "prefetch"), [(7, 7), (1, 1), (0, 1)])
+def test_it_begins_with_what_there_is_room_for(capacity: int, prefetch: int) -> None:
+    """At least one message; none would mean no limit."""
+    assert Bench(capacity).consumer.initial_prefetch_count == prefetch
+
+
+def test_a_batch_is_acknowledged_in_a_run() -> None:
+    """What was answered otherwise does not interrupt it."""
+    bench = Bench(100)
+    for each in deliveries(1, 2, 3, 4, 5, 6, 7):
+        bench.deliveries.account(each)
+    bench.deliveries.acknowledge(deliveries(1, 2, 3))
+    bench.deliveries.give_back(deliveries(4))
+    bench.deliveries.forget(*deliveries(5))
+    bench.deliveries.acknowledge(deliveries(6, 7))
+    assert bench.consumer.turn() == [("ack", 3, True), ("reject", 4, True), ("ack", 7, True)]
+    assert bench.deliveries.counts_returns
+    assert not bench.deliveries.more_waiting
+
+
+@pytest.mark.parametrize("capacity", [51, 100, 199])
+def test_a_little_more_or_less_room_changes_nothing(capacity: int) -> None:
+    """For another consumer costs more than that."""
+    assert Bench(100).fit(capacity) == []
+
+
+@pytest.mark.parametrize(("capacity", "prefetch"), [(0, 1), (50, 50), (200, 200)])
+def test_much_more_or_less_room_replaces_the_consumer(capacity: int, prefetch: int) -> None:
+    """Which has its prefetch count for life; then that is what others are compared with."""
+    bench = Bench(100)
+    expected = [("cancel",), ("qos", prefetch, False), ("consume",)]
+    assert bench.fit(capacity) == expected
+    assert bench.fit(capacity) == []
+
+
+def test_a_consumer_is_replaced_once_a_turn() -> None:
+    """However many messages say that there is other room."""
+    bench = Bench(100)
+    bench.capacity = 50
+    for _ in range(3):
+        bench.deliveries.fit()
+    assert bench.consumer.turn() == REPLACED
+
+
+def test_what_waits_for_its_time_is_made_up_for() -> None:
+    """When it is half of what is prefetched; from then on others are counted."""
+    bench = Bench(4)
+    (one, two, three) = deliveries(1, 2, 3)
+    bench.deliveries.park(one)
+    assert bench.consumer.turn() == []
+    bench.deliveries.park(two)
+    assert bench.consumer.turn() == [("cancel",), ("qos", 4, False), ("consume",)]
+    bench.deliveries.unpark(one)
+    bench.deliveries.park(three)
+    assert bench.consumer.turn() == []
+
+
+def test_who_consumes_nothing_is_not_replaced() -> None:
+    """Somebody has cancelled it, or it is not there any more; it may be back later."""
+    bench = Bench(100)
+    bench.consumer.consumes_from.clear()
+    assert bench.fit(50) == []
+    gone, bench.consumer.task_consumer = bench.consumer.task_consumer, None
+    assert bench.fit(50) == []
+    bench.consumer.task_consumer = gone
+    bench.consumer.consumes_from.add(QUEUE)
+    assert bench.fit(50) == REPLACED
