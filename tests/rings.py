@@ -30,7 +30,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Choose how many processes share the tests, unless somebody has."""
     option = config.option
     if getattr(option, "numprocesses", 0) is None and not hasattr(config, "workerinput"):
-        option.numprocesses = 0 if option.usepdb else _processes(config.args)
+        alone = option.usepdb or option.keyword
+        option.numprocesses = 0 if alone else _processes(config.args)
         option.dist = "worksteal"
 
 

@@ -164,7 +164,10 @@ class Service:
         """Forget all events, messages and outcomes."""
         with self.database.engine.begin() as owner:
             owner.exec_driver_sql("TRUNCATE events")
-        self.redis.flushdb()
+        for key in self.redis.scan_iter():
+            # What kombu has declared, it does not declare again.
+            if not key.startswith("_kombu."):
+                self.redis.delete(key)
 
     def send(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Send a message as any Celery client does."""

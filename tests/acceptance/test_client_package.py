@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from tests.building import ROOT, uv
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.service import Service
 
-ROOT = Path(__file__).parents[2]
-# What uv says where there is no way to an index.
-NO_INDEX = re.compile("fetch|dns|connect|offline|network", re.IGNORECASE)
 
 # Its own modules have the names of ours.
 PROJECT = {
@@ -70,21 +68,6 @@ class Built(NamedTuple):
 
     wheel: Path
     sdist: Path
-
-
-def uv(*arguments: str | Path) -> None:
-    """Run uv, which needs a package index; without one the test is skipped."""
-    command = os.environ.get("UV") or shutil.which("uv") or "uv"
-    try:
-        subprocess.run([command, *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
-    except subprocess.CalledProcessError as error:
-        if NO_INDEX.search(error.stderr) and not os.environ.get("CI"):
-            pytest.skip(f"no package index: {error.stderr.strip().splitlines()[-1]}")
-        pytest.fail(error.stderr)
-    except FileNotFoundError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no uv: {error}")
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.service import Service
+    from collections.abc import Iterator
+
+    from tests.service import Service, Worker
+
+
+@pytest.fixture(scope="module")
+def worker(lasting_service: Service) -> Worker:
+    """Give the worker that all of these tests share."""
+    return lasting_service.start_worker(CELERY_RESULT_BACKEND=lasting_service.users.worker)
 
 
 @pytest.fixture
-def running(service: Service) -> Service:
+def running(emptied_service: Service, worker: Worker) -> Iterator[Service]:
     """Give a service with one worker and a result backend."""
-    service.load("ev_1", "ev_2", "ev_3", "ev_4")
-    service.start_worker(CELERY_RESULT_BACKEND=service.users.worker)
-    return service
+    assert worker.process.poll() is None
+    emptied_service.load("ev_1", "ev_2", "ev_3", "ev_4")
+    yield emptied_service
+    emptied_service.wait_until_empty()
 
 
 def test_every_row_of_the_outcome_table(running: Service) -> None:

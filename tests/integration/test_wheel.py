@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.building import ROOT, uv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PACKAGES = ("cli", "worker", "gateway", "service", "tasks", "db")
 
 
@@ -16,9 +19,7 @@ PACKAGES = ("cli", "worker", "gateway", "service", "tasks", "db")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel, as anybody does."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = ["uv", "build", "--quiet", "--package", "settle", "--wheel", "--out-dir", str(folder)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
+    uv("build", "--quiet", "--package", "settle", "--wheel", "--out-dir", folder)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -29,7 +30,7 @@ def test_every_file_of_every_package_is_in_it(wheel: Path) -> None:
         str(file.relative_to(ROOT))
         for package in PACKAGES
         for file in ROOT.joinpath(package).rglob("*")
-        if file.is_file() and file.suffix != ".pyc"
+        if file.is_file() and file.parent.name != "__pycache__"
     }
     assert any(name.endswith(".lua") for name in files)
     with ZipFile(wheel) as packed:
