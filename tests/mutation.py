@@ -11,22 +11,30 @@ Decorated functions and what stands outside of functions are not changed.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import psycopg
+import pytest
 import redis
 
 from cli.embedded import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".mutation"
 PACKAGES = ("cli", "worker", "gateway", "service", "tasks", "settle_client", "db")
 NOT_LAID_OUT = (".git", ".venv", FOLDER.name)
+# Longer than any test takes as the code is, also on a busy machine.
+TEST_SECONDS = 30
 # A mutant that runs into its time limit is noticed too.
 NOTICED = ("killed", "timeout")
 OTHERS = ("survived", "no tests", "suspicious", "segfault", "not checked")
@@ -40,6 +48,17 @@ def pytest_sessionstart() -> None:
         left = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'settle%'")
         for (name,) in left.fetchall():
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Let a test fail that comes to no end, where the code is changed."""
+    if "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", ""):
+        faulthandler.dump_traceback_later(TEST_SECONDS, exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_runtest_setup() -> None:

@@ -152,6 +152,18 @@ def test_room_bounds_the_fetch(server: Redis, client: Client) -> None:
         assert not channel.qos.can_consume()
 
 
+def test_what_is_on_its_way_is_read_though_there_is_no_room(server: Redis, client: Client) -> None:
+    """It is held already: otherwise nobody would work on it, nor give it back."""
+    client.script_load(FETCH.text)
+    with consuming(server) as (connection, channel, got):
+        connection.transport.cycle.on_poll_start()
+        channel.room = lambda: 0
+        assert channel.qos.can_consume()
+        publish(server, 1)
+        turn_until(connection, lambda: got)
+        assert not channel.qos.can_consume()
+
+
 def test_everything_fetched_is_held_whatever_a_callback_raises(
     server: Redis, client: Client
 ) -> None:
@@ -170,6 +182,8 @@ def test_everything_fetched_is_held_whatever_a_callback_raises(
         with pytest.raises(RuntimeError, match="on purpose"):
             turn_until(connection, lambda: len(got) == 5)
         assert len(channel.qos._delivered) == 5
+        channel.room = lambda: 0
+        assert channel.qos.can_consume()
         turn_until(connection, lambda: len(got) == 5)
         assert bodies(got) == list(range(5))
     assert left(client) == (0, 0, 5)

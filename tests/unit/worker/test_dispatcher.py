@@ -88,6 +88,16 @@ def test_a_turn_dispatches_once(bench: Bench) -> None:
     assert bench.sizes == [3, 3]
 
 
+def test_what_waits_is_known(bench: Bench) -> None:
+    """Its messages and its updates, until they leave or are taken out."""
+    bench.slots = 0
+    bench.hold(3)
+    assert (len(bench.dispatcher), bench.dispatcher.update_count) == (3, 3)
+    assert len(list(bench.dispatcher)) == 3
+    assert len(bench.dispatcher.remove(lambda _: True)) == 3
+    assert (len(bench.dispatcher), bench.dispatcher.update_count) == (0, 0)
+
+
 def test_one_timer_is_set_for_what_waits(bench: Bench) -> None:
     """Another one only when that has fired."""
     bench.more = True
