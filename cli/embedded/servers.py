@@ -184,7 +184,8 @@ class Redis(Server):
     def answers(self) -> bool:
         """Return whether this very server answers, and not another on its port."""
         with redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
-            return bool(client.info("server")["process_id"] == self.pid)
+            # INFO is answered also while data is loaded, PING is not.
+            return bool(client.ping() and client.info("server")["process_id"] == self.pid)
 
 
 class Postgres(Server):

@@ -62,6 +62,25 @@ def test_a_restarted_server_keeps_its_data_and_port(tmp_path: Path) -> None:
             assert client.get("key") == "value"
 
 
+def test_a_server_has_read_its_data_before_it_is_used(tmp_path: Path) -> None:
+    """However long that takes: nobody is told that it is still loading."""
+
+    class Slow(Redis):
+        def command(self) -> list[str]:
+            loads_slowly = ["--key-load-delay", "100", "--loading-process-events-interval-bytes"]
+            return [*super().command(), *loads_slowly, "1024"]
+
+    with Slow(tmp_path / "redis", append_only=True) as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.mset({f"key{number}": number for number in range(2_000)})
+            client.bgrewriteaof()
+            eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
+        server.stop()
+        server.start()
+        with redis.Redis.from_url(server.url, retry=None) as client:
+            assert client.dbsize() == 2_000
+
+
 @pytest.mark.parametrize("immediate", [False, True], ids=["orderly", "as in a crash"])
 def test_a_restarted_database_keeps_its_rows_and_port(immediate: bool) -> None:
     """What was committed is there, at the same address."""
