@@ -1,0 +1,30 @@
+"""The properties of a message of RabbitMQ's, also where py-amqp cannot read them."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+
+import pytest
+
+from tests.amqp_properties import unreadable, written
+from worker.transport.delivery import UNREADABLE
+from worker.transport.rabbitmq.properties import read
+
+
+def test_what_can_be_read_is_as_py_amqp_has_it() -> None:
+    """Nothing is added, nothing is left out."""
+    properties = {"content_type": "application/json", "application_headers": {"id": "m"}}
+    frame = written(properties)
+    assert read(frame, 0) == (properties, len(frame))
+
+
+@pytest.mark.parametrize("properties", unreadable(), ids=["deep", "far away", "no text"])
+def test_what_cannot_be_read_is_kept_as_it_came(properties: dict[str, Any]) -> None:
+    """With the reason why, and nothing of it by which it could be taken for another."""
+    frame = written(properties)
+    kept, end = read(frame, 0)
+    assert list(kept) == ["application_headers"]
+    assert ": " in kept["application_headers"][UNREADABLE]
+    assert b64decode(kept["application_headers"]["base64"]) == frame
+    assert end == len(frame)
