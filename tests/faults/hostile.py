@@ -1,7 +1,7 @@
-"""Messages that nobody should send: what hypothesis thinks of, and what people have met.
+"""Messages that nobody should send, and that people have met.
 
-All of it the same at every run. A case is an item as it lies in the queue, and the
-message id that it can be answered under, if it has one.
+A case is an item as it lies in the queue, and the message id that it can be answered
+under, if it has one.
 """
 
 from __future__ import annotations
@@ -14,36 +14,14 @@ import uuid
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
-
 from settle_client.names import QUEUE, TASK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GENERATED = 5_000
-# Drawn at once, which is much faster than one by one.
-MANY = 10
 ABSENT, DEFAULT = object(), object()
 DEEP = 100_000
 ODD: tuple[Any, ...] = (ABSENT, None, 5, "", "text", [], {}, {"a": []}, True)
-
-text = st.text(st.characters(categories=("L", "N", "P", "Cc", "Cs", "So")), max_size=20)
-value = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | text,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
-    max_leaves=4,
-)
-status = st.sampled_from(["completed", "failed", "COMPLETED", "", None, 1])
-update = st.fixed_dictionaries(
-    {"id": text | value, "status": status}, optional={"accountId": value, "payload": value}
-)
-arguments = st.one_of(
-    st.tuples(st.just([]), update),
-    st.tuples(st.lists(st.lists(update | value, max_size=5), min_size=1, max_size=1), st.just({})),
-    st.tuples(value, value),
-)
 
 
 class Case(NamedTuple):
@@ -53,28 +31,17 @@ class Case(NamedTuple):
     message_id: str | None
 
 
-def cases() -> list[Case]:
-    """Return all of them."""
-    return [*_generated(), *_hand_picked()]
+def met() -> list[Case]:
+    """Return what people have met."""
+    return [*_no_messages(), *_bodies(), *_envelopes(), *_headers()]
 
 
-def _generated() -> list[Case]:
-    collected: list[Case] = []
-
-    @settings(max_examples=GENERATED // MANY, database=None, phases=[Phase.generate])
-    @given(st.lists(arguments, min_size=MANY, max_size=MANY))
-    def collect(drawn: list[Any]) -> None:
-        collected.extend(_message(json.dumps([*arguments, {}])) for arguments in drawn)
-
-    collect()
-    return collected
-
-
-def _named() -> dict[str, Any]:
+def named() -> dict[str, Any]:
+    """Return the headers of a message that has an id."""
     return {"id": f"hostile-{uuid.uuid4()}", "task": TASK, "lang": "py"}
 
 
-def _message(
+def message(
     body: str | bytes,
     *,
     headers: Any = DEFAULT,
@@ -82,7 +49,7 @@ def _message(
     parts: dict[str, Any] | None = None,
 ) -> Case:
     """Return an item as kombu lays it out, with some parts different; ABSENT leaves one out."""
-    headers = _named() if headers is DEFAULT else headers
+    headers = named() if headers is DEFAULT else headers
     encoded = base64.b64encode(body.encode() if isinstance(body, str) else body).decode()
     envelope: dict[str, Any] = {
         "body": encoded,
@@ -111,13 +78,6 @@ def _without_absent(part: Any) -> Any:
 GOOD = json.dumps([[], {"id": "ev_0", "status": "completed"}, {}])
 
 
-def _hand_picked() -> Iterator[Case]:
-    yield from _no_messages()
-    yield from _bodies()
-    yield from _envelopes()
-    yield from _headers()
-
-
 def _no_messages() -> Iterator[Case]:
     for item in (b"", b"null", b"5", b'"text"', b"[]", b"{}", b"\xff\xfe", b"{" * DEEP):
         yield Case(item, None)
@@ -138,25 +98,25 @@ def _bodies() -> Iterator[Case]:
         json.dumps([[[{"id": "ev_0", "status": "completed"}] * 1_001], {}, {}]),
         "[[], {" + '"id": 1e999999, "status": ' + "9" * 10_000 + "}, {}]",
     )
-    yield from map(_message, bodies)
+    yield from map(message, bodies)
 
 
 def _envelopes() -> Iterator[Case]:
     for part, held in itertools.product(("content-type", "content-encoding", "body"), ODD):
-        yield _message(GOOD[:-1], parts={part: held})
+        yield message(GOOD[:-1], parts={part: held})
     for name, held in itertools.product(("delivery_info", "body_encoding", "priority"), ODD):
-        yield _message(GOOD[:-1], properties={name: held})
+        yield message(GOOD[:-1], properties={name: held})
     for held in ("application/x-python-serialize", "application/x-yaml", "text/plain"):
-        yield _message(pickle.dumps(print), parts={"content-type": held})
-    yield _message("nonsense", headers={}, parts={"content-type": "m\udfff"})
-    yield _message("nonsense", properties={"priority": 1e400})
+        yield message(pickle.dumps(print), parts={"content-type": held})
+    yield message("nonsense", headers={}, parts={"content-type": "m\udfff"})
+    yield message("nonsense", properties={"priority": 1e400})
     for encoding in ("utf-16", "binary", "no such", "latin-1", "idna", "rot13", "zlib"):
-        yield _message("nonsense", parts={"content-encoding": encoding})
+        yield message("nonsense", parts={"content-encoding": encoding})
 
 
 def _deep(levels: int) -> Case:
     """Return an item one of whose headers is nested, more than Python writes."""
-    case = _message("nonsense", headers={**_named(), "odd": "nested"})
+    case = message("nonsense", headers={**named(), "odd": "nested"})
     item = case.item.replace(b'"nested"', b"[" * levels + b"]" * levels)
     # Whether the id can be read depends on how deep the reader is itself.
     return Case(item, None)
@@ -166,30 +126,30 @@ def _headers() -> Iterator[Case]:
     large = zlib.compress(b"nonsense" * 1_000_000)  # expands to almost eight mebibytes
     bomb = zlib.compress(bytes(2**30), level=1)
     for compression in ("gzip", "application/x-gzip", "bzip2", "no such", 5, None):
-        yield _message(bomb, headers={**_named(), "compression": compression})
-        yield _message(large, headers={**_named(), "compression": compression})
+        yield message(bomb, headers={**named(), "compression": compression})
+        yield message(large, headers={**named(), "compression": compression})
     for headers in (*ODD, {"id": "only"}, {"task": TASK}, {"task": "another", "id": "another"}):
-        yield _message("nonsense", headers=headers)
+        yield message("nonsense", headers=headers)
     for task in (*ODD, [[]], "x" * 100_000):
-        yield _message("nonsense", headers={**_named(), "task": task})
+        yield message("nonsense", headers={**named(), "task": task})
     odd_stamps: tuple[Any, ...] = ([[]], True, 5, [{}], {"a": 1})
     for stamps in odd_stamps:
-        yield _message("nonsense", headers={**_named(), "stamped_headers": stamps})
-        yield _message("nonsense", headers={**_named(), "stamped_headers": ["a"], "stamps": stamps})
+        yield message("nonsense", headers={**named(), "stamped_headers": stamps})
+        yield message("nonsense", headers={**named(), "stamped_headers": ["a"], "stamps": stamps})
     for levels in (972, DEEP // 10):
         yield _deep(levels)
     for message_id in (*ODD, "\0", "\ud800", "x" * 10_000):
-        case = _message("nonsense", headers={**_named(), "id": message_id})
+        case = message("nonsense", headers={**named(), "id": message_id})
         yield case._replace(message_id=None)
     names = ("eta", "expires", "retries", "timelimit", "stamped_headers", "x-delivery-count")
     shown = ("redelivered", "root_id", "parent_id", "argsrepr", "sent_at")
     values: tuple[Any, ...] = ("nonsense", [], {"a": 1}, 10**30, 10**400, -1, "\0", "\ud800")
     for name, held in itertools.product((*names, *shown), values):
-        yield _message("nonsense", headers={**_named(), name: held})
+        yield message("nonsense", headers={**named(), name: held})
     for name, held in itertools.product(shown, values):
-        yield _message(GOOD, headers={**_named(), name: held})
+        yield message(GOOD, headers={**named(), name: held})
     # Protocol 1: everything is in the body.
     first: tuple[dict[str, Any], ...] = ({}, {"args": 5}, {"kwargs": []}, {"args": [[5]]})
     for number, fields in enumerate(first):
         call = json.dumps({"task": TASK, "id": f"protocol-1-{number}", **fields})
-        yield _message(call, headers={})
+        yield message(call, headers={})

@@ -117,6 +117,15 @@ def test_what_a_group_has_not_acknowledged_is_kept(client: Any, stream: AgedStre
     assert oldest(client) == "251-0"
 
 
+def test_ids_are_compared_as_numbers(client: Any) -> None:
+    """What is pending comes before what is unread, though as a text it comes after it."""
+    for sequence in (9, 10, 11):
+        client.xadd(OUTCOMES, {"outcome": "{}"}, id=f"9-{sequence}")
+    client.xgroup_create(OUTCOMES, "slow", id="0")
+    read(client, "slow", 1, acknowledge=False)
+    assert AgedStream(client, OUTCOMES).remove("10-0").held_back == {"slow": "9-9"}
+
+
 def test_what_was_trimmed_while_pending_holds_nothing_back(client: Any, stream: AgedStream) -> None:
     """Nobody can read it any more."""
     client.xgroup_create(OUTCOMES, "gone", id="0")

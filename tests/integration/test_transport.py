@@ -309,10 +309,17 @@ def test_whoever_listens_hears_of_a_fanout(server: Redis, prefix: str) -> None:
         for number in range(2):
             producer.publish({"number": number}, headers={"plain": "text"})
         producer.publish({"number": 2}, headers={"odd": Odd()})
+        with producer.batch():
+            producer.publish({"number": 3}, headers={"odd": Odd()})
+            producer.publish({"number": 4})
+            # Together, once the block is left, or not at all.
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.05)
+            assert not [body for body in bodies(heard[0]) if body["number"] > 2]
         for each, got in ((connection, heard[0]), (other, heard[1])):
-            turn_until(each, partial(lambda got: len(got) == 3, got))
-            assert bodies(got) == [{"number": number} for number in range(3)]
-            assert got[2].headers == {"odd": "odd"}
+            turn_until(each, partial(lambda got: len(got) == 5, got))
+            assert bodies(got) == [{"number": number} for number in range(5)]
+            assert [message.headers for message in got[2:4]] == [{"odd": "odd"}] * 2
 
 
 def test_the_script_is_sent_again_after_a_flush(server: Redis, client: Client) -> None:

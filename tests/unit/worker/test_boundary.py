@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,6 +68,13 @@ ODD = [
     pytest.param({"expires": {}}, id="an expiry that is an object"),
     pytest.param({"x-delivery-count": 10**5_000}, id="deliveries without end"),
     pytest.param({"x-delivery-count": deep(100_000)}, id="deliveries that are deep"),
+    # What AMQP can say and JSON cannot.
+    pytest.param({"headers": {b"\xff": 1}}, id="a header whose name is no text"),
+    pytest.param({"id": b"\xff"}, id="an id that is bytes"),
+    pytest.param({"task": datetime(2026, 1, 1, tzinfo=UTC)}, id="a task that is a time"),
+    pytest.param({"eta": Decimal("1.5")}, id="an eta that is a decimal number"),
+    pytest.param({"expires": b"\xff"}, id="an expiry that is bytes"),
+    pytest.param({"properties": {b"\xff": b"\xff"}}, id="properties that are bytes"),
 ]
 
 

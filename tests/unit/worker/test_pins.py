@@ -14,6 +14,7 @@ from typing import Any
 import kombu.compression
 import kombu.messaging
 import pytest
+from amqp import serialization
 from billiard import pool as billiard_pool
 from celery import bootsteps, concurrency
 from celery.apps import worker as celery_worker
@@ -44,6 +45,8 @@ SIGNATURES: list[tuple[Any, str]] = [
     (control.active, "(state, safe=False, **kwargs)"),
     (control.reserved, "(state, **kwargs)"),
     (control.query_task, "(state, ids, **kwargs)"),
+    # Put in place of py-amqp's own by worker.transport.rabbitmq.properties.
+    (serialization.decode_properties_basic, "(buf, offset)"),
     # Put in place of kombu's own by worker.seams.decompression.
     (kombu.compression.register, "(encoder, decoder, content_type, aliases=None)"),
 ]
@@ -63,6 +66,7 @@ HAS: list[tuple[str, Any, str]] = [
 
 # Where a name is made or used, and how it stands there.
 SOURCES: list[tuple[Any, str]] = [
+    (serialization.GenericContent._load_properties, "PROPERTY_CLASSES[class_id](buf, offset)"),
     (Consumer.__init__, "self.initial_prefetch_count = initial_prefetch_count"),
     (Consumer.__init__, "self.task_buckets = defaultdict("),
     (Consumer.__init__, "self.strategies = self.Strategies()"),
