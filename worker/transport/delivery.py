@@ -21,6 +21,8 @@ MAX_NAME_CHARACTERS = 255
 MAX_COUNT = 1_000_000
 # How often a message was with a worker that did not live to acknowledge it.
 DELIVERY_COUNT = "x-delivery-count"
+# In the place of headers that nobody could read; says why.
+UNREADABLE = "x-settle-unreadable"
 
 
 class Delivery(Protocol):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from settle_client.names import TASK
 from tasks.errors import NotUnderstoodError
 from tasks.messages import Message, read_message, unintelligible, write_down
-from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES
+from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES, UNREADABLE
 from worker.understanding.protocol_1 import translate
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ def receive(delivery: Received, *, max_updates: int) -> Message:
         max_updates: How many updates a message may carry.
     """
     try:
-        translate(delivery)
         return _understand(delivery, max_updates)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is answered
         return refuse(delivery, error)
@@ -48,6 +47,9 @@ def refuse(delivery: Received, error: Exception | str) -> Message:
 
 
 def _understand(delivery: Received, max_updates: int) -> Message:
+    if why := delivery.headers().get(UNREADABLE):
+        raise NotUnderstoodError(f"its properties cannot be read: {_quote(why)}")
+    translate(delivery)
     headers, message = delivery.headers(), delivery.message
     if (task := headers.get("task")) != TASK:
         raise NotUnderstoodError(f"the task is unknown: {_quote(task)}; send {TASK}")

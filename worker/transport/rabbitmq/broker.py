@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from worker.transport.kombu import AnyOther
+from worker.transport.rabbitmq import properties
 from worker.transport.rabbitmq.deliveries import InRuns
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ class RabbitMQ(AnyOther):
     def transport_options(self, settings: Settings) -> dict[str, Any]:
         """Return that what is published is confirmed."""
         return {"confirm_publish": True}
+
+    def install(self) -> None:
+        """Let no message's properties end the connection."""
+        properties.install()
 
     def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
         """Begin with a new connection."""
