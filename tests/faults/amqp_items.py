@@ -13,7 +13,7 @@ from settle_client.names import QUEUE
 from tests.amqp_properties import unreadable, writing_deeply, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.faults.hostile import Case
 
@@ -21,7 +21,7 @@ FRAME_BYTES = 100_000
 PROPERTIES = ("correlation_id", "reply_to", "delivery_mode", "priority", "type", "timestamp")
 
 
-def publish(url: str, cases: list[Case]) -> None:
+def publish(url: str, cases: Sequence[Case]) -> None:
     """Publish items, each with what can be said of it."""
     with _channel(url) as channel:
         for case in cases:

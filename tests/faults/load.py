@@ -20,7 +20,7 @@ class Account(NamedTuple):
 
     Attributes:
         messages: How many were sent, each at least once.
-        lost: Updates that have no outcome.
+        lost: Updates that have no outcome, and messages of others that have none.
         wrong: Updates that were told something untrue, or different things; and
             settled events of which nobody, or more than one message, was told
             that it settled them.
@@ -50,6 +50,8 @@ class Load(threading.Thread):
         self.touched: list[str] = []
         self.random = random.Random(7)
         self.sent: dict[str, dict[str, str]] = {}
+        # Ids of messages that others send, each of which must be answered too.
+        self.of_others: set[str] = set()
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -112,7 +114,8 @@ class Load(threading.Thread):
             for message_id, updates in self.sent.items()
             for id_, status in updates.items()
         }
-        lost = sent.keys() - by_update.keys()
+        unanswered = self.of_others - {message_id for message_id, _ in by_update}
+        lost = sent.keys() - by_update.keys() | {(message_id, "") for message_id in unanswered}
         rows = self.service.database.read_events(list({id_ for _, id_ in sent}))
         wrong = [
             f"{outcomes} but the row is {rows[key[1]]}"
@@ -127,7 +130,7 @@ class Load(threading.Thread):
             if winners[id_] != (row.status is not None)
         ]
         examples = [f"no outcome for {key}" for key in sorted(lost)][:3] + wrong[:3]
-        return Account(len(self.sent), len(lost), len(wrong), examples)
+        return Account(len(self.sent) + len(self.of_others), len(lost), len(wrong), examples)
 
 
 def _true(message_id: str, status: str, outcomes: list[Any], row: Any) -> bool:

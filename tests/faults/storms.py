@@ -7,16 +7,21 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import psycopg
 
+from settle_client.names import QUEUE
+from tests.faults import amqp_items
+from tests.faults.fuzzing import fuzzed
 from tests.faults.network import Link
 from tests.faults.rig import END_SESSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from tests.faults.hostile import Case
     from tests.faults.rig import Rig
 
     Strike = Callable[[Rig], None]
@@ -107,6 +112,29 @@ def close_connections(rig: Rig) -> None:
     rig.service.rabbitmq.control("close_all_connections", "an operator wants it")
 
 
+def send_odd_messages(rig: Rig) -> None:
+    """Lay a hundred items into the queue any part of which may be anything."""
+    odd = list(islice(_odd_messages, 100))
+    rig.load.of_others |= {case.message_id for case in odd if case.message_id is not None}
+    put(rig, odd)
+
+
+def put(rig: Rig, cases: Sequence[Case]) -> None:
+    """Lay items into the queue."""
+    if rig.service.rabbitmq is None:
+        rig.service.redis.lpush(QUEUE, *(case.item for case in cases))
+    else:
+        amqp_items.publish(rig.service.rabbitmq.url, cases)
+
+
+def _ever_more_odd_messages() -> Iterator[Case]:
+    while True:
+        yield from fuzzed(1_000)
+
+
+_odd_messages = _ever_more_odd_messages()
+
+
 @contextmanager
 def behind_links(rig: Rig) -> Iterator[None]:
     """Put a link before each server."""
@@ -131,6 +159,7 @@ class Storm:
         linked: Whether the workers reach their servers through links.
         settings: Of the workers.
         on_rabbitmq: Whether the broker is RabbitMQ rather than a Redis.
+        leaves_dead_letters: Whether some of what is sent cannot be applied.
     """
 
     name: str
@@ -141,7 +170,11 @@ class Storm:
     linked: bool = False
     settings: tuple[tuple[str, str], ...] = ()
     on_rabbitmq: bool = False
+    leaves_dead_letters: bool = False
 
+
+# Some of the odd messages take their time, and a lease must last for it.
+FOR_ODD_MESSAGES = (("SETTLE_DEAD_LETTER_MAX_SHARE", "1"), ("SETTLE_LEASE_SECONDS", "20"))
 
 STORMS = (
     Storm("no failure, two workers on the same events", nothing, 20, 3, workers=2),
@@ -154,6 +187,12 @@ STORMS = (
     Storm("connections killed", kill_connections, 60, 9),
     Storm("network cut", cut_the_network, 25, 6, linked=True),
     Storm("network delayed", delay_the_network, 25, 2, linked=True),
+    Storm(
+        "a hundred odd messages",
+        *(send_odd_messages, 200, 3),
+        settings=FOR_ODD_MESSAGES,
+        leaves_dead_letters=True,
+    ),
     Storm(
         "rows locked for longer than the statement timeout",
         lock_rows,
@@ -171,6 +210,13 @@ STORMS_ON_RABBITMQ = (
     Storm("RabbitMQ: kill -9 of one of two", kill_a_worker, 20, 3, workers=2, on_rabbitmq=True),
     Storm("RabbitMQ crashed", crash_rabbitmq, 10, 2, on_rabbitmq=True),
     Storm("RabbitMQ: connections closed", close_connections, 20, 3, on_rabbitmq=True),
+    Storm(
+        "RabbitMQ: a hundred odd messages",
+        *(send_odd_messages, 200, 3),
+        settings=FOR_ODD_MESSAGES,
+        leaves_dead_letters=True,
+        on_rabbitmq=True,
+    ),
 )
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from settle_client.names import QUEUE
 from tests.faults import amqp_items
 from tests.faults.fuzzing import fuzzed
 from tests.faults.hostile import met
+from tests.faults.storms import FOR_ODD_MESSAGES, put
 
 if TYPE_CHECKING:
     from tests.faults.hostile import Case
@@ -25,8 +25,6 @@ FUZZED = int(os.environ.get("FUZZED_ITEMS", "3000"))
 GOOD = 200
 KILLS = 2
 SHOWN = 2_000
-# Some of this takes its time, and a lease must last for it.
-SETTINGS = {"SETTLE_DEAD_LETTER_MAX_SHARE": "1", "SETTLE_LEASE_SECONDS": "20"}
 
 
 @pytest.mark.parametrize("options", [(), ("-E",)], ids=["unwatched", "watched"])
@@ -45,7 +43,7 @@ def test_hostile_messages_are_all_answered(unloaded_rig: Rig, options: tuple[str
     good = [f"good_{number}" for number in range(GOOD)]
     service.load("ev_0", *good)
     rig.options = options
-    worker = rig.start_worker(**SETTINGS)
+    worker = rig.start_worker(**dict(FOR_ODD_MESSAGES))
     places = sorted(random.Random(3).sample(range(len(hostile)), GOOD))
     kills = [places[GOOD * (number + 1) // (KILLS + 1)] for number in range(KILLS)]
     for id_, start, end in zip(good, places, [*places[1:], len(hostile)], strict=True):
@@ -54,20 +52,12 @@ def test_hostile_messages_are_all_answered(unloaded_rig: Rig, options: tuple[str
         if start in kills:
             assert worker.process.poll() is None
             worker.kill()
-            worker = rig.start_worker(**SETTINGS)
+            worker = rig.start_worker(**dict(FOR_ODD_MESSAGES))
     put(rig, hostile[: places[0]])
     rig.drain()
     assert worker.process.poll() is None
     assert not any(rig.backlog())
     check_answers(rig, hostile, set(good))
-
-
-def put(rig: Rig, cases: list[Case]) -> None:
-    """Lay items into the queue."""
-    if rig.service.rabbitmq is None:
-        rig.service.redis.lpush(QUEUE, *(case.item for case in cases))
-    else:
-        amqp_items.publish(rig.service.rabbitmq.url, cases)
 
 
 def check_answers(rig: Rig, hostile: list[Case], good: set[str]) -> None:
