@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import make_engine
-from db.errors import translate_error
+from db.errors import TransientDatabaseError, translate_error
 from db.rows import EventRow, Settlement
 from db.statements import read_events, settle_pending_events
 
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 # Connections of one process at most: a slot uses one while it applies a batch.
 POOL_SIZE = 20
+# A batch without updates.
+NOTHING: dict[str, list[str]] = {
+    "event_ids": [],
+    "statuses": [],
+    "account_ids": [],
+    "message_ids": [],
+}
+READ_ONLY = "25006: the server takes no writes"
 
 
 class Database:
@@ -113,25 +121,40 @@ class Database:
             accounts: As if there were no events but theirs; None for all.
 
         Raises:
+            TransientDatabaseError: Also where the server takes no writes: what it says
+                may be of the past.
             DatabaseError: See `db.errors`.
         """
         try:
             with self.engine.connect() as connection:
+                self._refuse_read_only(connection)
                 return _read(connection, event_ids, with_payload=with_payload, accounts=accounts)
         except SQLAlchemyError as error:
             raise translate_error(error) from error
 
     def check(self) -> None:
-        """See that the database answers, and that the table is there to be read.
+        """See that updates can be settled, by settling none.
+
+        The server takes writes, and the table and the rights are there.
 
         Raises:
             DatabaseError: See `db.errors`.
         """
         try:
             with self.engine.connect() as connection:
-                connection.exec_driver_sql("SELECT FROM events LIMIT 0")
+                connection.execute(settle_pending_events(with_payload=True), NOTHING)
         except SQLAlchemyError as error:
             raise translate_error(error) from error
+
+    def _refuse_read_only(self, connection: sqlalchemy.Connection) -> None:
+        """Refuse a server whose place another may have taken: it would speak of the past."""
+        if connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on":
+            connection.invalidate()
+            # Those that are not in use are no better.
+            self.engine.dispose()
+            error = TransientDatabaseError(READ_ONLY)
+            error.connection_was_lost = True
+            raise error
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,28 +1,16 @@
-"""The way to PostgreSQL, from a URL to an engine, straight or through a pooler.
+"""The way to PostgreSQL: from a URL to an engine.
 
-A pooler such as PgBouncer, in transaction mode, lends a session for the length of a
-transaction. What is set or prepared in it stays there for somebody else. So every new
-connection finds out whether the session is its own, in the round trip that also sets its
-timeouts if it is. If not, they are set in every transaction, and nothing is prepared.
-
-Nothing has to be configured for that, at the pooler or here. A pooler that lends a
-session for the length of a connection is treated the same.
+What its sessions are like is in `db.sessions`.
 """
 
 from __future__ import annotations
 
 import re
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy
-from sqlalchemy import event
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import psycopg
-    from sqlalchemy.pool import ConnectionPoolEntry
+from db.sessions import STARTUP, set_up_sessions
 
 CONNECT_TIMEOUT_SECONDS = 5
 # A dead link is noticed by the kernel, not by waiting for a statement timeout.
@@ -36,17 +24,6 @@ SEVERAL_HOSTS = re.compile(
 )
 LOGIN = re.compile(r"[^:]*://[^:/]*:[^@]*@")
 VALUE = re.compile("=[^&]*")
-
-# A connection is given a process id, to send cancel requests with. A pooler must find the
-# right session for those itself, and gives each client an id that it made up. There
-# the settings are local: those of this statement's own transaction, and gone with it.
-SET_IF_OWN = """
-SELECT pg_backend_pid() = %(pid)s,
-  set_config('statement_timeout', %(statement_timeout)s, pg_backend_pid() <> %(pid)s),
-  set_config('lock_timeout', %(lock_timeout)s, pg_backend_pid() <> %(pid)s),
-  set_config('plan_cache_mode', %(plan_cache_mode)s, pg_backend_pid() <> %(pid)s)
-"""
-POOLED = "settle_pooled"
 
 
 def engine_url(url: str) -> sqlalchemy.URL:
@@ -119,7 +96,8 @@ def make_engine(
         isolation_level="READ COMMITTED",
         # A statement's parameters are upstream's data: never in an error.
         hide_parameters=True,
-        connect_args={name: it for name, it in defaults.items() if name not in target.query},
+        connect_args=STARTUP
+        | {name: it for name, it in defaults.items() if name not in target.query},
         **options,
     )
     settings = {
@@ -127,37 +105,5 @@ def make_engine(
         "lock_timeout": f"{lock_timeout_seconds * 1000:.0f}",
         "plan_cache_mode": plan_cache_mode,
     }
-    event.listen(engine, "connect", partial(_set_up, settings))
-    event.listen(engine, "begin", partial(_set_if_pooled, settings))
+    set_up_sessions(engine, settings)
     return engine
-
-
-def is_pooled(connection: sqlalchemy.Connection) -> bool:
-    """Return whether there is a pooler between this process and PostgreSQL."""
-    return bool(connection.info[POOLED])
-
-
-def _set_up(
-    settings: Mapping[str, str],
-    connection: psycopg.Connection[tuple[bool, str, str]],
-    entry: ConnectionPoolEntry,
-) -> None:
-    parameters = {**settings, "pid": connection.info.backend_pid}
-    try:
-        connection.autocommit = True
-        row = connection.execute(SET_IF_OWN, parameters).fetchone()
-        connection.autocommit = False
-    except BaseException:
-        connection.close()
-        raise
-    entry.info[POOLED] = pooled = not (row and row[0])
-    if pooled:
-        connection.prepare_threshold = None
-
-
-def _set_if_pooled(settings: Mapping[str, str], connection: sqlalchemy.Connection) -> None:
-    if is_pooled(connection):
-        # Parameters cannot be bound in SET; these are numbers, and a word of ours.
-        connection.exec_driver_sql(
-            "; ".join(f"SET LOCAL {name} = {value}" for name, value in settings.items())
-        )

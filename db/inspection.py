@@ -18,10 +18,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import inspection_queries
-from db.engine import is_pooled, make_engine
+from db.engine import make_engine
 from db.errors import translate_error
 from db.facts import PrivilegeFacts, SchemaFacts, ServerFacts, TableFacts
 from db.models import FILLFACTOR_PERCENT, EventModel
+from db.sessions import is_pooled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

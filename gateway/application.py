@@ -33,6 +33,7 @@ from gateway.health import Health
 from gateway.metrics import CATALOGUE
 from gateway.problems import Problems
 from gateway.publishing import PatientPublisher
+from gateway.retrying import insist
 from gateway.settling import Settler
 from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.checking import check_id
@@ -128,7 +129,7 @@ class Gateway:
         read = partial(
             self._service.database.read_events, [id_], with_payload=True, accounts=accounts
         )
-        looking = asyncio.get_running_loop().run_in_executor(self._looking, read)
+        looking = asyncio.get_running_loop().run_in_executor(self._looking, insist, read)
         rows = await self._in_time(looking)
         if id_ not in rows:
             raise HTTPException(404, terms.NO_EVENT)

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from db import TransientDatabaseError
 from gateway import metrics
 from gateway.accounts import EventsOfAccounts
+from gateway.retrying import insist
 from service.batching import Batch, Batcher
 from tasks.settle import dead_letters, settle_batch
 
@@ -185,13 +185,7 @@ class Settler:
     def _work(self, messages: list[Message], accounts: Accounts) -> list[list[Outcome]]:
         self._publisher.catch_up()
         events = EventsOfAccounts(self._service.database, accounts)
-        try:
-            answers = settle_batch(messages, events, with_payload=True)
-        except TransientDatabaseError as error:
-            if not error.connection_was_lost:
-                raise
-            # As after a restart of the server, which every connection finds out once.
-            answers = settle_batch(messages, events, with_payload=True)
+        answers = insist(partial(settle_batch, messages, events, with_payload=True))
         self._publish(messages, answers)
         return answers
 

@@ -6,20 +6,24 @@ import configparser
 import os
 import re
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+import pytest
 from sqlalchemy import make_url
 
-from cli.embedded import Server, ServerUnavailable
+from cli.embedded import Server, ServerUnavailable, temporary_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 OPERATIONS = Path(__file__).parents[1] / "docs" / "operations.md"
 # Debian's folder for it is not on everybody's path.
 BINARY = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+# Few, so that clients are lent one after the other.
+SESSIONS = 2
 # It refuses to be root.
 UNPRIVILEGED_USER = "nobody"
 
@@ -91,3 +95,22 @@ class PgBouncer(Server):
 
 def _words(address: Mapping[str, object]) -> str:
     return " ".join(f"{name}={value}" for name, value in address.items() if value is not None)
+
+
+@contextmanager
+def in_front_of(database_url: str) -> Iterator[PgBouncer]:
+    """Start a pooler with few sessions, for which nobody waits long."""
+    try:
+        with temporary_folder() as folder:
+            pooler = PgBouncer(
+                folder / "pgbouncer",
+                database_url,
+                default_pool_size=str(SESSIONS),
+                query_wait_timeout="2",
+            )
+            with pooler:
+                yield pooler
+    except ServerUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))

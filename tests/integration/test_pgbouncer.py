@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -12,45 +11,25 @@ import pytest
 
 from cli.doctor.examination import examine
 from cli.doctor.parts import database_part
-from cli.embedded import ServerUnavailable, temporary_folder
 from db import Database, Settlement, TransientDatabaseError
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
 from service.finding import Verdict
 from service.settings import Settings
 from tests.conftest import with_name
-from tests.pgbouncer import PgBouncer
+from tests.pgbouncer import SESSIONS, in_front_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.conftest import Urls
+    from tests.pgbouncer import PgBouncer
 
 pytestmark = pytest.mark.pgbouncer
-# Fewer sessions than threads: every thread gets all of them in turn.
-SESSIONS = 2
+# More than there are sessions: every thread gets all of them in turn.
 THREADS = 6
 BATCHES = 40
 BATCH_UPDATES = 25
-
-
-@contextmanager
-def in_front_of(database_url: str) -> Iterator[PgBouncer]:
-    """Start a pooler with few sessions, for which nobody waits long."""
-    try:
-        with temporary_folder() as folder:
-            pooler = PgBouncer(
-                folder / "pgbouncer",
-                database_url,
-                default_pool_size=str(SESSIONS),
-                query_wait_timeout="2",
-            )
-            with pooler:
-                yield pooler
-    except ServerUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -10,16 +11,24 @@ import pytest
 import sqlalchemy
 from sqlalchemy.exc import DBAPIError
 
-from db import Database, TransientDatabaseError
-from db.engine import is_pooled, make_engine
+from db import Database, Settlement, TransientDatabaseError
+from db.engine import make_engine
+from db.loading import NewEvent, load_events
+from db.sessions import is_pooled
+from tests.pgbouncer import in_front_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-SETTINGS = (
-    *("statement_timeout", "lock_timeout", "plan_cache_mode"),
-    *("transaction_isolation", "application_name"),
-)
+HAS_TRANSACTION_TIMEOUT = 170_000
+PINNED = {
+    "DateStyle": "iso, mdy",
+    "TimeZone": "utc",
+    "array_nulls": "on",
+    "standard_conforming_strings": "on",
+    "client_encoding": "utf8",
+    "transaction_isolation": "read committed",
+}
 
 
 @contextmanager
@@ -36,38 +45,62 @@ def engine(url: str, **options: Any) -> Iterator[sqlalchemy.Engine]:
     engine.dispose()
 
 
-def show(connection: sqlalchemy.Connection) -> dict[str, str]:
+def show(connection: sqlalchemy.Connection, names: Iterable[str]) -> dict[str, str]:
     """Return the settings of a session."""
-    return {
-        name: connection.exec_driver_sql(f"SHOW {name}").scalar_one().lower() for name in SETTINGS
-    }
+    return {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one().lower() for name in names}
+
+
+def make_contrary(database_url: str) -> str:
+    """Give a database settings of its own that are not what anything here relies on."""
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        settings = [
+            "statement_timeout = '7s'",
+            "lock_timeout = '7s'",
+            "plan_cache_mode = force_custom_plan",
+            "default_transaction_isolation = serializable",
+            "DateStyle = 'German, DMY'",
+            "TimeZone = 'Asia/Kolkata'",
+            "IntervalStyle = sql_standard",
+            "array_nulls = off",
+            "standard_conforming_strings = off",
+            "bytea_output = escape",
+            "client_encoding = latin1",
+        ]
+        if owner.info.server_version >= HAS_TRANSACTION_TIMEOUT:
+            settings.append("transaction_timeout = '7s'")
+        for setting in settings:
+            owner.execute(f'ALTER DATABASE "{owner.info.dbname}" SET {setting}'.encode())
+    return database_url
 
 
 @pytest.fixture
 def contrary_url(database_url: str) -> str:
     """Give a database whose own settings are others."""
-    with psycopg.connect(database_url, autocommit=True) as owner:
-        for setting in (
-            "statement_timeout = '7s'",
-            "lock_timeout = '7s'",
-            "plan_cache_mode = force_custom_plan",
-            "default_transaction_isolation = serializable",
-        ):
-            owner.execute(f'ALTER DATABASE "{owner.info.dbname}" SET {setting}'.encode())
-    return database_url
+    return make_contrary(database_url)
+
+
+@pytest.fixture(params=["straight", pytest.param("pooled", marks=pytest.mark.pgbouncer)])
+def either_url(request: pytest.FixtureRequest, contrary_url: str) -> Iterator[str]:
+    """Give the way to that database, straight or through a pooler in transaction mode."""
+    if request.param == "straight":
+        yield contrary_url
+        return
+    with in_front_of(contrary_url) as pooler:
+        yield pooler.url
 
 
 def test_a_session_has_what_was_asked_for(contrary_url: str) -> None:
     """From its first transaction on, and in every one."""
     with engine(contrary_url) as made, made.connect() as connection:
         for _ in range(2):
-            assert show(connection) == {
+            wanted = {
                 "statement_timeout": "1500ms",
                 "lock_timeout": "250ms",
                 "plan_cache_mode": "auto",
-                "transaction_isolation": "read committed",
                 "application_name": "test",
+                **PINNED,
             }
+            assert show(connection, wanted) == wanted
             connection.rollback()
         assert not is_pooled(connection)
 
@@ -76,14 +109,86 @@ def test_the_services_sessions_give_up_in_time(contrary_url: str) -> None:
     """And plan a statement once for any batch."""
     database = Database(contrary_url)
     with database.engine.connect() as connection:
-        assert show(connection) == {
+        wanted = {
             "statement_timeout": "30s",
             "lock_timeout": "10s",
             "plan_cache_mode": "force_generic_plan",
-            "transaction_isolation": "read committed",
             "application_name": "settle",
+            **PINNED,
         }
+        assert show(connection, wanted) == wanted
     database.close()
+
+
+def test_events_are_settled_and_read_whatever_the_database_prefers(
+    either_url: str, contrary_url: str
+) -> None:
+    """Times, texts, and an update for any account mean what they mean."""
+    moment = datetime(2026, 3, 4, 5, 6, 7, 500_000, tzinfo=UTC)
+    with psycopg.connect(contrary_url, client_encoding="utf8") as owner:
+        for id_ in ("ev_ß→1", "ev_2"):
+            owner.execute(
+                "INSERT INTO events (id, account_id, event_type, payload, created_at) "
+                "VALUES (%s, 'NULL', 'order→', '{\"a\": \"→\"}', %s)",
+                [id_, moment],
+            )
+    settlements = [
+        Settlement("ev_ß→1", "completed", None, "m→"),
+        Settlement("ev_2", "failed", "NULL", "m→"),
+        Settlement("ev_2", "failed", "acct", "m→"),
+    ]
+    with closing(Database(either_url)) as database:
+        # More often than it takes for a statement to be prepared.
+        for _ in range(7):
+            rows = database.settle_pending_events(settlements, with_payload=True)
+            assert rows == database.read_events(["ev_2", "ev_ß→1"], with_payload=True)
+    assert {row.created_at for row in rows.values()} == {moment}
+    assert {row.settled_by for row in rows.values()} == {"m→"}
+    assert {row.event_type for row in rows.values()} == {"order→"}
+    assert rows["ev_ß→1"].payload == '{"a": "→"}'
+
+
+def test_an_update_for_any_account_is_for_no_account_of_a_name(contrary_url: str) -> None:
+    """A NULL in an array is one."""
+    load_events(contrary_url, [NewEvent("ev_1", "acct_1")])
+    with closing(Database(contrary_url)) as database:
+        rows = database.settle_pending_events([Settlement("ev_1", "completed", None, "m")])
+        assert rows["ev_1"].status == "completed"
+
+
+def test_a_pinned_setting_is_not_the_urls_to_change(database_url: str) -> None:
+    """What else the URL says of libpq's parameters is kept."""
+    options = "client_encoding=latin1&options=-c%20DateStyle%3DSQL%20-c%20work_mem%3D7MB"
+    with closing(Database(f"{database_url}?{options}")) as database:
+        with database.engine.connect() as connection:
+            wanted = {**PINNED, "work_mem": "7mb"}
+            assert show(connection, wanted) == wanted
+        assert database.read_events(["→"]) == {}
+
+
+def test_what_an_operator_decides_is_left_alone(database_url: str) -> None:
+    """Where the table is, how a commit is kept, and that nothing is to be written for now."""
+    decided = {
+        "search_path": "public, pg_temp",
+        "synchronous_commit": "local",
+        "default_transaction_read_only": "on",
+    }
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        for name, value in decided.items():
+            statement = f'ALTER DATABASE "{owner.info.dbname}" SET {name} = {value}'
+            owner.execute(statement.encode())
+    with closing(Database(database_url)) as database, database.engine.connect() as connection:
+        assert show(connection, decided) == decided
+
+
+def test_a_batch_may_take_as_long_as_its_statements_may(contrary_url: str) -> None:
+    """However long the database would let a transaction take."""
+    with closing(Database(contrary_url)) as database, database.engine.connect() as connection:
+        version = connection.exec_driver_sql("SHOW server_version_num").scalar_one()
+        if int(version) < HAS_TRANSACTION_TIMEOUT:
+            pytest.skip("this PostgreSQL has no transaction_timeout")
+        wanted = {"transaction_timeout": "0"}
+        assert show(connection, wanted) == wanted
 
 
 def test_what_is_not_committed_is_undone(database_url: str) -> None:
