@@ -36,15 +36,16 @@ class Settlement(NamedTuple):
 class EventRow(NamedTuple):
     """An event as committed, or as another transaction committed it before.
 
-    `payload` is JSON text, where it was read.
+    `payload` is JSON text, where it was read. A time that Python cannot hold is text:
+    see `db.loaders`.
     """
 
     id: str
     account_id: str
     event_type: str
-    created_at: datetime
-    completed_at: datetime | None
-    failed_at: datetime | None
+    created_at: datetime | str
+    completed_at: datetime | str | None
+    failed_at: datetime | str | None
     settled_by: str | None
     payload: str | None = None
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import event
 
-from db.moments import MomentLoader
+from db.loaders import keeps_characters, register_loaders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,8 @@ PINNED = {
 }
 # A batch has two statements, each with a timeout of its own.
 PINNED_SINCE = {170_000: {"transaction_timeout": "0"}}
+# Where a database keeps bytes for text, it would be refused to be read.
+UNCHECKED = {"client_encoding": "SQL_ASCII"}
 # Unlike the others it must be known when a connection begins. Every pooler takes it.
 STARTUP = {"client_encoding": "utf8"}
 
@@ -103,11 +105,8 @@ def _set_up(
     connection: psycopg.Connection[tuple[bool, ...]],
     entry: ConnectionPoolEntry,
 ) -> None:
-    connection.adapters.register_loader("timestamptz", MomentLoader)
-    wanted = dict(settings)
-    for version, more in PINNED_SINCE.items():
-        if connection.info.server_version >= version:
-            wanted |= more
+    register_loaders(connection)
+    wanted = {**settings, **_pinned_here(connection.info)}
     pooled = not _set_if_own(connection, wanted)
     # Parameters cannot be bound in SET; these are words and numbers of ours.
     entry.info[POOLED] = pooled and "; ".join(
@@ -115,6 +114,15 @@ def _set_up(
     )
     if pooled:
         connection.prepare_threshold = None
+
+
+def _pinned_here(server: psycopg.ConnectionInfo) -> dict[str, str]:
+    """Return what is to be set because of what the server or its database is."""
+    pinned = {} if keeps_characters(server) else UNCHECKED
+    for version, more in PINNED_SINCE.items():
+        if server.server_version >= version:
+            pinned = {**pinned, **more}
+    return pinned
 
 
 def _set_if_own(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from settle_client.moments import Moment, with_timestamps
+from settle_client.moments import Moment, with_moments, with_timestamps
 
 Reason = Literal["already_completed", "already_failed", "not_found", "invalid"]
 
@@ -92,12 +92,13 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        """Read what `to_json` wrote.
+        """Read what `to_json` wrote; a time that Python cannot hold is the text that it is.
 
         Raises:
             ValueError: It is something else; the text names the field.
         """
-        return msgspec.json.decode(text, type=cls)
+        outcome: Self = _with_moments(msgspec.json.decode(text, type=cls))
+        return outcome
 
     def without_payload(self) -> Self:
         """Return it as the channel has it, unless a setting adds the payload."""
@@ -120,6 +121,7 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
 
 
 _with_timestamps = with_timestamps(Outcome)
+_with_moments: Any = with_moments(Outcome)
 
 
 def _in_python(payload: Any) -> Any:
