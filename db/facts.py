@@ -21,6 +21,7 @@ class ServerFacts:
     synchronous_commit: str
     sessions_free: int
     pooled: bool
+    encoding: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,9 +73,8 @@ class Inspection:
 
     def server(self) -> ServerFacts:
         """Describe the server."""
-        ((version, number, in_recovery, read_only, fsync, synchronous_commit, free),) = self._rows(
-            inspection_queries.SERVER
-        )
+        (row,) = self._rows(inspection_queries.SERVER)
+        version, number, in_recovery, read_only, fsync, synchronous_commit, encoding, free = row
         return ServerFacts(
             version=version,
             major_version=number // 10_000,
@@ -85,6 +84,7 @@ class Inspection:
             synchronous_commit=synchronous_commit,
             sessions_free=free,
             pooled=is_pooled(self._connection),
+            encoding=encoding,
         )
 
     def clock_ahead_seconds(self) -> float:

@@ -8,6 +8,7 @@ SERVER = """
 SELECT current_setting('server_version'), current_setting('server_version_num')::int,
   pg_is_in_recovery(), current_setting('default_transaction_read_only'),
   current_setting('fsync'), current_setting('synchronous_commit'),
+  current_setting('server_encoding'),
   least(
     current_setting('max_connections')::int
       - current_setting('superuser_reserved_connections')::int

@@ -6,17 +6,13 @@ tested is what is deployed.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import alembic.command
 import alembic.config
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.errors import DatabaseError, translate_error
-
-MIGRATIONS = Path(__file__).parent / "migrations"
+from db.revisions import MIGRATIONS
 
 
 def migrate(database_url: str, revision: str = "head") -> None:
@@ -38,11 +34,6 @@ def migrate(database_url: str, revision: str = "head") -> None:
         raise translate_error(error) from error
     except CommandError as error:
         raise DatabaseError(f"{error}: a newer version of Settle has migrated it") from error
-
-
-def newest_revision() -> str:
-    """Return the revision that this version of the code expects."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
 def _config() -> alembic.config.Config:

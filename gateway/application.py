@@ -137,8 +137,8 @@ class Gateway:
 
     async def answer_health(self, request: Request) -> Response:
         """Answer whether updates can be settled."""
-        if not await self._health.is_good():
-            raise HTTPException(503, terms.UNHEALTHY, terms.RETRY_SOON)
+        if (obstacle := await self._health.look()) is not None:
+            raise HTTPException(503, terms.unhealthy(obstacle.fix), terms.RETRY_SOON)
         return JSONResponse({"status": "ok"})
 
     async def expose_metrics(self, request: Request) -> Response:
@@ -148,11 +148,13 @@ class Gateway:
 
     @asynccontextmanager
     async def running(self, application: Starlette) -> AsyncIterator[None]:
-        """Publish what could not be published, until the end."""
+        """Say what is in the way at the start; publish what could not be, until the end."""
+        looking = asyncio.create_task(self._health.look())
         catching_up = asyncio.create_task(self._catch_up_for_ever())
         try:
             yield
         finally:
+            looking.cancel()
             catching_up.cancel()
             end_after(GRACE_SECONDS, HANGS, logger)
             self._looking.shutdown(cancel_futures=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from db import DatabaseError
 from gateway.trouble_log import TroubleLog
+from service.fitness import Obstacle
 from tasks.errors import OutcomesNotPublishedError
 
 if TYPE_CHECKING:
@@ -20,31 +20,43 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 3.0
 
 
+CHANNEL_FIX = "start the result channel, or correct SETTLE_OUTCOME_URL or CELERY_BROKER_URL"
+TOO_SLOW = Obstacle(f"no answer within {ANSWER_SECONDS:g} s", "see which server is busy or away")
+
+
 class Health:
     """Of one process."""
 
     def __init__(self, service: Service, publisher: PatientPublisher) -> None:
         self._service, self._publisher = service, publisher
-        self._checking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[Obstacle | None] | None = None
         self._trouble = TroubleLog("healthy again")
 
-    async def is_good(self) -> bool:
-        """Return whether the database and the result channel do as they should."""
+    async def look(self) -> Obstacle | None:
+        """Return what keeps updates from being settled and published, if anything does."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await asyncio.shield(self._check())
-        except (DatabaseError, OutcomesNotPublishedError, TimeoutError) as error:
-            self._trouble.note("not healthy", error)
-            return False
-        self._trouble.is_over()
-        return True
+                obstacle = await asyncio.shield(self._check())
+        except TimeoutError:
+            obstacle = TOO_SLOW
+        if obstacle is None:
+            self._trouble.is_over()
+        else:
+            self._trouble.note("not healthy", obstacle.found, obstacle.fix)
+        return obstacle
 
-    def _check(self) -> asyncio.Task[None]:
+    def _check(self) -> asyncio.Task[Obstacle | None]:
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(asyncio.to_thread(self._ask))
         return self._checking
 
-    def _ask(self) -> None:
-        self._service.check()
+    def _ask(self) -> Obstacle | None:
+        if (obstacle := self._service.fitness.look()) is not None:
+            return obstacle
+        try:
+            self._service.publisher.check()
+        except OutcomesNotPublishedError as error:
+            return Obstacle(str(error), CHANNEL_FIX)
         if self._publisher:
-            raise OutcomesNotPublishedError(f"{len(self._publisher)} outcomes wait for the channel")
+            return Obstacle(f"{len(self._publisher)} outcomes wait for the channel", CHANNEL_FIX)
+        return None

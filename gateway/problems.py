@@ -74,7 +74,7 @@ class Problems:
         """Say that a server is away, and when to try again."""
         is_channel = isinstance(error, OutcomesNotPublishedError)
         text = "result channel is away" if is_channel else "database is away"
-        self.trouble.note(text, error)
+        self.trouble.note(text, f"{type(error).__name__}: {error}")
         message = terms.CHANNEL_AWAY if is_channel else terms.DATABASE_AWAY
         return problem(503, message, terms.RETRY_SOON)
 

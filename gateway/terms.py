@@ -37,8 +37,12 @@ DATABASE_AWAY: Final = (
 CHANNEL_AWAY: Final = (
     "the result channel does not answer in time: try again, with the same Idempotency-Key"
 )
-UNHEALTHY: Final = "the database or the result channel does not answer as it should"
 TOO_MUCH_WAITS: Final = "too many updates wait: try again"
+
+
+def unhealthy(fix: str) -> str:
+    """Say that updates cannot be settled, and what to do; not what was found, for anybody asks."""
+    return f"the database or the result channel does not answer as it should: {fix}"
 
 
 def other_method(method: str, allowed: str) -> str:

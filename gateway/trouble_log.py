@@ -17,11 +17,11 @@ class TroubleLog:
         self._when_over = when_over
         self._trouble = Trouble()
 
-    def note(self, text: str, error: Exception) -> None:
-        """Record what failed."""
-        if self._trouble.note(text, time.monotonic()):
-            reason = f"{type(error).__name__}: {error}"
-            logger.warning(text, extra={"error": reason, "tries": self._trouble.tries})
+    def note(self, text: str, error: str, fix: str = "") -> None:
+        """Record what failed, why, and what to do about it; another fix is news."""
+        if self._trouble.note(f"{text}: {fix}", time.monotonic()):
+            fields = {"error": error, "tries": self._trouble.tries}
+            logger.warning(text, extra=fields | ({"fix": fix} if fix else {}))
 
     def is_over(self) -> None:
         """Record that it did not fail."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from db import Database
+from service.fitness import Fitness
 from service.settings import Settings, SettingsError, load_settings
 from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import dead_letters, settle_batch
@@ -35,6 +36,7 @@ class Service:
     """Settles batches and publishes what became of their updates."""
 
     database: Database
+    fitness: Fitness
     publisher: OutcomePublisher
     message_max_updates: int
     outcome_payload: bool
@@ -53,16 +55,6 @@ class Service:
         self.publish([outcomes], dead_letters([message], [outcomes], [{}]))
         return outcomes
 
-    def check(self) -> None:
-        """See that both servers answer.
-
-        Raises:
-            DatabaseError: The database does not.
-            OutcomesNotPublishedError: The result channel does not.
-        """
-        self.database.check()
-        self.publisher.check()
-
 
 def make_service(settings: Settings) -> Service:
     """Make the service of this process; nothing is connected yet.
@@ -71,12 +63,14 @@ def make_service(settings: Settings) -> Service:
         SettingsError: The URL of the result channel has an option that there is not.
     """
     client = _make_client(settings.result_channel_variable, settings.result_channel_url)
+    database = Database(
+        settings.database_url,
+        statement_timeout_seconds=settings.statement_timeout_seconds,
+        lock_timeout_seconds=settings.lock_timeout_seconds,
+    )
     return Service(
-        database=Database(
-            settings.database_url,
-            statement_timeout_seconds=settings.statement_timeout_seconds,
-            lock_timeout_seconds=settings.lock_timeout_seconds,
-        ),
+        database=database,
+        fitness=Fitness(database, settings.database_url),
         publisher=OutcomePublisher(client, stream_max_length=settings.outcome_stream_max_length),
         message_max_updates=settings.message_max_updates,
         outcome_payload=settings.outcome_payload,

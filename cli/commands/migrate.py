@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from db.migrate import migrate, newest_revision
+from db.migrate import migrate
+from db.revisions import newest_revision
 from service.addresses import hide_password
 from service.settings import load_settings
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from cli.doctor import (
     consistency,
-    database,
     gateway,
     result_backend,
     result_channel,
     workers,
 )
 from cli.doctor.examination import Part
-from service import reaching, redis_checks
+from service import database_checks, reaching, redis_checks
 from service.addresses import hide_password
 from worker.transport.broker import broker_of
 
@@ -69,9 +68,9 @@ def database_part(settings: Settings, sessions: int) -> Part:
     return Part(
         "database",
         hide_password(url),
-        "start it, or correct DATABASE_URL",
-        partial(database.reach_database, url, sessions_wanted=sessions),
-        database.CHECKS,
+        database_checks.START,
+        partial(database_checks.reach_database, url, sessions_wanted=sessions),
+        database_checks.CHECKS,
     )
 
 

@@ -65,6 +65,12 @@ def test_a_good_database_is_found_good(role_url: str) -> None:
         ),
         pytest.param(
             "migration",
+            "UPDATE alembic_version SET version_num = '9999'",
+            *(Verdict.WARNING, "at 9999"),
+            id="newer-schema",
+        ),
+        pytest.param(
+            "migration",
             "REVOKE SELECT ON alembic_version FROM {role}",
             *(Verdict.UNKNOWN, "may not read"),
             id="hidden-schema",
@@ -221,6 +227,19 @@ def test_a_database_that_was_never_migrated_is_a_failure(urls: Urls) -> None:
         "clock": Verdict.OK,
     }
     assert findings["migration"].fix.startswith("settle migrate")
+
+
+def test_a_database_that_cannot_hold_every_id_is_warned_of(urls: Urls) -> None:
+    """An id that it cannot hold is answered invalid, though nothing is wrong with it."""
+    change(
+        urls.database,
+        "CREATE DATABASE settle_latin ENCODING 'LATIN1' TEMPLATE template0 "
+        "LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    finding = look(f"{urls.database.rpartition('/')[0]}/settle_latin")["server"]
+    change(urls.database, "DROP DATABASE settle_latin WITH (FORCE)")
+    assert finding.verdict is Verdict.WARNING
+    assert "LATIN1" in finding.found
 
 
 def test_a_database_that_is_away_fails_and_keeps_its_password() -> None:

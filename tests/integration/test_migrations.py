@@ -12,11 +12,13 @@ import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from db import DatabaseError, TransientDatabaseError
 from db.engine import engine_url
-from db.migrate import migrate, newest_revision
+from db.migrate import _config, migrate
 from db.models import Base
+from db.revisions import newest_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +53,16 @@ def test_migrating_twice_and_by_several_at_once_is_safe(empty_url: str) -> None:
     with psycopg.connect(empty_url) as connection:
         versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     assert versions == [(newest_revision(),)]
+
+
+def test_the_newest_revision_is_alembics_too() -> None:
+    """Their files are numbered, and follow one another."""
+    scripts = ScriptDirectory.from_config(_config())
+    assert scripts.get_heads() == [newest_revision()]
+    assert all(
+        script.path.rpartition("/")[2].startswith(script.revision)
+        for script in scripts.walk_revisions()
+    )
 
 
 def test_a_newer_schema_is_left_alone(database_url: str) -> None:

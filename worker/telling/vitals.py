@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 SERVERS = {"database": "the database", "result_channel": "the result channel"}
 BROKER = {"broker": "the broker"}
+MAX_REASON_CHARACTERS = 200
 
 
 @dataclass(slots=True)
@@ -26,7 +27,8 @@ class Vitals:
         tries: When each try that is under way began, by its job's key.
         answered_at: When a batch was last settled.
         failing: Why the last try of a batch failed, if it did.
-        away: What a server that did not answer when last asked has said instead.
+        away: What a server that did not answer when last asked has said instead, and the fix.
+        unfit: Why updates cannot be settled in the database, although it answers, and the fix.
     """
 
     turned_at: float = 0.0
@@ -39,6 +41,7 @@ class Vitals:
     away: dict[str, str] = field(
         default_factory=lambda: dict.fromkeys((*SERVERS, *BROKER), "it was not asked yet")
     )
+    unfit: str = ""
 
     def connected(self, now: float) -> None:
         """Record that the broker is there, and that the event loop is about to turn."""
@@ -68,17 +71,28 @@ class Vitals:
         """Return whether a server answered when it was last asked."""
         return server not in self.away and not (server in BROKER and self.connecting)
 
-    def hear(self, server: str, failure: str) -> None:
+    def hear(self, server: str, failure: str, fix: str = "") -> None:
         """Record whether a server answers.
 
         Args:
             server: Which.
             failure: What came in place of an answer; '' if it answered.
+            fix: What to do about it.
         """
         if failure:
-            self.away[server] = failure
+            self.away[server] = with_fix(failure, fix)
         else:
             self.away.pop(server, None)
+
+
+def brief(reason: str) -> str:
+    """Return a reason in one line of bearable length."""
+    return " ".join(reason.split())[:MAX_REASON_CHARACTERS]
+
+
+def with_fix(reason: str, fix: str) -> str:
+    """Return a reason in one line, and what to do about it, which is never cut."""
+    return f"{brief(reason)}; {fix}" if fix else brief(reason)
 
 
 # Of this process, which is one worker.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from worker.telling.vitals import BROKER, SERVERS
+from worker.telling.vitals import BROKER, SERVERS, brief
 
 if TYPE_CHECKING:
     from worker.telling.vitals import Vitals
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # and whatever else the event loop does, may take this long in all.
 MARGIN_SECONDS = 60.0
 STATEMENTS = 2
-MAX_REASON_CHARACTERS = 200
 
 
 class Judgement(NamedTuple):
@@ -70,21 +69,19 @@ def judge_ready(vitals: Vitals) -> Judgement:
         return Judgement(False, "the broker does not answer")
     if away := _away(vitals, SERVERS):
         return Judgement(False, away)
+    if vitals.unfit:
+        return Judgement(False, f"the database cannot be used: {vitals.unfit}")
     if not vitals.consuming:
         return Judgement(
             False, f"it does not consume: {vitals.stopped_because or 'it was told so'}"
         )
     if vitals.failing:
-        return Judgement(False, f"a batch fails: {_brief(vitals.failing)}")
+        return Judgement(False, f"a batch fails: {brief(vitals.failing)}")
     return Judgement(True, "it consumes, and its servers answer")
 
 
 def _away(vitals: Vitals, names: dict[str, str]) -> str:
     for server, name in names.items():
         if reason := vitals.away.get(server):
-            return f"{name} does not answer: {_brief(reason)}"
+            return f"{name} does not answer: {reason}"
     return ""
-
-
-def _brief(reason: str) -> str:
-    return " ".join(reason.split())[:MAX_REASON_CHARACTERS]

@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING, Any
 import redis
 from celery.utils.log import get_logger
 
-from db import Database, DatabaseError
+from db import Database
 from service.addresses import hide_password
 from service.backlog import Kept, dead_letters_kept, result_channel_of
+from service.database_checks import START
+from service.fitness import Fitness
+from service.trouble import Trouble
 from worker.telling import metrics
+from worker.telling.vitals import with_fix
 from worker.transport.broker import broker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from service.fitness import Obstacle
     from service.settings import Settings
     from worker.telling.vitals import Vitals
 
@@ -42,7 +47,13 @@ class Sampler:
         self._database = Database(
             settings.database_url, pool_size=1, statement_timeout_seconds=ANSWER_SECONDS
         )
+        self._fitness = Fitness(self._database, settings.database_url)
+        self._trouble = Trouble()
         self._channel = result_channel_of(settings)
+        self._fixes = {
+            "broker": "start it, or correct CELERY_BROKER_URL",
+            "result_channel": f"start it, or correct {settings.result_channel_variable}",
+        }
         broker = broker_of(settings.broker_url)
         self._broker, self._count = Kept(partial(broker.reach, settings)), broker.waiting
         for gauge in (
@@ -63,8 +74,9 @@ class Sampler:
         metrics.QUEUE_AGE_SECONDS.set(age)
         kept = self._ask("result_channel", self._channel, dead_letters_kept)
         metrics.DEAD_LETTERS_KEPT.set(math.nan if kept is None else kept)
-        if self._vitals.failing or now - self._vitals.answered_at > IDLE_SECONDS:
-            self._ask_database()
+        vitals = self._vitals
+        if vitals.failing or vitals.unfit or now - vitals.answered_at > IDLE_SECONDS:
+            self._look_at_database(now)
 
     def close(self) -> None:
         """Close every connection."""
@@ -82,15 +94,26 @@ class Sampler:
         except Exception as error:  # noqa: BLE001 - of whatever library reaches it
             server.close()
             failure = hide_password(str(error)) or type(error).__name__
-        self._vitals.hear(name, failure)
+        self._vitals.hear(name, failure, self._fixes[name])
         return answer
 
-    def _ask_database(self) -> None:
-        failure = ""
-        try:
-            self._database.check()
-        except DatabaseError as error:
-            failure = str(error)
+    def _look_at_database(self, now: float) -> None:
+        obstacle = self._fitness.look()
         # For a moment, and not for as long as nothing happens.
         self._database.close()
-        self._vitals.hear("database", failure)
+        away, unfit = "", ""
+        if obstacle is not None and obstacle.is_away:
+            away = obstacle.found
+        elif obstacle is not None:
+            unfit = with_fix(obstacle.found, obstacle.fix)
+        self._vitals.hear("database", away, START)
+        self._vitals.unfit = unfit
+        self._say(obstacle, now)
+
+    def _say(self, obstacle: Obstacle | None, now: float) -> None:
+        """Say in the log when it changes, and now and then."""
+        if obstacle is not None and self._trouble.note(obstacle.found, now):
+            fields = {"error": obstacle.found, "fix": obstacle.fix}
+            logger.warning("database cannot be used", extra=fields)
+        elif obstacle is None and (lasted := self._trouble.over(now)) is not None:
+            logger.info("database can be used again", extra={"seconds": round(lasted, 1)})

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from worker.telling.vitals import Vitals
+from worker.telling.vitals import Vitals, with_fix
 from worker.watching import statefile
 from worker.watching.judging import Judgement, judge_live, judge_ready, longest_seconds
 from worker.watching.pulse import Pulse
@@ -94,6 +94,12 @@ def hear_nothing(vitals: Vitals) -> None:
     vitals.away = Vitals().away
 
 
+def lack_the_table(vitals: Vitals) -> None:
+    """Have a database that answers, and a batch that fails for it."""
+    vitals.unfit = with_fix("there is\n no table", "settle migrate")
+    vitals.end_try("job", "42P01", 1.0)
+
+
 def stop_consuming(vitals: Vitals) -> None:
     """Trip the breaker."""
     vitals.consuming, vitals.stopped_because = False, "80% are not valid"
@@ -104,11 +110,19 @@ def stop_consuming(vitals: Vitals) -> None:
     [
         (hear_nothing, "the database does not answer: it was not asked yet"),
         (lambda v: v.hear("database", "no\n route"), "the database does not answer: no route"),
+        (
+            lambda v: v.hear("database", 999 * "x", "start it"),
+            f"the database does not answer: {200 * 'x'}; start it",
+        ),
+        (lack_the_table, "the database cannot be used: there is no table; settle migrate"),
         (lambda v: v.hear("result_channel", "away"), "the result channel does not answer: away"),
         (stop_consuming, "it does not consume: 80% are not valid"),
         (lambda v: v.end_try("job", "42P01", 1.0), "a batch fails: 42P01"),
     ],
-    ids=["nobody was asked", "database", "result channel", "breaker", "batch"],
+    ids=[
+        *("nobody was asked", "database", "long reason", "no table"),
+        *("result channel", "breaker", "batch"),
+    ],
 )
 def test_what_keeps_a_worker_from_being_ready(trouble: Callable[[Vitals], None], why: str) -> None:
     """The answer says what, and it is live all the same."""

@@ -97,8 +97,10 @@ def test_a_server_that_denies_something_answers() -> None:
     assert "broker" not in vitals.away
 
 
-def test_servers_that_are_away_are_shown_and_their_numbers_are_not() -> None:
-    """A queue that nobody can see is not an empty one."""
+def test_servers_that_are_away_are_shown_and_their_numbers_are_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A queue that nobody can see is not an empty one; and how to mend it, in one line."""
     away = "redis://127.0.0.1:1/0"
     settings = Settings(
         CELERY_BROKER_URL=away,
@@ -106,10 +108,17 @@ def test_servers_that_are_away_are_shown_and_their_numbers_are_not() -> None:
     )
     sampler = Sampler(settings, vitals := Vitals())
     metrics.QUEUE_MESSAGES.set(7)
-    sampler.sample(0.0)
+    for now in (0.0, 5.0, 10.0):
+        sampler.sample(now)
     sampler.close()
-    assert vitals.away.keys() == {"database", "result_channel", "broker"}
     assert all("refused" in failure for failure in vitals.away.values())
+    assert {server: failure.partition("; ")[2] for server, failure in vitals.away.items()} == {
+        "database": "start it, or correct DATABASE_URL",
+        "result_channel": "start it, or correct CELERY_BROKER_URL",
+        "broker": "start it, or correct CELERY_BROKER_URL",
+    }
+    (line,) = [record for record in caplog.records if record.msg == "database cannot be used"]
+    assert line.__dict__["fix"] == "start it, or correct DATABASE_URL"
     assert math.isnan(metrics.QUEUE_MESSAGES._value.get())
 
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.inspection import EXPECTED_FILLFACTOR_PERCENT, Inspection, inspect_database
-from db.migrate import newest_revision
+from db.revisions import newest_revision
 from service.clock import judge_clock
 from service.finding import Finding, failure, ok, unknown, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What to do about a database that cannot be reached.
+START = "start it, or correct DATABASE_URL"
+ASK_DOCTOR = "see what settle doctor says"
 OLDEST_VERSION = 15
 MIGRATE = "settle migrate, as the owner of the table"
 NO_TABLE = "not checked: no events table"
@@ -48,6 +51,11 @@ def server(database: ReachedDatabase) -> Finding:
             f"{found}: transactions are read-only by default",
             "default_transaction_read_only = off, for the server, the database and the role",
         )
+    if facts.encoding != "UTF8":
+        return warning(
+            f"{found}: the database is in {facts.encoding}, which cannot hold every id",
+            "a database with ENCODING 'UTF8'",
+        )
     return ok(f"{found}, through a pooler" if facts.pooled else found)
 
 
@@ -71,6 +79,11 @@ def migration(database: ReachedDatabase) -> Finding:
         return unknown("this role may not read alembic_version", GRANTS)
     if schema.revision is None:
         return failure("the database was never migrated", MIGRATE)
+    if schema.revision > newest:
+        return warning(
+            f"at {schema.revision}, this version of Settle expects {newest}",
+            "the newer version of Settle that has migrated it",
+        )
     if schema.revision != newest:
         return failure(f"at {schema.revision}, this version of Settle expects {newest}", MIGRATE)
     return ok(f"at {newest}, the newest")
