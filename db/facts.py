@@ -39,7 +39,7 @@ class TableFacts:
     `differences` are from the model, in words. `unlogged` tables are emptied by
     a crash. An index in `hindering_indexes` has a column that settling writes. Of a
     partitioned table, `unlogged` is whether any partition is, `fillfactor` that of the
-    fullest.
+    fullest. `hidden_in` are the schemas that have a table of the name, if none is found.
     """
 
     exists: bool
@@ -47,6 +47,7 @@ class TableFacts:
     unlogged: bool = False
     hindering_indexes: tuple[str, ...] = ()
     fillfactor: int | None = None
+    hidden_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,8 @@ class Inspection:
         """Describe the events table."""
         found = self._rows(inspection_queries.TABLE, table=TABLE)
         if not found:
-            return TableFacts(exists=False)
+            schemas = self._rows(inspection_queries.SCHEMAS_WITH, table=TABLE)
+            return TableFacts(exists=False, hidden_in=tuple(name for (name,) in schemas))
         ((unlogged, fillfactor),) = found
         indexes = self._rows(
             inspection_queries.INDEXES_ON, table=TABLE, columns=list(SETTLED_COLUMNS)

@@ -25,6 +25,11 @@ WITH part AS (
   SELECT to_regclass(:table)::oid AS oid
   UNION SELECT relid FROM pg_partition_tree(to_regclass(:table)))
 """
+# Also those that this role does not see.
+SCHEMAS_WITH = """
+SELECT nspname::text FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relname = :table AND relkind IN ('r', 'p') ORDER BY 1
+"""
 # The fill factor of the fullest.
 TABLE = f"""{_PARTS}
 SELECT bool_or(relpersistence = 'u'),

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 # Less than whoever asks is likely to wait.
 ANSWER_SECONDS = 3.0
-
-
 CHANNEL_FIX = "start the result channel, or correct SETTLE_OUTCOME_URL or CELERY_BROKER_URL"
 TOO_SLOW = Obstacle(f"no answer within {ANSWER_SECONDS:g} s", "see which server is busy or away")
 

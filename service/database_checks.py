@@ -92,6 +92,11 @@ def migration(database: ReachedDatabase) -> Finding:
 def table(database: ReachedDatabase) -> Finding:
     """Compare the events table with the model."""
     facts = database.inspection.table()
+    if facts.hidden_in:
+        return failure(
+            f"the events table is not in the search path: it is in {', '.join(facts.hidden_in)}",
+            "GRANT USAGE ON SCHEMA to the role, and ALTER ROLE … SET search_path",
+        )
     if not facts.exists:
         return failure("there is no events table in the search path", MIGRATE)
     if facts.differences:

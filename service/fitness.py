@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 # A failure of one of them keeps updates from being settled, or makes it unsafe.
 NEEDED = (
     database_checks.server,
-    database_checks.migration,
+    # Before the migration, which is not found either by whom the search path misleads.
     database_checks.table,
+    database_checks.migration,
     database_checks.privileges,
 )
 
@@ -64,8 +65,8 @@ class Fitness:
                         return Obstacle(finding.found, finding.fix)
         except TransientDatabaseError as error:
             return Obstacle(str(error), database_checks.START, is_away=True)
-        except DatabaseError as error:
-            return Obstacle(str(error), database_checks.ASK_DOCTOR)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known to be good
+            return Obstacle(f"{type(error).__name__}: {error}", database_checks.ASK_DOCTOR)
         refusal = self._refusal()
         return Obstacle(refusal, database_checks.ASK_DOCTOR) if refusal else None
 

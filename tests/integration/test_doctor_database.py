@@ -229,6 +229,23 @@ def test_a_database_that_was_never_migrated_is_a_failure(urls: Urls) -> None:
     assert findings["migration"].fix.startswith("settle migrate")
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["REVOKE USAGE ON SCHEMA public FROM PUBLIC", "ALTER ROLE {role} SET search_path = elsewhere"],
+    ids=["no right", "another path"],
+)
+def test_a_table_that_the_role_does_not_find_is_found(
+    database_url: str, role_url: str, statement: str
+) -> None:
+    """Migrating again would not help."""
+    role = role_url.partition("//")[2].partition(":")[0]
+    change(database_url, statement.format(role=role))
+    finding = look(role_url)["table"]
+    assert finding.verdict is Verdict.FAILURE
+    assert finding.found.endswith("it is in public")
+    assert "search_path" in finding.fix
+
+
 def test_a_database_that_cannot_hold_every_id_is_warned_of(urls: Urls) -> None:
     """An id that it cannot hold is answered invalid, though nothing is wrong with it."""
     change(

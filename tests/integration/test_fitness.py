@@ -75,6 +75,31 @@ def test_what_no_check_knows_is_found_too(fitness: Fitness, owner: psycopg.Conne
     assert fitness.look() == ("P0001: not today", ASK_DOCTOR, False)
 
 
+def test_a_search_path_that_misleads_is_what_is_to_be_mended(
+    fitness: Fitness, owner: psycopg.Connection
+) -> None:
+    """Nothing was forgotten to be migrated."""
+    alter = f'ALTER DATABASE "{owner.info.dbname}" SET search_path TO '.encode()
+    owner.execute(alter + b"elsewhere")
+    obstacle = fitness.look()
+    assert obstacle is not None
+    assert "it is in public" in obstacle.found
+    owner.execute(alter + b"public")
+    assert fitness.look() is None
+
+
+def test_whatever_a_check_raises_is_an_obstacle(
+    fitness: Fitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that goes while it is looked at, for example."""
+
+    def fail(_: object) -> None:
+        raise ValueError("no row")
+
+    monkeypatch.setattr("service.fitness.NEEDED", (fail,))
+    assert fitness.look() == ("ValueError: no row", ASK_DOCTOR, False)
+
+
 def test_a_database_that_does_not_answer_is_away() -> None:
     """It, or the address of it, is to be mended."""
     url = f"postgresql://u:hush@127.0.0.1:{free_port()}/x"
