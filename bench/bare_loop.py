@@ -43,7 +43,7 @@ def main() -> None:
             continue
         plain = [read_plain(fetched, max_updates=BATCH) for fetched in came]
         messages = [one.message for one in plain if one is not None]
-        service.publish(service.apply(messages), [])
+        service.publish(service.apply(messages).outcomes, [])
         tags = [fetched.tag for fetched in came]
         with client.pipeline(transaction=False) as pipe:
             pipe.hdel(UNACKED, *tags)

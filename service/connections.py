@@ -18,7 +18,7 @@ from db import Database
 from service.fitness import Fitness
 from service.settings import Settings, SettingsError, load_settings
 from tasks.publishing import DeadLetter, OutcomePublisher
-from tasks.settle import dead_letters, settle_batch
+from tasks.settle import Settled, dead_letters, settle, settle_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +41,10 @@ class Service:
     message_max_updates: int
     outcome_payload: bool
 
-    def apply(self, messages: Sequence[Message]) -> list[list[Outcome]]:
-        """Settle a batch, committed on return; see `tasks.settle.settle_batch`."""
-        return settle_batch(messages, self.database, with_payload=self.outcome_payload)
+    def apply(self, messages: Sequence[Message], *, others_succeed: bool = False) -> Settled:
+        """Settle a batch, committed on return; see `tasks.settle.settle`."""
+        payload = self.outcome_payload
+        return settle(messages, self.database, with_payload=payload, others_succeed=others_succeed)
 
     def publish(self, outcomes: Sequence[Sequence[Outcome]], letters: Sequence[DeadLetter]) -> None:
         """Publish the outcomes of a batch, after its dead letters."""
@@ -51,7 +52,7 @@ class Service:
 
     def settle(self, message: Message) -> list[Outcome]:
         """Settle one message by itself: applied, then published."""
-        (outcomes,) = self.apply([message])
+        (outcomes,) = settle_batch([message], self.database, with_payload=self.outcome_payload)
         self.publish([outcomes], dead_letters([message], [outcomes], [{}]))
         return outcomes
 

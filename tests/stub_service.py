@@ -16,7 +16,7 @@ from tests.model import ReferenceEvents
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from db import EventRow, Settlement
+    from db import EventRow, Rows, Settlement
     from settle_client.outcome import Outcome
     from tasks.publishing import DeadLetter
 
@@ -49,7 +49,7 @@ class Stub:
         *,
         with_payload: bool = False,
         accounts: frozenset[str] | None = None,
-    ) -> dict[str, EventRow]:
+    ) -> Rows:
         """Settle, once the gate is open."""
         self.begun.release()
         self.is_open.wait()
@@ -69,6 +69,19 @@ class Stub:
                 or row.account_id in accounts
             ]
             return self.events.settle_pending_events(ours)
+
+    def read_events(
+        self,
+        event_ids: Sequence[str],
+        *,
+        with_payload: bool = False,
+        accounts: frozenset[str] | None = None,
+    ) -> dict[str, EventRow]:
+        """Return those that there are."""
+        rows = self.events.read_events(event_ids)
+        return {
+            id_: row for id_, row in rows.items() if accounts is None or row.account_id in accounts
+        }
 
     def publish(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
         """Publish."""

@@ -29,14 +29,8 @@ class Job:
     messages: tuple[Message, ...] = field(repr=False)
     deliveries: tuple[dict[str, Any], ...] = field(repr=False)
     wants_result: tuple[bool, ...] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The batch is committed and published: it may be acknowledged."""
-
-    summary: Summary
-    seconds: dict[str, float] = field(default_factory=dict)
+    # Meanwhile: what fails now fails by itself.
+    others_succeed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +38,47 @@ class NotDone:
     """The batch is not committed, or not published.
 
     `expected` distinguishes trouble that passes by itself, through which the batch is
-    held, from what somebody must see to, for which it goes back to the queue.
+    held, from what somebody must see to, for which it goes back to the queue. A batch
+    `in_doubt` failed for what each of its messages may be to blame for, or none.
     """
 
     kind: str
     error: str
     expected: bool
+    in_doubt: bool = False
 
 
-def job_of(items: Sequence[Held]) -> Job:
-    """Return what a slot needs of a batch."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The batch is committed and published: it may be acknowledged.
+
+    Attributes:
+        summary: What became of it.
+        seconds: How long each step took.
+        changed: How many events it has settled.
+        doubtful: The messages that are left out of all this, because they are in doubt: for
+            each a bit of its place in the batch.
+        doubt: What failed with those.
+    """
+
+    summary: Summary
+    seconds: dict[str, float] = field(default_factory=dict)
+    changed: int = 0
+    doubtful: int = 0
+    doubt: NotDone | None = None
+
+
+def job_of(items: Sequence[Held], *, others_succeed: bool = False) -> Job:
+    """Return what a slot needs of a batch.
+
+    Args:
+        items: Its messages.
+        others_succeed: Whether others were settled since these failed.
+    """
     return Job(
         key=uuid.uuid4().hex,
         messages=tuple(held.message for held in items),
         deliveries=tuple(held.details for held in items),
         wants_result=tuple(held.wants_result for held in items),
+        others_succeed=others_succeed,
     )

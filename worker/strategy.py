@@ -36,7 +36,7 @@ from worker.understanding.intake import Intake
 from worker.understanding.options import Requests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from service.batching import Batch
     from worker.held import Held
@@ -61,11 +61,13 @@ class BatchStrategy:
             max_updates=self._most_updates, largest_message=settings.message_max_updates
         )
         self._breaker = Breaker(settings.dead_letter_max_share)
+        # None, as long as there are no slots.
+        self._doubtful_updates: Callable[[], int] = int
         self._deliveries = broker.deliveries(
             consumer,
             Receiver(
                 room=lambda: self._room.messages(self._held_updates),
-                capacity=lambda: self._room.messages(0),
+                capacity=lambda: self._room.messages(self._doubtful_updates()),
                 take=self._take,
                 set_aside=self._set_aside,
                 renewed=measuring.renewed,
@@ -94,6 +96,7 @@ class BatchStrategy:
             on_free=self._on_free,
             retry_max_wait_seconds=settings.retry_max_wait_seconds,
         )
+        self._doubtful_updates = lambda: self._slots.doubtful_update_count
         self._waiting = Dispatcher(
             Batcher(
                 max_updates=settings.batch_max_updates,

@@ -102,7 +102,7 @@ def test_what_the_client_offers() -> None:
 def test_the_packages_own_names() -> None:
     """What `db` and the transport offer to the rest."""
     assert set(db.__all__) == {
-        *("Database", "EventRow", "Settlement"),
+        *("Database", "EventRow", "Rows", "Settlement"),
         *("BadDataError", "DatabaseError", "TransientDatabaseError"),
     }
     assert set(worker.transport.redis.__all__) == {

@@ -18,12 +18,13 @@ from db import DatabaseError, TransientDatabaseError
 from service.addresses import hide_password
 from service.connections import service
 from tasks.errors import OutcomesNotPublishedError
-from tasks.settle import dead_letters
+from worker.applying.answering import MAX_ERROR_CHARACTERS, apply, publish
 from worker.job import Done, NotDone
 from worker.summary import summarize
 
 if TYPE_CHECKING:
     from settle_client.outcome import Outcome
+    from tasks.settle import Settled
     from worker.job import Job
 
 logger = get_logger(__name__)
@@ -31,26 +32,23 @@ logger = get_logger(__name__)
 # Committed and not yet published, by job. They stay here, for a report larger than
 # a pipe takes at once can be torn when prefork's event loop starts anew. In another
 # process, or after too many others, the next try reads them off the rows again.
-_unpublished: dict[str, list[list[Outcome]]] = {}
+_unpublished: dict[str, Settled] = {}
 MAX_UNPUBLISHED = 16
-MAX_ERROR_CHARACTERS = 1_000
 
 
 def work(job: Job) -> Done | NotDone:
     """Take a batch as far as it goes."""
     started = time.monotonic()
     try:
-        outcomes = _unpublished.pop(job.key, None) or service().apply(job.messages)
-        _keep(job, outcomes)
+        settled = _unpublished.pop(job.key, None) or apply(service(), job)
+        _keep(job, settled)
         applied = time.monotonic()
-        summary = summarize(outcomes)
-        letters = (
-            dead_letters(job.messages, outcomes, job.deliveries)
-            if summary.reasons["invalid"]
-            else []
-        )
-        service().publish(outcomes, letters)
-        _store_results(job, outcomes)
+        settled = _publish(job, settled)
+        if len(settled.doubtful) == len(job.messages):
+            _unpublished.pop(job.key, None)
+            return _in_doubt(settled)
+        summary = summarize([answers for answers in settled.outcomes if answers])
+        _store_results(job, settled.outcomes)
     except (DatabaseError, OutcomesNotPublishedError) as error:
         expected = isinstance(error, TransientDatabaseError | OutcomesNotPublishedError)
         return _not_done(error, expected=expected)
@@ -59,18 +57,36 @@ def work(job: Job) -> Done | NotDone:
         return _not_done(error, expected=False)
     _unpublished.pop(job.key, None)
     seconds = {"applied": applied - started, "published": time.monotonic() - applied}
-    return Done(summary, seconds)
+    if not settled.doubtful:
+        return Done(summary, seconds, settled.changed)
+    doubtful = sum(1 << place for place in settled.doubtful)
+    return Done(summary, seconds, settled.changed, doubtful, _in_doubt(settled))
 
 
-def _keep(job: Job, outcomes: list[list[Outcome]]) -> None:
-    _unpublished[job.key] = outcomes
+def _publish(job: Job, settled: Settled) -> Settled:
+    """Publish what is settled, and return it without what nothing could be published of."""
+    with_letters = any(outcome.error for answers in settled.outcomes for outcome in answers)
+    hopeless = publish(service(), job, settled.outcomes, with_letters=with_letters)
+    if not hopeless:
+        return settled
+    outcomes = [[] if place in hopeless else it for place, it in enumerate(settled.outcomes)]
+    return settled._replace(outcomes=outcomes, doubtful=settled.doubtful | hopeless)
+
+
+def _in_doubt(settled: Settled) -> NotDone:
+    return _not_done(next(iter(settled.doubtful.values())), expected=False, in_doubt=True)
+
+
+def _keep(job: Job, settled: Settled) -> None:
+    _unpublished[job.key] = settled
     while len(_unpublished) > MAX_UNPUBLISHED:
         _unpublished.pop(next(iter(_unpublished)), None)
 
 
-def _not_done(error: Exception, *, expected: bool) -> NotDone:
+def _not_done(error: Exception, *, expected: bool, in_doubt: bool = False) -> NotDone:
     kind = type(error).__name__
-    return NotDone(kind, hide_password(f"{kind}: {error}")[:MAX_ERROR_CHARACTERS], expected)
+    said = hide_password(f"{kind}: {error}")[:MAX_ERROR_CHARACTERS]
+    return NotDone(kind, said, expected, in_doubt)
 
 
 def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:
@@ -78,6 +94,6 @@ def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:
     if isinstance(backend, DisabledBackend):
         return
     for message, answers, wanted in zip(job.messages, outcomes, job.wants_result, strict=True):
-        if wanted and message.id:
+        if wanted and message.id and answers:
             result = [outcome.to_dict() for outcome in answers]
             backend.store_result(message.id, result, states.SUCCESS)

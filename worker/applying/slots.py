@@ -18,6 +18,7 @@ from celery.utils.log import get_logger
 
 from service.trouble import Trouble
 from worker.applying.attempt import work
+from worker.applying.doubts import Doubts, split
 from worker.job import Done, Job, NotDone, job_of
 from worker.telling import measuring
 from worker.telling.log_lines import failure_of
@@ -76,33 +77,52 @@ class Slots:
         self._unexpected_in_a_row = 0
         self._stopping = False
         self._abandoned = False
-        self.update_count = 0
+        self._tries_begun = 0
+        self._in_slots = 0
+        self._doubts = Doubts(
+            loop=loop,
+            deliveries=deliveries,
+            slot_is_free=self.are_free,
+            begin=self._begin_again,
+            retry_max_wait_seconds=retry_max_wait_seconds,
+        )
 
     def are_free(self) -> bool:
         """Return whether another batch can begin."""
         return len(self._batches) < int(self._consumer.pool.num_processes)
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._batches) + len(self._doubts)
 
     def __iter__(self) -> Iterator[Held]:
         for batch in self._batches.values():
             yield from batch.items
+        yield from self._doubts
+
+    @property
+    def update_count(self) -> int:
+        """Return how many updates are in slots, or in doubt."""
+        return self._in_slots + self.doubtful_update_count
+
+    @property
+    def doubtful_update_count(self) -> int:
+        """Return how many updates are in doubt: they are held, and take no slot."""
+        return self._doubts.update_count
 
     @property
     def load(self) -> tuple[int, int, int]:
-        """Return how many messages, updates and batches are in slots, as any thread may ask."""
+        """Return how many messages, updates and batches are in slots, as any thread may ask.
+
+        What is in doubt takes no slot, and counts with the messages.
+        """
         batches = list(self._batches.values())
-        messages = sum(len(batch.items) for batch in batches)
+        messages = sum(len(batch.items) for batch in batches) + sum(1 for _ in self._doubts)
         return messages, self.update_count, len(batches)
 
     def begin(self, batch: Batch[Held]) -> None:
         """Let a free slot work on a batch."""
-        self._batches[batch.number] = batch
-        self.update_count += batch.update_count
         self._task_events.started(batch.items)
-        self._traces.begin(batch)
-        self._send(batch, job_of(batch.items), tries=1)
+        self._enter(batch, others_succeed=False)
 
     def stop(self) -> None:
         """Try nothing twice from now on."""
@@ -111,21 +131,36 @@ class Slots:
             entry.cancel()
             self._go_back(batch)
         self._pausing.clear()
+        for batch in self._doubts.stop():
+            self._return(batch)
 
     def abandon(self) -> None:
         """Forget everything; a late report is ignored, for its delivery tags are dead."""
         self._abandoned = True
+        self._doubts.abandon()
         self._traces.abandon()
         measuring.tries_are_forgotten()
 
     # -- one batch ---------------------------------------------------------------
 
+    def _enter(self, batch: Batch[Held], *, others_succeed: bool) -> None:
+        self._batches[batch.number] = batch
+        self._in_slots += batch.update_count
+        self._traces.begin(batch)
+        self._send(batch, job_of(batch.items, others_succeed=others_succeed), tries=1)
+
+    def _begin_again(self, batch: Batch[Held], others_succeed: bool) -> None:
+        measuring.retried()
+        self._enter(batch, others_succeed=others_succeed)
+
     def _send(self, batch: Batch[Held], job: Job, tries: int) -> None:
         measuring.try_begins(job)
+        self._tries_begun += 1
+        number = self._tries_begun
 
         def report(result: Any) -> None:
             measuring.try_ends(job, result)
-            self._loop.call_soon(self._on_report, batch, job, tries, result)
+            self._loop.call_soon(self._on_report, batch, job, tries, number, result)
 
         try:
             self._consumer.pool.apply_async(
@@ -138,15 +173,22 @@ class Slots:
         except Exception as error:  # noqa: BLE001 - the pool is broken, or closed
             report(NotDone("pool", f"the pool took no job: {error}", expected=False))
 
-    def _on_report(self, batch: Batch[Held], job: Job, tries: int, result: Any) -> None:
+    def _on_report(
+        self, batch: Batch[Held], job: Job, tries: int, number: int, result: Any
+    ) -> None:
         if self._abandoned:
             return
         self._traces.note(batch, result)
         if isinstance(result, Done):
             self._leave(batch)
-            self._on_settled(batch, result)
+            settled, doubtful = split(batch, result.doubtful)
+            self._on_settled(settled, result)
             self._on_success()
-            self._on_free()
+            if result.changed:
+                self._doubts.note_success(number)
+            if doubtful is not None and result.doubt is not None:
+                self._doubt(doubtful, result.doubt)
+            self._freed()
         elif not isinstance(result, NotDone):
             # The slot's process died: of the batch, for all that is known.
             logger.error("batch lost its slot", extra=failure_of(batch, str(result)))
@@ -154,6 +196,11 @@ class Slots:
         elif self._stopping:
             logger.warning("batch goes back", extra=failure_of(batch, result.error))
             self._go_back(batch)
+        elif result.in_doubt:
+            self._leave(batch)
+            self._traces.fail(batch.number)
+            self._doubt(batch, result)
+            self._freed()
         elif result.expected or self._deliveries.counts_returns:
             self._hold_and_try_again(batch, job, tries, result)
         else:
@@ -161,7 +208,20 @@ class Slots:
 
     def _leave(self, batch: Batch[Held]) -> None:
         del self._batches[batch.number]
-        self.update_count -= batch.update_count
+        self._in_slots -= batch.update_count
+
+    def _freed(self) -> None:
+        self._doubts.advance()
+        self._on_free()
+
+    def _doubt(self, batch: Batch[Held], result: NotDone) -> None:
+        """Hold what nobody knows the fault of, without a slot."""
+        if self._stopping:
+            self._return(batch)
+            return
+        if self._trouble.note(result.kind, time.monotonic()):
+            logger.warning("batches are held", extra=failure_of(batch, result.error))
+        self._doubts.add(batch, self._tries_begun)
 
     def _on_success(self) -> None:
         self._unexpected_in_a_row = 0
@@ -205,6 +265,9 @@ class Slots:
     def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
         self._leave(batch)
         self._traces.fail(batch.number)
+        self._return(batch, died=died)
+        self._freed()
+
+    def _return(self, batch: Batch[Held], *, died: bool = False) -> None:
         measuring.given_back()
         self._give_back(batch.items, died)
-        self._on_free()

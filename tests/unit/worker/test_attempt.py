@@ -3,39 +3,65 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
 from tasks.messages import Message
-from tasks.settle import outcome_of
+from tasks.settle import Settled, outcome_of
 from worker.applying import attempt
 from worker.applying.attempt import MAX_UNPUBLISHED, work
 from worker.job import Done, Job, NotDone
+
+if TYPE_CHECKING:
+    from tasks.publishing import DeadLetter
 
 MESSAGE = Message("m", (StatusUpdate(id="a", status="completed"),))
 
 
 class Service:
-    """Knows no event, and publishes only while Redis is there."""
+    """Knows no event, and publishes only while Redis is there.
+
+    It stumbles over messages where it is told to.
+    """
 
     def __init__(self) -> None:
         self.redis_is_away = False
         self.applied = 0
+        self.changed = 1
         self.published: list[Any] = []
+        self.letters: list[DeadLetter] = []
+        self.cannot_apply: set[str | None] = set()
+        self.cannot_publish: set[str | None] = set()
 
-    def apply(self, messages: Any) -> Any:
+    def apply(self, messages: Any, *, others_succeed: bool = False) -> Settled:
         """Apply."""
         self.applied += 1
-        return [[outcome_of(m.id, update, None) for update in m.updates] for m in messages]
+        if self.cannot_apply & {message.id for message in messages}:
+            raise ZeroDivisionError
+        outcomes = [[outcome_of(m.id, update, None) for update in m.updates] for m in messages]
+        return Settled(outcomes, self.changed, {})
 
     def publish(self, outcomes: Any, letters: Any) -> None:
         """Publish."""
         if self.redis_is_away:
             raise OutcomesNotPublishedError("away " * 10_000)
+        if self.cannot_publish & {one.message_id for many in outcomes for one in many}:
+            raise UnicodeError
+        for many in outcomes:
+            for one in many:
+                one.to_json()
         self.published.append(outcomes)
+        self.letters += letters
+
+    @property
+    def told(self) -> dict[str | None, str | None]:
+        """Return the reason that each message was told last."""
+        every = [one for batch in self.published for many in batch for one in many]
+        return {one.message_id: one.reason for one in every}
 
 
 @pytest.fixture
@@ -90,15 +116,83 @@ def test_a_report_fits_into_a_pipe_at_once(service: Service) -> None:
     large = job("large", *[MESSAGE] * 1_000)
     for service.redis_is_away in (True, False):
         assert len(pickle.dumps(work(large))) < 4_096
+    service.changed, service.cannot_apply = 0, {str(number) for number in range(0, 1_000, 2)}
+    done = work(job("doubtful", *several(*map(str, range(1_000)))))
+    assert isinstance(done, Done)
+    assert done.doubtful.bit_count() == 500
+    assert len(pickle.dumps(done)) < 4_096
 
 
-def test_a_bug_is_reported_like_trouble(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_reported_like_trouble(service: Service) -> None:
     """A thread pool would lose the exception, and with it the slot."""
-    monkeypatch.setattr(service, "apply", lambda _: 1 / 0)
+    service.cannot_apply = {"m"}
     report = work(job())
     assert isinstance(report, NotDone)
     assert not report.expected
+    assert report.in_doubt
     assert "ZeroDivisionError" in report.error
+    assert not service.published
+
+
+def several(*ids: str) -> list[Message]:
+    """Make messages of one update each."""
+    return [Message(id_, MESSAGE.updates) for id_ in ids]
+
+
+def test_a_message_that_cannot_be_applied_hurts_no_neighbour(service: Service) -> None:
+    """It alone is answered `invalid`, with a dead letter; the others as if it were not there."""
+    service.cannot_apply = {"f"}
+    done = work(job("k", *several(*"abcdefgh")))
+    assert isinstance(done, Done)
+    assert done.summary.reasons == {"not_found": 7, "invalid": 1}
+    assert service.told == dict.fromkeys("abcdegh", "not_found") | {"f": "invalid"}
+    (letter,) = service.letters
+    assert letter.message_id == "f"
+    assert "ZeroDivisionError" in letter.reason
+
+
+def test_what_fails_where_nothing_was_settled_is_in_doubt(service: Service) -> None:
+    """Perhaps it is the system: what did not fail is answered, and the rest is left out."""
+    service.cannot_apply, service.changed = {"b", "d"}, 0
+    done = work(job("k", *several(*"abcd")))
+    assert isinstance(done, Done)
+    assert (done.doubtful, done.summary.reasons) == (0b1010, {"not_found": 2})
+    assert done.doubt
+    assert "ZeroDivisionError" in done.doubt.error
+    assert service.told.keys() == {"a", "c"}
+
+
+def test_what_fails_while_others_succeed_is_answered(service: Service) -> None:
+    """Alone too."""
+    service.cannot_apply, service.changed = {"m"}, 0
+    done = work(replace(job(), others_succeed=True))
+    assert isinstance(done, Done)
+    assert service.told == {"m": "invalid"}
+
+
+def test_outcomes_that_cannot_be_written_hurt_no_neighbour(service: Service) -> None:
+    """Their message is told as much as can be written, and no other answer than it was given."""
+    odd = "m\udfff"
+    done = work(job("k", *several("a", odd, "b", "c")))
+    assert isinstance(done, Done)
+    assert (done.doubtful, done.summary.reasons) == (0, {"not_found": 4})
+    assert service.told == dict.fromkeys(["a", "m?", "b", "c"], "not_found")
+    (letter,) = service.letters
+    assert (letter.message_id, letter.reason.partition(":")[0]) == (
+        "m?",
+        "its outcome cannot be written",
+    )
+    assert service.applied == 1
+
+
+def test_what_cannot_be_published_at_all_hurts_no_neighbour(service: Service) -> None:
+    """It is left out, and the others are done with."""
+    service.cannot_publish = {"b"}
+    done = work(job("k", *several("a", "b", "c")))
+    assert isinstance(done, Done)
+    assert (done.doubtful, done.summary.reasons) == (0b010, {"not_found": 2})
+    assert service.told.keys() == {"a", "c"}
+    assert isinstance(work(job("k", *several("a", "c"))), Done)
 
 
 def test_no_password_is_in_what_is_said_of_a_failure(
@@ -106,7 +200,7 @@ def test_no_password_is_in_what_is_said_of_a_failure(
 ) -> None:
     """It is hidden before the text is cut: half of one is one too."""
 
-    def fail(_: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise RuntimeError("cannot reach postgresql://user:hush@host/db " + "again " * 1_000)
 
     monkeypatch.setattr(service, "apply", fail)

@@ -132,6 +132,15 @@ def test_what_waits_for_its_time_is_made_up_for() -> None:
     assert bench.consumer.turn() == []
 
 
+def test_what_waits_is_not_made_up_for_without_room() -> None:
+    """Or more and more would be held of what nobody can settle."""
+    bench = Bench(1)
+    bench.capacity = 0
+    for each in deliveries(1, 2, 3):
+        bench.deliveries.park(each)
+        assert bench.consumer.turn() == []
+
+
 def test_who_consumes_nothing_is_not_replaced() -> None:
     """Somebody has cancelled it, or it is not there any more; it may be back later."""
     bench = Bench(100)

@@ -276,6 +276,176 @@ def test_a_batch_that_nobody_expected_to_fail_goes_back(
     assert pauses[0] < 1 < pauses[-1] <= 10
 
 
+IN_DOUBT = NotDone("DatabaseError", "P0001: the period is closed", expected=False, in_doubt=True)
+SETTLED = Done(DONE.summary, DONE.seconds, changed=1)
+
+
+def ids_of(job: Job) -> list[str | None]:
+    """Return the message ids of a job."""
+    return [message.id for message in job.messages]
+
+
+def test_what_is_in_doubt_takes_no_slot(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Three such messages would stop a worker of three slots."""
+    for name in "abc":
+        receive(strategy, one(name))
+        consumer.turn()
+        consumer.report(IN_DOUBT)
+    assert strategy.load.slots_taken == 0
+    assert (strategy.load.slot_messages, strategy.load.slot_updates) == (3, 3)
+    assert strategy.busy
+    assert [held.message.id for held in strategy.in_slots()] == ["a", "b", "c"]
+    receive(strategy, one("d"))
+    consumer.turn()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["d"]]
+
+
+def test_what_is_in_doubt_is_to_blame_when_others_succeed(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """Then it is tried again at once, together, and answered."""
+    doubtful = [one("a"), one("b")]
+    for message in doubtful:
+        receive(strategy, message)
+        consumer.turn()
+        consumer.report(IN_DOUBT)
+    receive(strategy, one("c"))
+    consumer.turn()
+    assert not consumer.jobs[0][0].others_succeed
+    consumer.report(SETTLED)
+    ((job, _),) = consumer.jobs
+    assert (ids_of(job), job.others_succeed) == (["a", "b"], True)
+    consumer.report(DONE)
+    assert all(message.acknowledged for message in doubtful)
+    assert not strategy.busy
+
+
+@pytest.mark.parametrize(
+    ("report", "cleared"), [(DONE, False), (SETTLED, True)], ids=["settled none", "settled some"]
+)
+def test_only_a_try_that_settled_events_clears_a_doubt(
+    strategy: BatchStrategy, consumer: Consumer, report: Done, cleared: bool
+) -> None:
+    """What was answered off settled rows says nothing of whether one can be settled."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    receive(strategy, one("b"))
+    consumer.turn()
+    consumer.report(report)
+    assert [job.others_succeed for job, _ in consumer.jobs] == [True] * cleared
+
+
+def test_a_try_that_began_earlier_clears_no_doubt() -> None:
+    """Whatever is wrong may have begun in between."""
+    consumer = Consumer(slots=2)
+    strategy = strategy_of(consumer)
+    for name in "ab":
+        receive(strategy, one(name))
+        consumer.turn()
+    earlier = consumer.jobs.pop(0)
+    consumer.report(IN_DOUBT)
+    earlier[1](SETTLED)
+    consumer.turn()
+    assert not consumer.jobs
+
+
+def test_what_is_in_doubt_is_tried_again_in_case_the_trouble_is_over(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """After a pause that grows, together, and not as if others had succeeded."""
+    messages = [one("a"), one("b")]
+    for message in messages:
+        receive(strategy, message)
+        consumer.turn()
+        consumer.report(IN_DOUBT)
+    pauses = []
+    for _ in range(12):
+        (timer,) = consumer.later
+        pauses.append(timer[0])
+        consumer.wait()
+        ((job, _),) = consumer.jobs
+        assert (ids_of(job), job.others_succeed) == (["a", "b"], False)
+        consumer.report(IN_DOUBT)
+    assert pauses[0] < 1 < pauses[-1] <= 10
+    consumer.wait()
+    consumer.report(SETTLED)
+    assert all(message.acknowledged for message in messages)
+    assert not strategy.busy
+
+
+def test_what_is_in_doubt_waits_for_a_slot(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Before what came later."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    receive(strategy, one("b"))
+    consumer.turn()
+    receive(strategy, one("c"))
+    consumer.wait()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["b"]]
+    consumer.report(DONE)
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["a"]]
+
+
+def test_the_neighbours_of_what_is_in_doubt_are_acknowledged(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """The rest of the batch is held."""
+    messages = [one("a"), one("b"), one("c")]
+    receive(strategy, *messages)
+    consumer.turn()
+    consumer.report(Done(DONE.summary, DONE.seconds, 0, 0b010, IN_DOUBT))
+    assert [message.acknowledged for message in messages] == [True, False, True]
+    assert [held.message.id for held in strategy.in_slots()] == ["b"]
+    consumer.wait()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["b"]]
+
+
+def test_what_is_in_doubt_goes_back_at_a_stop(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """As anything that could not be finished; what turns out so later, too."""
+    messages = [one("a"), one("b")]
+    receive(strategy, messages[0])
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    receive(strategy, messages[1])
+    consumer.turn()
+    strategy.stop()
+    assert [message.given_back for message in messages] == [True, False]
+    consumer.report(IN_DOUBT)
+    assert [message.given_back for message in messages] == [True, True]
+    assert not strategy.busy
+    assert not consumer.later
+
+
+def test_what_is_in_doubt_is_forgotten_with_its_connection(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """The broker delivers it again."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    strategy.abandon()
+    consumer.wait()
+    assert not consumer.jobs
+    assert not strategy.busy
+
+
+def test_what_is_in_doubt_is_held_for_as_long_as_it_takes() -> None:
+    """The transport learns that nobody works on it, and when somebody does again."""
+    channel: Any = Channel.__new__(Channel)
+    channel._pace = Pace()
+    parked: set[str] = set()
+    channel.park, channel.unpark = parked.add, parked.discard
+    consumer = Consumer(channel=channel)
+    receive(strategy_of(consumer, "redis://127.0.0.1"), one("a"), one("b"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    assert parked == {"a", "b"}
+    consumer.wait()
+    assert not parked
+
+
 def test_a_batch_fills_while_more_is_waiting() -> None:
     """Our transport knows; a timer makes sure that nothing waits for ever."""
     channel = Channel.__new__(Channel)

@@ -81,10 +81,12 @@ class InRuns:
 
     def fit(self) -> None:
         """See to it that as many messages are fetched as there is room for."""
-        wanted = max(1, self._capacity())
+        room = self._capacity()
+        wanted = max(1, room)
         is_other = not self._prefetch / WORTH_IT < wanted < self._prefetch * WORTH_IT
         # What waits for its time takes up the old consumer's prefetch for good.
-        if (is_other or self._parked * WORTH_IT >= self._prefetch) and not self._replacing:
+        is_taken = room > 0 and self._parked * WORTH_IT >= self._prefetch
+        if (is_other or is_taken) and not self._replacing:
             self._replacing = True
             self._consumer.call_soon(self._replace, wanted)
 
