@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from db import BadDataError, DatabaseError, EventRow, Rows, Settlement, TransientDatabaseError
-from tasks.isolating import isolate
+from tasks.isolating import forget_frames, isolate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,19 +65,12 @@ def apply(
         DatabaseError: It is no settlement's fault. Some may have been applied; applying the
             same again is safe.
     """
-    if not settlements:
-        return Applied({}, 0, {}, {})
     settle = partial(events.settle_pending_events, with_payload=with_payload)
-    try:
-        rows = settle(settlements)
-    except TransientDatabaseError:
-        raise
-    except DatabaseError:
-        # What fails where there is nothing to do fails for the sake of no settlement.
-        settle([])
-    else:
-        return Applied(rows, rows.changed, {}, {})
-    parts, failed = isolate(settlements, settle, passing=(TransientDatabaseError,))
+    # What fails where there is nothing to do fails for the sake of no settlement.
+    passing, check = (TransientDatabaseError,), partial(settle, [])
+    parts, failed = isolate(settlements, settle, passing=passing, check=check)
+    if len(parts) == 1 and not failed:
+        return Applied(parts[0], parts[0].changed, {}, {})
     read, invalid = _look_up(failed, events, with_payload=with_payload)
     found: dict[str, EventRow] = {}
     for part in (*parts, read):
@@ -98,6 +91,7 @@ def _look_up(
     for settlement, error in failed:
         if not isinstance(error, DatabaseError):
             raise error
+        forget_frames(error)
         try:
             rows |= events.read_events([settlement.event_id], with_payload=with_payload)
         except BadDataError as unreadable:

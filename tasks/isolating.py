@@ -21,21 +21,37 @@ def isolate(
     attempt: Callable[[Sequence[Item]], Result],
     *,
     passing: tuple[type[Exception], ...],
+    check: Callable[[], object] = bool,
 ) -> tuple[list[Result], list[tuple[Item, Exception]]]:
     """Do something with all items at once, and by halves where that fails.
 
     Args:
-        items: In order; each is in one attempt that works, or fails alone. Without any
-            nothing is attempted.
+        items: In order. Without any nothing is attempted.
         attempt: Does it. What it did before it failed must not matter when it is repeated.
         passing: What is nobody's fault, and ends it.
+        check: Called before the first halving; raises if something else is at fault.
 
     Returns:
-        What the attempts gave that worked, and the items that failed alone, each in order.
+        What the attempts gave that worked, and the items that failed alone, each with
+        its error and in order. Each item is in one of both.
 
     Raises:
-        Exception: One of `passing`.
+        Exception: One of `passing`, or of what `check` raises.
     """
+    worked, failed = _halve(items, attempt, passing, check)
+    if worked and failed:
+        # Whatever was wrong with all of them may have been mended in the middle of it.
+        again, failed = _halve([item for item, _ in failed], attempt, passing, bool)
+        worked += again
+    return worked, failed
+
+
+def _halve(
+    items: Sequence[Item],
+    attempt: Callable[[Sequence[Item]], Result],
+    passing: tuple[type[Exception], ...],
+    check: Callable[[], object],
+) -> tuple[list[Result], list[tuple[Item, Exception]]]:
     if not items:
         return [], []
     try:
@@ -43,9 +59,21 @@ def isolate(
     except passing:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it is to harm one item only
+        check()
         if len(items) == 1:
             return [], [(items[0], error)]
+        forget_frames(error)
     middle = len(items) // 2
-    first, failed = isolate(items[:middle], attempt, passing=passing)
-    others, also_failed = isolate(items[middle:], attempt, passing=passing)
-    return [*first, *others], [*failed, *also_failed]
+    first, those = _halve(items[:middle], attempt, passing, bool)
+    others, these = _halve(items[middle:], attempt, passing, bool)
+    return [*first, *others], [*those, *these]
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Forget where an error was raised: its frames hold what they worked on, and it.
+
+    There may be twice as many errors as items, and cycles are seldom looked for.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

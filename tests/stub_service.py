@@ -35,6 +35,7 @@ class Stub:
         self.database = self.publisher = self
         self.batches: list[list[str]] = []
         self.published: list[Outcome] = []
+        self.letters: list[DeadLetter] = []
         self.is_open = threading.Event()
         self.is_open.set()
         self.begun = threading.Semaphore(0)
@@ -89,6 +90,7 @@ class Stub:
             raise OutcomesNotPublishedError
         with self._lock:
             self.published += outcomes
+            self.letters += letters
 
 
 def message(name: str, *ids: str) -> Message:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.isolating import isolate
+from tasks.isolating import forget_frames, isolate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,54 @@ def test_exactly_what_fails_is_found(bad: set[int], count: int) -> None:
     parts, failed = isolate(range(count), Bench(bad).attempt, passing=(Away,))
     assert [number for number, _ in failed] == [n for n in range(count) if n in bad]
     assert [n for part in parts for n in part] == [n for n in range(count) if n not in bad]
+
+
+def test_a_check_that_raises_ends_it() -> None:
+    """Before anything is halved, and only where something failed."""
+    bench = Bench({3})
+
+    def check() -> None:
+        raise Away
+
+    assert isolate([1, 2], bench.attempt, passing=(), check=check) == ([[1, 2]], [])
+    with pytest.raises(Away):
+        isolate(range(10), bench.attempt, passing=(), check=check)
+    assert bench.attempts == 2
+
+
+def test_errors_hold_on_to_nothing() -> None:
+    """What is found may be a thousand errors, and cycles are seldom looked for."""
+    errors = []
+
+    def attempt(numbers: Sequence[int]) -> None:
+        try:
+            raise ValueError
+        except ValueError as error:
+            errors.append(error)
+            raise KeyError(*numbers) from error
+
+    _, failed = isolate(range(4), attempt, passing=(Away,))
+    for _, error in failed:
+        forget_frames(error)
+    assert len(errors) == 7
+    assert not any(error.__traceback__ for error in errors)
+
+
+def test_what_is_mended_meanwhile_was_not_the_items_fault() -> None:
+    """What failed before anything worked is tried once more."""
+    mended_after = 20
+
+    class Mended(Bench):
+        def attempt(self, numbers: Sequence[int]) -> list[int]:
+            if self.attempts < mended_after:
+                self.bad = set(numbers)
+            elif self.attempts == mended_after:
+                self.bad = {0}
+            return super().attempt(numbers)
+
+    parts, ((found, _),) = isolate(range(100), Mended(set()).attempt, passing=(Away,))
+    assert found == 0
+    assert sorted(number for part in parts for number in part) == [*range(1, 100)]
 
 
 def test_what_is_nobodys_fault_ends_it() -> None:
