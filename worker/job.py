@@ -39,13 +39,15 @@ class NotDone:
 
     `expected` distinguishes trouble that passes by itself, through which the batch is
     held, from what somebody must see to, for which it goes back to the queue. A batch
-    `in_doubt` failed for what each of its messages may be to blame for, or none.
+    `in_doubt` failed for what each of its messages may be to blame for, or none. One that
+    `took_too_long` may have waited for one row.
     """
 
     kind: str
     error: str
     expected: bool
     in_doubt: bool = False
+    took_too_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,12 +62,12 @@ class BatchStrategy:
         )
         self._breaker = Breaker(settings.dead_letter_max_share)
         # None, as long as there are no slots.
-        self._doubtful_updates: Callable[[], int] = int
+        self._updates_apart: Callable[[], int] = int
         self._deliveries = broker.deliveries(
             consumer,
             Receiver(
                 room=lambda: self._room.messages(self._held_updates),
-                capacity=lambda: self._room.messages(self._doubtful_updates()),
+                capacity=lambda: self._room.messages(self._updates_apart()),
                 take=self._take,
                 set_aside=self._set_aside,
                 renewed=measuring.renewed,
@@ -96,7 +96,7 @@ class BatchStrategy:
             on_free=self._on_free,
             retry_max_wait_seconds=settings.retry_max_wait_seconds,
         )
-        self._doubtful_updates = lambda: self._slots.doubtful_update_count
+        self._updates_apart = lambda: self._slots.apart_update_count
         self._waiting = Dispatcher(
             Batcher(
                 max_updates=settings.batch_max_updates,

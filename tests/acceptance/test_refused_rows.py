@@ -1,4 +1,4 @@
-"""Updates that the database refuses, among others, on both brokers and alone in their batches."""
+"""Updates that the database refuses, or does not come to an end with, on both brokers."""
 
 from __future__ import annotations
 
@@ -121,4 +121,48 @@ def test_what_fails_for_everybody_is_held_until_it_is_mended(service: Service) -
     assert all(outcome.updated for outcome in outcomes)
     assert letters(service) == []
     eventually(lambda: "batches are settled again" in second.log.read_text())
+    service.wait_until_empty()
+
+
+@pytest.mark.parametrize("concurrency", ["1", "3"])
+def test_a_locked_row_keeps_nobody_else_waiting(service: Service, concurrency: str) -> None:
+    """Only the updates of that event wait, for as long as it takes, and are settled then."""
+    ids = [f"ev_{number}" for number in range(100)]
+    service.load(*ids, "late")
+    with psycopg.connect(service.database_url) as other:
+        other.execute("SELECT FROM events WHERE id = 'ev_7' FOR UPDATE")
+        sent = {id_: send(service, id_) for id_ in ids}
+        again = send(service, "ev_7")
+        worker = service.start_worker(
+            "--concurrency", concurrency, SETTLE_LOCK_TIMEOUT_SECONDS="0.2"
+        )
+        locked = {sent.pop("ev_7"): ["ev_7"], again: ["ev_7"]}
+        outcomes = service.wait({message: [id_] for id_, message in sent.items()})
+        assert all(outcome.updated for many in outcomes.values() for outcome in many)
+        ((late,),) = service.wait({send(service, "late"): ["late"]}).values()
+        assert late.updated
+        assert service.channel.xlen("event-outcomes") == 100
+    answers = [outcome for many in service.wait(locked).values() for outcome in many]
+    assert sorted(str(outcome.reason) for outcome in answers) == ["None", "already_completed"]
+    service.wait_until_empty()
+    assert worker.stop() == 0
+
+
+def test_a_trigger_that_takes_too_long_keeps_nobody_else_waiting(service: Service) -> None:
+    """It is held, and not refused: it may be as quick as ever one day. A stop gives it back."""
+    ids = [f"ev_{number}" for number in range(40)]
+    service.load(*ids)
+    guard(service, "ev_7", "PERFORM pg_sleep(20);")
+    sent = {id_: send(service, id_) for id_ in ids}
+    first = service.start_worker(SETTLE_STATEMENT_TIMEOUT_SECONDS="0.5")
+    slow = sent.pop("ev_7")
+    outcomes = service.wait({message: [id_] for id_, message in sent.items()})
+    assert all(outcome.updated for many in outcomes.values() for outcome in many)
+    assert first.stop() == 0
+    with psycopg.connect(service.database_url, autocommit=True) as owner:
+        owner.execute("DROP TRIGGER guard ON events")
+    service.start_worker()
+    ((outcome,),) = service.wait({slow: ["ev_7"]}).values()
+    assert outcome.updated
+    assert letters(service) == []
     service.wait_until_empty()

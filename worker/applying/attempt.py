@@ -86,7 +86,7 @@ def _keep(job: Job, settled: Settled) -> None:
 def _not_done(error: Exception, *, expected: bool, in_doubt: bool = False) -> NotDone:
     kind = type(error).__name__
     said = hide_password(f"{kind}: {error}")[:MAX_ERROR_CHARACTERS]
-    return NotDone(kind, said, expected, in_doubt)
+    return NotDone(kind, said, expected, in_doubt, getattr(error, "took_too_long", False))
 
 
 def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:

@@ -152,9 +152,10 @@ def split(batch: Batch[Held], doubtful: int) -> tuple[Batch[Held], Batch[Held] |
     parts: tuple[list[Held], list[Held]] = [], []
     for place, held in enumerate(batch.items):
         parts[doubtful >> place & 1].append(held)
-    return _part(batch, parts[0]), _part(batch, parts[1])
+    return part(batch, parts[0]), part(batch, parts[1])
 
 
-def _part(batch: Batch[Held], items: Sequence[Held]) -> Batch[Held]:
+def part(batch: Batch[Held], items: Sequence[Held]) -> Batch[Held]:
+    """Return a batch of some of its messages."""
     count = sum(held.update_count for held in items)
     return replace(batch, items=tuple(items), update_count=count)

@@ -19,6 +19,7 @@ from celery.utils.log import get_logger
 from service.trouble import Trouble
 from worker.applying.attempt import work
 from worker.applying.doubts import Doubts, split
+from worker.applying.late import Late
 from worker.job import Done, Job, NotDone, job_of
 from worker.telling import measuring
 from worker.telling.log_lines import failure_of
@@ -79,44 +80,47 @@ class Slots:
         self._abandoned = False
         self._tries_begun = 0
         self._in_slots = 0
-        self._doubts = Doubts(
-            loop=loop,
-            deliveries=deliveries,
-            slot_is_free=self.are_free,
-            begin=self._begin_again,
-            retry_max_wait_seconds=retry_max_wait_seconds,
-        )
+        apart: dict[str, Any] = {
+            "loop": loop,
+            "deliveries": deliveries,
+            "slot_is_free": self.are_free,
+            "begin": self._begin_again,
+            "retry_max_wait_seconds": retry_max_wait_seconds,
+        }
+        self._doubts, self._late = Doubts(**apart), Late(**apart)
 
     def are_free(self) -> bool:
         """Return whether another batch can begin."""
         return len(self._batches) < int(self._consumer.pool.num_processes)
 
     def __len__(self) -> int:
-        return len(self._batches) + len(self._doubts)
+        return len(self._batches) + len(self._doubts) + len(self._late)
 
     def __iter__(self) -> Iterator[Held]:
         for batch in self._batches.values():
             yield from batch.items
         yield from self._doubts
+        yield from self._late
 
     @property
     def update_count(self) -> int:
-        """Return how many updates are in slots, or in doubt."""
-        return self._in_slots + self.doubtful_update_count
+        """Return how many updates are in slots, or held apart."""
+        return self._in_slots + self.apart_update_count
 
     @property
-    def doubtful_update_count(self) -> int:
-        """Return how many updates are in doubt: they are held, and take no slot."""
-        return self._doubts.update_count
+    def apart_update_count(self) -> int:
+        """Return how many updates are in doubt, or late: they are held, and take no slot."""
+        return self._doubts.update_count + self._late.update_count
 
     @property
     def load(self) -> tuple[int, int, int]:
         """Return how many messages, updates and batches are in slots, as any thread may ask.
 
-        What is in doubt takes no slot, and counts with the messages.
+        What is held apart takes no slot, and counts with the messages.
         """
         batches = list(self._batches.values())
-        messages = sum(len(batch.items) for batch in batches) + sum(1 for _ in self._doubts)
+        messages = sum(len(batch.items) for batch in batches)
+        messages += sum(1 for _ in self._doubts) + sum(1 for _ in self._late)
         return messages, self.update_count, len(batches)
 
     def begin(self, batch: Batch[Held]) -> None:
@@ -131,13 +135,14 @@ class Slots:
             entry.cancel()
             self._go_back(batch)
         self._pausing.clear()
-        for batch in self._doubts.stop():
+        for batch in (*self._doubts.stop(), *self._late.stop()):
             self._return(batch)
 
     def abandon(self) -> None:
         """Forget everything; a late report is ignored, for its delivery tags are dead."""
         self._abandoned = True
         self._doubts.abandon()
+        self._late.abandon()
         self._traces.abandon()
         measuring.tries_are_forgotten()
 
@@ -149,7 +154,7 @@ class Slots:
         self._traces.begin(batch)
         self._send(batch, job_of(batch.items, others_succeed=others_succeed), tries=1)
 
-    def _begin_again(self, batch: Batch[Held], others_succeed: bool) -> None:
+    def _begin_again(self, batch: Batch[Held], others_succeed: bool = False) -> None:
         measuring.retried()
         self._enter(batch, others_succeed=others_succeed)
 
@@ -187,7 +192,7 @@ class Slots:
             if result.changed:
                 self._doubts.note_success(number)
             if doubtful is not None and result.doubt is not None:
-                self._doubt(doubtful, result.doubt)
+                self._hold_apart(doubtful, result.doubt)
             self._freed()
         elif not isinstance(result, NotDone):
             # The slot's process died: of the batch, for all that is known.
@@ -196,10 +201,10 @@ class Slots:
         elif self._stopping:
             logger.warning("batch goes back", extra=failure_of(batch, result.error))
             self._go_back(batch)
-        elif result.in_doubt:
+        elif result.in_doubt or result.took_too_long:
             self._leave(batch)
             self._traces.fail(batch.number)
-            self._doubt(batch, result)
+            self._hold_apart(batch, result)
             self._freed()
         elif result.expected or self._deliveries.counts_returns:
             self._hold_and_try_again(batch, job, tries, result)
@@ -208,20 +213,25 @@ class Slots:
 
     def _leave(self, batch: Batch[Held]) -> None:
         del self._batches[batch.number]
+        self._late.note_end(batch.number)
         self._in_slots -= batch.update_count
 
     def _freed(self) -> None:
         self._doubts.advance()
         self._on_free()
+        self._late.advance()
 
-    def _doubt(self, batch: Batch[Held], result: NotDone) -> None:
-        """Hold what nobody knows the fault of, without a slot."""
+    def _hold_apart(self, batch: Batch[Held], result: NotDone) -> None:
+        """Hold without a slot what others are not to wait for."""
         if self._stopping:
             self._return(batch)
             return
         if self._trouble.note(result.kind, time.monotonic()):
             logger.warning("batches are held", extra=failure_of(batch, result.error))
-        self._doubts.add(batch, self._tries_begun)
+        if result.took_too_long:
+            self._late.add(batch)
+        else:
+            self._doubts.add(batch, self._tries_begun)
 
     def _on_success(self) -> None:
         self._unexpected_in_a_row = 0

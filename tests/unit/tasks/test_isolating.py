@@ -75,7 +75,7 @@ def test_errors_hold_on_to_nothing() -> None:
 
     def attempt(numbers: Sequence[int]) -> None:
         try:
-            raise ValueError
+            int("")
         except ValueError as error:
             errors.append(error)
             raise KeyError(*numbers) from error

@@ -446,6 +446,74 @@ def test_what_is_in_doubt_is_held_for_as_long_as_it_takes() -> None:
     assert not parked
 
 
+TOO_LONG = NotDone(
+    "TransientDatabaseError", "55P03: lock timeout", expected=True, took_too_long=True
+)
+
+
+def test_what_took_too_long_is_tried_by_halves(consumer: Consumer) -> None:
+    """One at a time and without keeping a slot, until what is late stands alone."""
+    consumer.pool.num_processes = 2
+    strategy = strategy_of(consumer)
+    messages = [one(name) for name in "abcd"]
+    receive(strategy, *messages)
+    consumer.turn()
+    consumer.report(TOO_LONG)
+    assert (strategy.load.slots_taken, strategy.load.slot_updates) == (0, 4)
+    tried = []
+    while not all(each.acknowledged for each in messages[1:]):
+        consumer.wait()
+        ((job, _),) = consumer.jobs
+        tried.append("".join(map(str, ids_of(job))))
+        consumer.report(TOO_LONG if "a" in ids_of(job) else SETTLED)
+    assert tried == ["ab", "cd", "a", "b"]
+    assert [held.message.id for held in strategy.in_slots()] == ["a"]
+    assert not messages[0].acknowledged
+    pauses = []
+    for _ in range(10):
+        pauses.append(consumer.wait())
+        assert [ids_of(job) for job, _ in consumer.jobs] == [["a"]]
+        consumer.report(TOO_LONG)
+    assert pauses[0] < 1 < pauses[-1] <= 10
+    consumer.wait()
+    consumer.report(SETTLED)
+    assert messages[0].acknowledged
+    assert not strategy.busy
+
+
+def test_what_is_late_has_one_slot_and_others_the_rest(consumer: Consumer) -> None:
+    """However many messages are late."""
+    consumer.pool.num_processes = 3
+    strategy = strategy_of(consumer)
+    for name in "abc":
+        receive(strategy, one(name))
+        consumer.turn()
+    for _ in range(3):
+        consumer.report(TOO_LONG)
+    consumer.wait()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["a"]]
+    assert not consumer.later
+    receive(strategy, one("d"))
+    consumer.turn()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["a"], ["d"]]
+    consumer.report(TOO_LONG)
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["d"]]
+    consumer.wait()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["d"], ["b"]]
+
+
+def test_what_is_late_goes_back_at_a_stop(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """As anything that could not be finished."""
+    messages = [one("a"), one("b")]
+    receive(strategy, *messages)
+    consumer.turn()
+    consumer.report(TOO_LONG)
+    strategy.stop()
+    assert all(message.given_back for message in messages)
+    assert not strategy.busy
+    assert not consumer.later
+
+
 def test_a_batch_fills_while_more_is_waiting() -> None:
     """Our transport knows; a timer makes sure that nothing waits for ever."""
     channel = Channel.__new__(Channel)
