@@ -7,6 +7,7 @@ What its event is by then is looked up. Who is answered what is not decided here
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     Failed = Iterable[tuple[Settlement, Exception]]
+
+
+# Of one try: a batch that gets no further is taken for stuck.
+MAX_HALVING_SECONDS = 20.0
 
 
 class Events(Protocol):
@@ -52,7 +57,11 @@ class Applied(NamedTuple):
 
 
 def apply(
-    settlements: Sequence[Settlement], events: Events, *, with_payload: bool = False
+    settlements: Sequence[Settlement],
+    events: Events,
+    *,
+    with_payload: bool = False,
+    may_be_parted: bool = False,
 ) -> Applied:
     """Apply settlements, each as if it were alone.
 
@@ -60,12 +69,19 @@ def apply(
         settlements: In the order in which they arrived.
         events: Where to apply them.
         with_payload: Read the events' payloads too.
+        may_be_parted: Whether fewer can be applied in another try, if halving takes too long.
 
     Raises:
         DatabaseError: It is no settlement's fault. Some may have been applied; applying the
             same again is safe.
     """
-    settle = partial(events.settle_pending_events, with_payload=with_payload)
+    deadline = time.monotonic() + MAX_HALVING_SECONDS
+
+    def settle(some: Sequence[Settlement]) -> Rows:
+        if may_be_parted and time.monotonic() > deadline:
+            raise _took_too_long()
+        return events.settle_pending_events(some, with_payload=with_payload)
+
     # What fails where there is nothing to do fails for the sake of no settlement.
     passing, check = (TransientDatabaseError,), partial(settle, [])
     parts, failed = isolate(settlements, settle, passing=passing, check=check)
@@ -81,6 +97,12 @@ def apply(
         if settlement.applies_to(found.get(settlement.event_id))
     }
     return Applied(found, sum(part.changed for part in parts), invalid, refused)
+
+
+def _took_too_long() -> TransientDatabaseError:
+    error = TransientDatabaseError("too much of the batch is refused to be tried at once")
+    error.took_too_long = True
+    return error
 
 
 def _look_up(

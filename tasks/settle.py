@@ -88,7 +88,8 @@ def settle(
         for update in message.updates
         if isinstance(update, StatusUpdate)
     ]
-    applied = apply(settlements, events, with_payload=with_payload)
+    parted = len(messages) > 1
+    applied = apply(settlements, events, with_payload=with_payload, may_be_parted=parted)
     outcomes = [_answers(message, applied, with_payload=with_payload) for message in messages]
     _check_all_in_all_out(messages, outcomes)
     doubtful = {} if others_succeed or applied.changed else _refused_in(messages, applied)

@@ -78,7 +78,8 @@ def _in_doubt(settled: Settled) -> NotDone:
 
 
 def _keep(job: Job, settled: Settled) -> None:
-    _unpublished[job.key] = settled
+    # That anything can be settled is known of this try only.
+    _unpublished[job.key] = settled._replace(changed=0)
     while len(_unpublished) > MAX_UNPUBLISHED:
         _unpublished.pop(next(iter(_unpublished)), None)
 

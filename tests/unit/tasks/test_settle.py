@@ -215,6 +215,21 @@ def test_what_is_refused_while_others_succeed_is_to_blame() -> None:
     assert not settled.doubtful
 
 
+def test_a_batch_of_which_too_much_is_refused_is_tried_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or its worker would be taken for stuck; one message is seen through, for it is no less."""
+    monkeypatch.setattr("tasks.applying.MAX_HALVING_SECONDS", 0.0)
+    ids = [f"ev_{number}" for number in range(20)]
+    events = Refusing(dict.fromkeys(ids, "a"), dict.fromkeys(ids[:19], CLOSED))
+    with pytest.raises(TransientDatabaseError) as caught:
+        settle([Message(id_, (update(id_=id_),)) for id_ in ids], events)
+    assert caught.value.took_too_long
+    whole = Message("m", tuple(update(id_=id_) for id_ in ids))
+    reasons = [outcome.reason for outcome in settle([whole], events).outcomes[0]]
+    assert reasons == ["refused"] * 19 + [None]
+
+
 def test_a_statement_that_fails_with_nothing_to_do_is_not_tried_for_each_update() -> None:
     """Such as one without a privilege: it is the system, at the cost of one more."""
 

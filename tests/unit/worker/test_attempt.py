@@ -100,6 +100,19 @@ def test_what_was_committed_is_published_later_without_being_applied_again(
     assert (service.applied, len(service.published)) == (1, 1)
 
 
+def test_what_was_committed_earlier_says_nothing_of_now(service: Service) -> None:
+    """Whether events can be settled is known of the try that settled some."""
+    done = work(job("other"))
+    assert isinstance(done, Done)
+    assert done.changed == 1
+    service.redis_is_away = True
+    work(job())
+    service.redis_is_away = False
+    done = work(job())
+    assert isinstance(done, Done)
+    assert done.changed == 0
+
+
 def test_no_more_than_a_few_unpublished_batches_are_kept(service: Service) -> None:
     """One that was pushed out is applied again, which gives the same outcomes."""
     service.redis_is_away = True
