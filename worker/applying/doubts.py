@@ -63,6 +63,7 @@ class Doubts:
         self._timer: Any = None
         self._is_due = False
         self._pauses = 0
+        self._changed = self._changed_at = 0
 
     def __len__(self) -> int:
         return len(self._doubts)
@@ -76,11 +77,12 @@ class Doubts:
         """Return how many updates are in doubt."""
         return sum(doubt.batch.update_count for doubt in list(self._doubts))
 
-    def add(self, batch: Batch[Held], since: int) -> None:
+    def add(self, batch: Batch[Held], tried: int, since: int) -> None:
         """Hold messages that failed.
 
         Args:
             batch: They, as they are to be tried again.
+            tried: The number of the try in which they failed.
             since: The number of the last try that has begun.
         """
         for held in batch.items:
@@ -92,13 +94,25 @@ class Doubts:
             last.batch, last.since = replace(last.batch, items=items, update_count=count), since
         else:
             self._doubts.append(_Doubt(batch, since))
+        beside = tried <= self._changed_at
+        self._doubts[-1].cleared = beside and self._doubts[-1].batch.update_count < self._changed
         self._wait()
 
-    def note_success(self, number: int) -> None:
-        """Learn that a try has settled events, by its number; what failed before it is to go."""
+    def note_success(self, number: int, changed: int, since: int) -> None:
+        """Learn that a try has settled events: what failed before it began is to go.
+
+        So are fewer updates than that which failed beside it. As many may have failed for
+        something that began in the middle.
+
+        Args:
+            number: Of the try.
+            changed: How many events it has settled.
+            since: The number of the last try that has begun.
+        """
         self._pauses = 0
+        self._changed, self._changed_at = changed, since
         for doubt in self._doubts:
-            doubt.cleared |= doubt.since < number
+            doubt.cleared |= doubt.since < number or doubt.batch.update_count < changed
 
     def advance(self) -> None:
         """Give a slot to what is to be tried again, if there is one free."""

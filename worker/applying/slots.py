@@ -190,9 +190,9 @@ class Slots:
             self._on_settled(settled, result)
             self._on_success()
             if result.changed:
-                self._doubts.note_success(number)
+                self._doubts.note_success(number, result.changed, self._tries_begun)
             if doubtful is not None and result.doubt is not None:
-                self._hold_apart(doubtful, result.doubt)
+                self._hold_apart(doubtful, result.doubt, number)
             self._freed()
         elif not isinstance(result, NotDone):
             # The slot's process died: of the batch, for all that is known.
@@ -204,7 +204,7 @@ class Slots:
         elif result.in_doubt or result.took_too_long:
             self._leave(batch)
             self._traces.fail(batch.number)
-            self._hold_apart(batch, result)
+            self._hold_apart(batch, result, number)
             self._freed()
         elif result.expected or self._deliveries.counts_returns:
             self._hold_and_try_again(batch, job, tries, result)
@@ -221,7 +221,7 @@ class Slots:
         self._on_free()
         self._late.advance()
 
-    def _hold_apart(self, batch: Batch[Held], result: NotDone) -> None:
+    def _hold_apart(self, batch: Batch[Held], result: NotDone, number: int) -> None:
         """Hold without a slot what others are not to wait for."""
         if self._stopping:
             self._return(batch)
@@ -231,7 +231,7 @@ class Slots:
         if result.took_too_long:
             self._late.add(batch)
         else:
-            self._doubts.add(batch, self._tries_begun)
+            self._doubts.add(batch, number, self._tries_begun)
 
     def _on_success(self) -> None:
         self._unexpected_in_a_row = 0

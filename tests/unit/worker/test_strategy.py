@@ -350,6 +350,34 @@ def test_a_try_that_began_earlier_clears_no_doubt() -> None:
     assert not consumer.jobs
 
 
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["failed later", "failed first"])
+def test_a_try_beside_it_clears_what_is_less_than_it_settled(order: list[int]) -> None:
+    """Or the last one of many would wait for the next to come, which may be long."""
+    consumer = Consumer(slots=2)
+    strategy = strategy_of(consumer)
+    for name in "ab":
+        receive(strategy, one(name))
+        consumer.turn()
+    reports = (Done(DONE.summary, DONE.seconds, changed=2), IN_DOUBT)
+    tries, consumer.jobs = consumer.jobs, []
+    for place in order:
+        tries[place][1](reports[place])
+        consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert (ids_of(job), job.others_succeed) == (["b"], True)
+
+
+def test_a_try_that_was_over_clears_nothing(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Whatever is wrong may have begun since."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(Done(DONE.summary, DONE.seconds, changed=1_000))
+    receive(strategy, one("b"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    assert not consumer.jobs
+
+
 def test_what_is_in_doubt_is_tried_again_in_case_the_trouble_is_over(
     strategy: BatchStrategy, consumer: Consumer
 ) -> None:
