@@ -172,7 +172,7 @@ class Settings(BaseSettings):
     health_file: str | None = Field(
         default=None,
         description="The file in which a worker says how it is, for `settle health`. By default "
-        "one named after its node name, in the temporary directory.",
+        "one named after its user, its broker and its node name, in the temporary directory.",
     )
 
     gateway_host: str = Field(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import redis
 from settle_client.moments import timestamp
 from settle_client.names import DEAD_LETTERS, OUTCOMES
 from tasks.errors import OutcomesNotPublishedError
+from tasks.memory_limit import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 OUTCOMES_PER_CALL = 1_000
 
 PUBLISH_OUTCOMES = Path(__file__).with_name("publish_outcomes.lua").read_text("utf-8")
+KEEP_DEAD_LETTER = Path(__file__).with_name("keep_dead_letter.lua").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class OutcomePublisher:
         self._client = client
         self._stream_max_length = stream_max_length
         self._publish = client.register_script(PUBLISH_OUTCOMES)
+        self._keep = client.register_script(KEEP_DEAD_LETTER)
 
     def publish(self, outcomes: Sequence[Outcome], dead_letters: Sequence[DeadLetter] = ()) -> None:
         """Publish outcomes in order, after the dead letters that belong to them.
@@ -67,10 +71,12 @@ class OutcomePublisher:
         texts = [outcome.to_json() for outcome in outcomes]
         try:
             for letter in dead_letters:
-                self._client.xadd(DEAD_LETTERS, _entry(letter))
+                fields = chain.from_iterable(_entry(letter).items())
+                write(self._client, self._keep, DEAD_LETTERS, list(fields))
             for start in range(0, len(texts), OUTCOMES_PER_CALL):
                 chunk = texts[start : start + OUTCOMES_PER_CALL]
-                self._publish(keys=[OUTCOMES], args=[self._stream_max_length, *chunk])
+                args = [self._stream_max_length, *chunk]
+                write(self._client, self._publish, OUTCOMES, args)
         except redis.RedisError as error:
             raise OutcomesNotPublishedError(f"{type(error).__name__}: {error}") from error
 

@@ -18,6 +18,9 @@ COMMANDS = (
     ("XADD", OUTCOMES, "*", "outcome", ""),
     ("PUBLISH", OUTCOMES, ""),
     ("XADD", DEAD_LETTERS, "*", "raw", ""),
+    # At the memory limit; see tasks.memory_limit.
+    ("INFO", "memory"),
+    ("XTRIM", OUTCOMES, "MINID", 0),
 )
 # Of the stream's length, how far behind a group may be before what it has not
 # read is in danger of being trimmed.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.publishing import PUBLISH_OUTCOMES
+from tasks.publishing import KEEP_DEAD_LETTER, PUBLISH_OUTCOMES
 from tasks.retention import COUNT_ENTRIES
 from worker.transport.redis import scripts
 
@@ -20,7 +20,8 @@ FILES = sorted(
 )
 RUN = (
     *(scripts.FETCH, scripts.EXPIRED, scripts.LOOK_UP, scripts.MOVE, scripts.RENEW),
-    *(PUBLISH_OUTCOMES, COUNT_ENTRIES),
+    *(scripts.BIND, scripts.BIND_FOR_A_WHILE),
+    *(PUBLISH_OUTCOMES, KEEP_DEAD_LETTER, COUNT_ENTRIES),
 )
 
 

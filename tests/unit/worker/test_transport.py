@@ -214,6 +214,7 @@ SIGNATURES = [
     (stock.Channel.close, "(self)"),
     (stock.Channel._put_fanout, "(self, exchange, message, routing_key, **kwargs)"),
     (stock.Channel._get_publish_topics, "(self, exchange, routing_key)"),
+    (stock.Channel._queue_bind, "(self, exchange, routing_key, pattern, queue)"),
     (stock.QoS.append, "(self, message, delivery_tag)"),
     (stock.QoS.ack, "(self, delivery_tag)"),
     (stock.QoS.reject, "(self, delivery_tag, requeue=False)"),
@@ -258,6 +259,10 @@ def test_kombu_calls_what_is_overridden() -> None:
     assert "dumps([message._raw, EX, RK])" in source(stock.QoS.append)
     assert "_put_fanout(" in source(virtual.exchange.FanoutExchange.deliver)
     assert "kwargs.pop('_publish_batch', None)" in source(stock.Channel._put_fanout)
+    # What worker.transport.redis.binding does in its place.
+    assert "args=[member, exchange, self._binding_ttl(queue)]" in source(stock.Channel._queue_bind)
+    assert source(stock.Channel._queue_bind).count("pipe.sadd(") == 2
+    assert stock.REFRESH_BINDING.count("redis.call(") == 3
 
 
 def test_kombu_has_the_attributes_that_are_used() -> None:

@@ -18,6 +18,7 @@ from celery.utils.log import get_logger
 from kombu.transport import redis as stock
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
+from worker.transport.redis.binding import Binding
 from worker.transport.redis.fanout import Fanout
 from worker.transport.redis.fetch import Fetch, Fetched, Pace, Source, empty_reply, script_command
 from worker.transport.redis.holding import Holding
@@ -40,7 +41,7 @@ def _count_nothing(_: int) -> None:
     """Stand in for whoever counts."""
 
 
-class Channel(Holding, SettingAside, Fanout, Keyspace, stock.Channel):
+class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
     """A channel that fetches many messages at once."""
 
     QoS = QoS
