@@ -10,6 +10,7 @@ import click
 
 from service.settings import load_settings
 from settle_client.outcomes import OutcomeClient
+from settle_client.salvage import UnreadOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,8 @@ def show(outcomes: Iterator[Outcome], *, as_json: bool) -> None:
 
 def describe(outcome: Outcome) -> str:
     """Say what became of an update in one line for a person."""
+    if isinstance(outcome, UnreadOutcome):
+        return click.style(f"(not an outcome: {outcome.why})  {outcome.text}", fg="red")
     what = f"{outcome.id or '(no id)'}  {outcome.status or '(no status)'}"
     if outcome.updated:
         return click.style(f"{what}  updated", fg="green")

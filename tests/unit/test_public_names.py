@@ -88,7 +88,7 @@ def test_what_the_client_offers() -> None:
     """Each name is there, though it is imported only when it is asked for."""
     assert set(settle_client.__all__) == {
         *("Producer", "AsyncProducer", "OutcomeClient", "AsyncOutcomeClient"),
-        *("StatusUpdate", "Outcome"),
+        *("StatusUpdate", "Outcome", "UnreadOutcome"),
         *("TASK", "QUEUE", "OUTCOMES", "DEAD_LETTERS", "SENT_AT"),
         *("SettleError", "AddressError", "BelongsElsewhereError", "InvalidUpdateError"),
         "NotSentError",

@@ -1,0 +1,34 @@
+"""Steps that a core wants repeated beside its others, for the face of asyncio: in a task."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from settle_client.steps import drive_async
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from settle_client.steps import Repeat
+
+
+def begin(
+    repeat: Repeat, perform: Callable[[Any], Awaitable[Any]]
+) -> Callable[[], Awaitable[None]]:
+    """Begin to repeat, and return what ends it."""
+
+    async def run() -> None:
+        while True:
+            await asyncio.sleep(repeat.seconds)
+            with suppress(Exception):
+                await drive_async(repeat.make_steps(), perform)
+
+    task = asyncio.create_task(run(), name="settle-repeat")
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+    return end
