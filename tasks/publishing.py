@@ -67,7 +67,7 @@ class OutcomePublisher:
         texts = [outcome.to_json() for outcome in outcomes]
         try:
             for letter in dead_letters:
-                self._client.xadd(DEAD_LETTERS, _entry(letter))
+                self._client.xadd(DEAD_LETTERS, entry_of(letter))
             for start in range(0, len(texts), OUTCOMES_PER_CALL):
                 chunk = texts[start : start + OUTCOMES_PER_CALL]
                 self._publish(keys=[OUTCOMES], args=[self._stream_max_length, *chunk])
@@ -90,7 +90,8 @@ class OutcomePublisher:
         self._client.close()
 
 
-def _entry(letter: DeadLetter) -> dict[Any, Any]:
+def entry_of(letter: DeadLetter) -> dict[Any, Any]:
+    """Return a dead letter as it lies in the stream."""
     return {
         "messageId": letter.message_id or "",
         "reason": letter.reason,

@@ -9,18 +9,22 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.service import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.service import Service
 
 QUEUE, DEAD = "event-status-updates", "event-status-updates.dead"
 
 
-def dead(service: Service, *arguments: str) -> Any:
+def dead(service: Service, *arguments: str, python: Sequence[str] = ("-m", "cli")) -> Any:
     """Run `settle dead` as the operator."""
     return subprocess.run(
-        [sys.executable, "-m", "cli", "dead", *arguments],
+        [sys.executable, *python, "dead", *arguments],
         env={
             **os.environ,
             "CELERY_BROKER_URL": service.users.operator,
@@ -81,9 +85,11 @@ def test_a_dry_run_says_what_would_happen(service: Service) -> None:
 
 
 def test_a_letter_is_sent_again_and_settled(service: Service) -> None:
-    """Under its own message id, by the one way that every update goes."""
+    """As a message of its own, by the one way that every update goes."""
     service.load("ev_1", "ev_2", "ev_3", "ev_4")
     letters = make_letters(service)
+    # Under their ids another answer would look like a repeat.
+    answered = {letter["messageId"] for _, letter in service.channel.xrange(DEAD)}
     ended = dead(service, "replay", letters["large"])
     assert ended.returncode == 0, ended.stderr
     assert service.channel.xlen(DEAD) == 1
@@ -92,6 +98,72 @@ def test_a_letter_is_sent_again_and_settled(service: Service) -> None:
     rows = service.database.read_events(["ev_1", "ev_2", "ev_3"])
     assert {row.status for row in rows.values()} == {"completed"}
     assert f"message {rows['ev_1'].settled_by}" in ended.stdout
+    assert rows["ev_1"].settled_by not in answered
+
+
+def test_what_is_not_valid_of_a_letter_is_kept(service: Service) -> None:
+    """The rest of it is sent."""
+    service.load("ev_1", "ev_2", "ev_3")
+    worker = service.start_worker(SETTLE_MESSAGE_MAX_UPDATES="2")
+    updates = [{"id": f"ev_{number}", "status": "completed"} for number in (1, 2, 3)]
+    updates[1]["status"] = "done"
+    message = service.send(args=[updates], ignore_result=True)
+    service.wait({message.id: [""]})
+    assert worker.stop() == 0
+    ended = dead(service, "replay", "--all")
+    assert ended.returncode == 2
+    assert "a part still not valid, kept: status" in ended.stderr
+    ((_, left),) = service.channel.xrange(DEAD)
+    assert json.loads(left["raw"]) == updates[1]
+    assert left["messageId"] == message.id
+    service.start_worker()
+    service.wait_until_empty()
+    rows = service.database.read_events(["ev_1", "ev_2", "ev_3"])
+    assert [rows[f"ev_{number}"].status for number in (1, 2, 3)] == ["completed", None, "completed"]
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"], ids=["plain", "compressed"])
+def test_a_message_with_which_workers_died_is_sent_again(
+    service: Service, compression: str | None
+) -> None:
+    """It was kept as it lay in the queue."""
+    service.load("ev_1")
+    sent = service.send(
+        kwargs={"id": "ev_1", "status": "completed"}, compression=compression, ignore_result=True
+    )
+    item = json.loads(service.redis.rpop(QUEUE))
+    item["headers"]["x-delivery-count"] = 6
+    service.redis.lpush(QUEUE, json.dumps(item))
+    worker = service.start_worker()
+    service.wait({sent.id: [""]})
+    assert worker.stop() == 0
+    ended = dead(service, "replay", "--all")
+    assert ended.returncode == 0, ended.stderr
+    assert service.channel.xlen(DEAD) == 0
+    service.start_worker()
+    service.wait_until_empty()
+    assert service.database.read_events(["ev_1"])["ev_1"].status == "completed"
+
+
+def test_a_replay_that_is_killed_loses_nothing(service: Service) -> None:
+    """After sending, before dropping: made again, it sends the same message again."""
+    service.load("ev_1", "ev_2", "ev_3", "ev_4")
+    letters = make_letters(service)
+    killing = (
+        "import os, cli.main; from tasks.dead_letters import DeadLetters;"
+        "DeadLetters.replace = lambda *_: os.kill(os.getpid(), 9); cli.main.main()"
+    )
+    killed = dead(service, "replay", letters["large"], python=("-c", killing))
+    assert killed.returncode == -9
+    assert service.channel.xlen(DEAD) == 2
+    assert dead(service, "replay", letters["large"]).returncode == 0
+    items = [json.loads(item) for item in service.redis.lrange(QUEUE, 0, -1)]
+    assert len(items) == 2
+    assert len({item["headers"]["id"] for item in items}) == 1
+    service.start_worker()
+    service.wait_until_empty()
+    rows = service.database.read_events(["ev_1", "ev_2", "ev_3"])
+    assert {row.status for row in rows.values()} == {"completed"}
 
 
 def test_letters_are_dropped_when_somebody_says_so(service: Service) -> None:
