@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.service import eventually
+from worker.batching.breaker import SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,18 +187,56 @@ def test_a_queue_of_rubbish_is_left_alone(service: Service) -> None:
     worker = service.start_worker()
     worker.wait_for_log("nothing is consumed any more")
     assert service.wait({good.id: ["ev_1"]})[good.id][0].updated
-    time.sleep(1)
+    # Something is to be seen of it.
+    eventually(lambda: service.channel.xlen(DEAD) >= SAMPLE)
     left = service.redis.llen(QUEUE)
     assert left + service.channel.xlen(DEAD) == 1_000
     assert left >= 900
     assert worker.process.poll() is None
-
-    service.redis.delete(QUEUE)
     late = service.send(kwargs={"id": "ev_2", "status": "failed"}, ignore_result=True)
+
+    # What the log advises, though the same lies first in the queue.
+    control_consumer(service, "add_consumer")
+    assert service.wait({late.id: ["ev_2"]})[late.id][0].updated
+    service.wait_until_empty()
+    assert service.channel.xlen(DEAD) == 1_000
+
+
+def control_consumer(service: Service, what: str) -> None:
+    """Do what an operator does."""
     subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "worker", "control", "add_consumer", QUEUE],
+        [sys.executable, "-m", "celery", "-A", "worker", "control", what, QUEUE],
         env={**os.environ, "CELERY_BROKER_URL": service.users.operator},
         check=True,
         capture_output=True,
     )
-    assert service.wait({late.id: ["ev_2"]})[late.id][0].updated
+
+
+def test_everybody_says_the_same_of_a_worker_that_stopped_consuming(service: Service) -> None:
+    """The doctor, the table of all workers, and the probe: it is there, and why it does nothing."""
+    for _ in range(200):
+        service.send(kwargs={"id": "ev_2", "status": "done"}, ignore_result=True)
+    health = service.folder / "health.json"
+    worker = service.start_worker(SETTLE_HEALTH_FILE=str(health))
+    worker.wait_for_log("nothing is consumed any more")
+    says = "it does not consume: 100% of the latest messages are not valid"
+    environment = {**os.environ, **service.environment, "SETTLE_HEALTH_FILE": str(health)}
+
+    def settle(*arguments: str, user: str = service.users.worker) -> Any:
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            env={**environment, "CELERY_BROKER_URL": user},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    eventually(lambda: settle("health", "ready").stderr == f"not ready: {says}\n")
+    results = json.loads(settle("doctor", "--json").stdout)["checks"]
+    (found,) = [one for one in results if one["check"] == "answering"]
+    assert found["verdict"] == "failure"
+    assert found["found"].endswith(f"is not ready: {says}")
+    assert "add_consumer" in found["fix"]
+    assert "SETTLE_DEAD_LETTER_MAX_SHARE=1" in found["fix"]
+    (row,) = json.loads(settle("top", "--json", user=service.users.operator).stdout)["workers"]
+    assert (row["ready"], row["readyWhy"]) == (False, says)
