@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from settle_client import Outcome
-from settle_client.steps import Pause
+from settle_client.steps import Pause, Together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,9 @@ class Server:
             self.pauses.append(step.seconds)
             self.time += step.seconds
             return None
+        if isinstance(step, Together):
+            *_, step = step.commands
+            return [{}, [], self(step)]
         self.commands.append(step)
         reply = next(self.replies, None)
         if reply is None and "BLOCK" in step:

@@ -32,7 +32,7 @@ def command(*, from_start: bool, group: str | None, consumer: str, as_json: bool
     client = OutcomeClient(load_settings().result_channel_url)
     with closing(client), suppress(KeyboardInterrupt):
         if group:
-            show(client.follow(group, consumer), as_json=as_json)
+            show(client.follow(group, consumer, on_gone=say_gone), as_json=as_json)
         elif from_start:
             show(client.read(), as_json=as_json)
         else:
@@ -44,6 +44,12 @@ def show(outcomes: Iterator[Outcome], *, as_json: bool) -> None:
     """Print a line for each outcome as it comes."""
     for outcome in outcomes:
         click.echo(outcome.to_json() if as_json else describe(outcome))
+
+
+def say_gone(count: int | None) -> None:
+    """Say that outcomes will never be read."""
+    what = "Outcomes may be" if count is None else f"{count:,} outcomes are"
+    click.echo(f"{what} gone: trimmed from the stream before this group had read them.", err=True)
 
 
 def describe(outcome: Outcome) -> str:

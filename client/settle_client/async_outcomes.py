@@ -16,10 +16,10 @@ from settle_client.following import Member
 from settle_client.home import Home
 from settle_client.names import OUTCOMES
 from settle_client.redis_server import clients_of, open_reader
-from settle_client.steps import Pause, drive_async, iterate_async
+from settle_client.steps import Pause, Together, drive_async, iterate_async
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 
     from settle_client.outcome import Outcome
 
@@ -110,7 +110,12 @@ class AsyncOutcomeClient:
         return iterate_async(reading.wait(messages, timeout_seconds, since), self._ask)
 
     def follow(
-        self, group: str, consumer: str, *, claim_after_seconds: float = 60.0
+        self,
+        group: str,
+        consumer: str,
+        *,
+        claim_after_seconds: float = 60.0,
+        on_gone: Callable[[int | None], None] | None = None,
     ) -> AsyncGenerator[Outcome, None]:
         """Read the stream as one member of a consumer group, from its beginning.
 
@@ -127,8 +132,10 @@ class AsyncOutcomeClient:
                 again resumes its work.
             claim_after_seconds: When the outcomes of a member that is gone are taken
                 over by another; the same for all of a group.
+            on_gone: Is called with how many outcomes were trimmed before the group had
+                read them, None where Redis does not say (6.2). Otherwise the log says it.
         """
-        member = Member(group, consumer, claim_after_seconds)
+        member = Member(group, consumer, claim_after_seconds, on_gone)
         return iterate_async(member.follow(), self._ask, task.begin)
 
     async def close(self) -> None:
@@ -149,4 +156,9 @@ class AsyncOutcomeClient:
             # Those in use, by other tasks, may be well.
             await self._client.connection_pool.disconnect(inuse_connections=False)
             return await asyncio.sleep(step.seconds)
+        if isinstance(step, Together):
+            async with self._client.pipeline(transaction=True) as pipe:
+                for command in step.commands:
+                    pipe.execute_command(*command)
+                return await pipe.execute(raise_on_error=False)
         return await self._client.execute_command(*step)

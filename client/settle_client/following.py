@@ -17,10 +17,11 @@ from settle_client.names import OUTCOMES
 from settle_client.patience import Patience, logger
 from settle_client.reading import BLOCK_SECONDS, entries_of
 from settle_client.salvage import read_entry
-from settle_client.steps import Given, Repeat
+from settle_client.standing import find_group, standing_of
+from settle_client.steps import Given, Repeat, Together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from settle_client.reading import Clock, Commands, Reading
 
@@ -30,6 +31,7 @@ ENTRIES_PER_READ = 100
 RENEWED_AFTER = 1 / 3
 SHORTEST_RENEWAL_SECONDS = 0.05
 NOBODYS = "0-0"
+LOOK = (("XINFO STREAM", OUTCOMES), ("XINFO GROUPS", OUTCOMES))
 
 
 class Page:
@@ -53,9 +55,15 @@ class Member:
     """One member of a consumer group."""
 
     def __init__(
-        self, group: str, consumer: str, claim_after_seconds: float, now: Clock = time.monotonic
+        self,
+        group: str,
+        consumer: str,
+        claim_after_seconds: float,
+        on_gone: Callable[[int | None], None] | None = None,
+        now: Clock = time.monotonic,
     ) -> None:
         """Hold nothing yet; see `settle_client.OutcomeClient.follow`."""
+        self._on_gone = on_gone or self._log_gone
         self._group, self._consumer, self._now = group, consumer, now
         self._claim_after_seconds = claim_after_seconds
         self._claim_at, self._cursor = now(), NOBODYS
@@ -63,6 +71,7 @@ class Member:
         self._page = NOTHING
         # Whether this member may hold what it does not know of.
         self._resumes = True
+        self._may_look = True
 
     def follow(self) -> Reading[None]:
         """Give outcomes, one after the other."""
@@ -102,7 +111,7 @@ class Member:
             # There may be more than a page of one's own.
             resumes = bool(self._page.entries)
             if not resumes:
-                self._page = yield from self._read(">")
+                self._page = yield from self._read_new()
             self._resumes = resumes
         except Exception as error:
             if "NOGROUP" not in str(error):
@@ -113,11 +122,49 @@ class Member:
     def _read(self, since: str, count: int = ENTRIES_PER_READ) -> Commands[Page]:
         fresh_until = self._now() + self._claim_after_seconds
         block = ("BLOCK", int(BLOCK_SECONDS * 1000)) if since == ">" else ()
-        reply = yield (
+        reply = yield self._reading(since, count, *block)
+        return Page(entries_of(reply), fresh_until)
+
+    def _reading(self, since: str, count: int = ENTRIES_PER_READ, *block: Any) -> tuple[Any, ...]:
+        return (
             *("XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", count, *block),
             *("STREAMS", OUTCOMES, since),
         )
-        return Page(entries_of(reply), fresh_until)
+
+    def _read_new(self) -> Commands[Page]:
+        """Read what is new, and see what was trimmed before it could be.
+
+        At one moment: once it is read, nothing says that something was missing before it.
+        """
+        page, gone = (yield from self._look_and_read()) if self._may_look else (NOTHING, 0)
+        if not page.entries:
+            page = yield from self._read(">")
+        if page.entries and gone != 0:
+            self._on_gone(gone)
+        return page
+
+    def _look_and_read(self) -> Commands[tuple[Page, int | None]]:
+        fresh_until = self._now() + self._claim_after_seconds
+        try:
+            stream, groups, reply = yield Together((*LOOK, self._reading(">")))
+        except Exception as error:
+            if "NoPermissionError" not in type(error).__name__:
+                raise
+            self._may_look = False
+            logger().warning("what is trimmed before it is read will not be noticed: %s", error)
+            return NOTHING, 0
+        if isinstance(reply, Exception):
+            raise reply
+        group = find_group(groups, self._group)
+        gone = standing_of(stream, group).gone if group else 0
+        return Page(entries_of(reply), fresh_until), gone
+
+    def _log_gone(self, count: int | None) -> None:
+        what = "outcomes may be" if count is None else f"{count:,} outcomes are"
+        logger().error(
+            "%s gone: trimmed from the stream before the group %s had read them",
+            *(what, self._group),
+        )
 
     def _take_over(self) -> Commands[bool]:
         """Make what others have left one's own, some at a time; return whether there was any."""

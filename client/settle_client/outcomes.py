@@ -24,10 +24,10 @@ from settle_client.errors import BelongsElsewhereError
 from settle_client.following import Member
 from settle_client.names import OUTCOMES
 from settle_client.redis_server import clients_of, open_reader
-from settle_client.steps import Pause, drive, iterate
+from settle_client.steps import Pause, Together, drive, iterate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
     from settle_client.outcome import Outcome
 
@@ -114,7 +114,12 @@ class OutcomeClient:
         return iterate(reading.wait(messages, timeout_seconds, since), self._ask)
 
     def follow(
-        self, group: str, consumer: str, *, claim_after_seconds: float = 60.0
+        self,
+        group: str,
+        consumer: str,
+        *,
+        claim_after_seconds: float = 60.0,
+        on_gone: Callable[[int | None], None] | None = None,
     ) -> Generator[Outcome, None, None]:
         """Read the stream as one member of a consumer group, from its beginning.
 
@@ -130,8 +135,10 @@ class OutcomeClient:
                 again resumes its work.
             claim_after_seconds: When the outcomes of a member that is gone are taken
                 over by another; the same for all of a group.
+            on_gone: Is called with how many outcomes were trimmed before the group had
+                read them, None where Redis does not say (6.2). Otherwise the log says it.
         """
-        member = Member(group, consumer, claim_after_seconds)
+        member = Member(group, consumer, claim_after_seconds, on_gone)
         return iterate(member.follow(), self._ask, thread.begin)
 
     def close(self) -> None:
@@ -150,4 +157,9 @@ class OutcomeClient:
             # Those in use, by other threads, may be well.
             self._client.connection_pool.disconnect(inuse_connections=False)
             return time.sleep(step.seconds)
+        if isinstance(step, Together):
+            with self._client.pipeline(transaction=True) as pipe:
+                for command in step.commands:
+                    pipe.execute_command(*command)
+                return pipe.execute(raise_on_error=False)
         return self._client.execute_command(*step)

@@ -29,6 +29,12 @@ class Pause(NamedTuple):
     seconds: float
 
 
+class Together(NamedTuple):
+    """A step: do these at one moment; what one is refused with takes the place of its reply."""
+
+    commands: tuple[tuple[Any, ...], ...]
+
+
 class Repeat(NamedTuple):
     """A step: do steps again and again beside all others, also while the caller is at work.
 

@@ -19,8 +19,10 @@ def begin(
 ) -> Callable[[], Awaitable[None]]:
     """Begin to repeat, and return what ends it."""
 
+    is_over = False
+
     async def run() -> None:
-        while True:
+        while not is_over:
             await asyncio.sleep(repeat.seconds)
             with suppress(Exception):
                 await drive_async(repeat.make_steps(), perform)
@@ -28,6 +30,9 @@ def begin(
     task = asyncio.create_task(run(), name="settle-repeat")
 
     async def end() -> None:
+        nonlocal is_over
+        # What is in the middle of a command may take the cancelling for the command's.
+        is_over = True
         task.cancel()
         await asyncio.wait([task])
 

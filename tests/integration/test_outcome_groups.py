@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from cli.embedded import Redis, temporary_folder
+from settle_client import OutcomeClient
 from tasks.publishing import OutcomePublisher
 from tasks.settle import invalid
 from tests import faces
@@ -276,3 +277,53 @@ def test_a_member_follows_a_failover(face: Any) -> None:
         publish(replica.url, 2)
         eventually(lambda: reading.has_seen(2))
         assert reading.seen == ["ev_0", "ev_1", "ev_2"]
+
+
+@pytest.mark.parametrize("has_read", [0, 30], ids=["never read", "stalled"])
+def test_what_is_trimmed_before_it_is_read_is_counted(
+    face: Any, server: Redis, has_read: int
+) -> None:
+    """Once, and before what comes after it; Redis 6.2 does not say how much it is."""
+    publish(server.url, *range(100))
+    gone: list[int | None] = []
+    with ExitStack() as stack:
+        raw = stack.enter_context(redis.Redis.from_url(server.url))
+        raw.xgroup_create(STREAM, GROUP, "0")
+        if has_read:
+            raw.xreadgroup(GROUP, "one", {STREAM: ">"}, count=has_read, noack=True)
+        raw.xtrim(STREAM, maxlen=60, approximate=False)
+        client = stack.enter_context(closing(face.outcome_client(server.url)))
+        followed = client.follow(GROUP, "one", on_gone=gone.append)
+        seen = [one.id for one in itertools.islice(followed, 60)]
+        assert seen == [f"ev_{number}" for number in range(40, 100)]
+        knows = "entries-added" in raw.xinfo_stream(STREAM)
+        expected: list[int | None] = [40 - has_read] if knows else [None] if has_read else []
+        assert gone == expected
+        publish(server.url, 100)
+        assert next(followed).id == "ev_100"
+        assert gone == expected
+
+
+def test_what_nobody_asks_for_is_in_the_log(
+    server: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing goes without a word."""
+    publish(server.url, 0)
+    with OutcomeClient(server.url) as client, closing(client.follow(GROUP, "one")) as followed:
+        next(followed)
+        publish(server.url, *range(1, 3_000), stream_max_length=1_000)
+        next(followed)
+    (line,) = [record for record in caplog.records if record.name == "settle_client"]
+    assert "trimmed from the stream before the group billing had read them" in line.getMessage()
+
+
+def test_a_group_that_keeps_up_loses_nothing(face: Any, server: Redis) -> None:
+    """What is trimmed behind it is of no matter."""
+    gone: list[int | None] = []
+    with closing(face.outcome_client(server.url)) as client:
+        followed = client.follow(GROUP, "one", on_gone=gone.append)
+        for number in range(0, 1_000, 50):
+            publish(server.url, *range(number, number + 50), stream_max_length=100)
+            for _ in range(50):
+                next(followed)
+    assert gone == []

@@ -12,6 +12,7 @@ import pytest
 
 from tasks.publishing import PUBLISH_OUTCOMES
 from tasks.retention import COUNT_ENTRIES
+from tasks.room import MAKE_ROOM
 from worker.transport.redis import scripts
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +21,7 @@ FILES = sorted(
 )
 RUN = (
     *(scripts.FETCH, scripts.EXPIRED, scripts.LOOK_UP, scripts.MOVE, scripts.RENEW),
-    *(PUBLISH_OUTCOMES, COUNT_ENTRIES),
+    *(PUBLISH_OUTCOMES, COUNT_ENTRIES, MAKE_ROOM),
 )
 
 

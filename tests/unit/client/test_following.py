@@ -26,7 +26,7 @@ def not_at_all(*_: Any) -> Callable[[], None]:
 
 def follow(server: Server, claim_after_seconds: float = 60) -> Any:
     """Follow as the member `one` of the group `g`."""
-    member = Member("g", "one", claim_after_seconds, server.now)
+    member = Member("g", "one", claim_after_seconds, now=server.now)
     return iterate(member.follow(), server, not_at_all)
 
 
@@ -72,8 +72,9 @@ def test_each_outcome_is_acknowledged_when_it_is_handled() -> None:
 
 def test_what_others_left_is_taken_over_again_and_again() -> None:
     """Whenever so much time has passed, and in as many steps as the server wants."""
+    idle = (NOTHING, NOTHING)
     server = Server(
-        *(MADE, NOTHING, NOTHING, ["5-0", [], []], UNCLAIMED, NOTHING, NOTHING, UNCLAIMED),
+        *(MADE, NOTHING, *idle, ["5-0", [], []], UNCLAIMED, *idle, *idle, UNCLAIMED),
         stream(outcome()),
     )
     assert take(follow(server, 2.0), 1) == ["ev_1"]
@@ -85,7 +86,7 @@ def test_what_others_left_is_taken_over_again_and_again() -> None:
 def test_what_is_held_is_renewed() -> None:
     """By reading it again, which touches nothing that is somebody else's by now."""
     server = Server(MADE, stream(outcome("a"), outcome("b"), outcome("c")), 1)
-    member = Member("g", "one", 60, server.now)
+    member = Member("g", "one", 60, now=server.now)
     followed = iterate(member.follow(), server, not_at_all)
     drive(member.renew(), server)
     assert server.commands == []
@@ -107,7 +108,7 @@ def test_what_was_not_renewed_in_time_is_asked_for_again(
     page = stream(outcome("a"), outcome("b"))
     reply = LOST if renewed is None else stream(*map(outcome, renewed))
     server = Server(MADE, page, reply, 1, stream(outcome("b"), first=2))
-    member = Member("g", "one", 60, server.now)
+    member = Member("g", "one", 60, now=server.now)
     followed = iterate(member.follow(), server, not_at_all)
     assert take(followed, 1) == ["a"]
     server.time = 40
