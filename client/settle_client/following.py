@@ -152,7 +152,8 @@ class Member:
                 raise
             self._may_look = False
             logger().warning("what is trimmed before it is read will not be noticed: %s", error)
-            return NOTHING, 0
+            # Some of it may have been done, and read.
+            return (yield from self._read("0")), 0
         if isinstance(reply, Exception):
             raise reply
         group = find_group(groups, self._group)

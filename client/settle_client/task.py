@@ -18,7 +18,6 @@ def begin(
     repeat: Repeat, perform: Callable[[Any], Awaitable[Any]]
 ) -> Callable[[], Awaitable[None]]:
     """Begin to repeat, and return what ends it."""
-
     is_over = False
 
     async def run() -> None:

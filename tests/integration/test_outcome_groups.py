@@ -327,3 +327,20 @@ def test_a_group_that_keeps_up_loses_nothing(face: Any, server: Redis) -> None:
             for _ in range(50):
                 next(followed)
     assert gone == []
+
+
+@pytest.mark.parametrize("more", [(), ("+multi",), ("+multi", "+exec")], ids=repr)
+def test_a_user_who_may_not_look_reads_all_the_same(
+    face: Any, server: Redis, more: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said once that nothing would be noticed."""
+    publish(server.url, *range(150))
+    with redis.Redis.from_url(server.url) as raw:
+        allowed = ("+@connection", "+xgroup", "+xreadgroup", "+xack", "+xautoclaim", *more)
+        raw.execute_command("ACL", "SETUSER", "old", "reset", "on", ">secret", "~*", *allowed)
+    url = server.url.replace("redis://", "redis://old:secret@")
+    with closing(face.outcome_client(url)) as client:
+        seen = [one.id for one in itertools.islice(client.follow(GROUP, "one"), 150)]
+    assert sorted(seen) == sorted(f"ev_{number}" for number in range(150))
+    lines = [record for record in caplog.records if record.name == "settle_client"]
+    assert [line.getMessage()[:7] for line in lines] == ["what is"]
