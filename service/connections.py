@@ -72,7 +72,11 @@ def make_service(settings: Settings) -> Service:
     return Service(
         database=database,
         fitness=Fitness(database, settings.database_url),
-        publisher=OutcomePublisher(client, stream_max_length=settings.outcome_stream_max_length),
+        publisher=OutcomePublisher(
+            client,
+            stream_max_length=settings.outcome_stream_max_length,
+            keep_for=settings.groups_kept_for,
+        ),
         message_max_updates=settings.message_max_updates,
         outcome_payload=settings.outcome_payload,
     )

@@ -20,6 +20,7 @@ from settle_client.moments import timestamp
 from settle_client.names import DEAD_LETTERS, OUTCOMES
 from tasks.errors import OutcomesNotPublishedError
 from tasks.memory_limit import write
+from tasks.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # One call of the script blocks the server for a few milliseconds at most.
 OUTCOMES_PER_CALL = 1_000
+# More entries than there will be.
+UNTRIMMED = 2**53
 
 PUBLISH_OUTCOMES = Path(__file__).with_name("publish_outcomes.lua").read_text("utf-8")
 KEEP_DEAD_LETTER = Path(__file__).with_name("keep_dead_letter.lua").read_text("utf-8")
@@ -49,15 +52,20 @@ class DeadLetter:
 class OutcomePublisher:
     """The writing end of the result channel, for one process."""
 
-    def __init__(self, client: redis.Redis, *, stream_max_length: int) -> None:
+    def __init__(
+        self, client: redis.Redis, *, stream_max_length: int, keep_for: Sequence[str] = ()
+    ) -> None:
         """Write through a client.
 
         Args:
             client: Of the Redis that holds the result channel.
             stream_max_length: Entries the stream is trimmed to, approximately.
+            keep_for: Consumer groups for which it is not, until they are done with them.
         """
         self._client = client
-        self._stream_max_length = stream_max_length
+        self._room = Room(client, keep_for, stream_max_length) if keep_for else None
+        # What makes room trims; publishing does not.
+        self._stream_max_length = UNTRIMMED if keep_for else stream_max_length
         self._publish = client.register_script(PUBLISH_OUTCOMES)
         self._keep = client.register_script(KEEP_DEAD_LETTER)
 
@@ -70,8 +78,10 @@ class OutcomePublisher:
         """
         texts = [outcome.to_json() for outcome in outcomes]
         try:
+            if self._room is not None:
+                self._room.make(len(texts))
             for letter in dead_letters:
-                fields = chain.from_iterable(_entry(letter).items())
+                fields = chain.from_iterable(entry_of(letter).items())
                 write(self._client, self._keep, DEAD_LETTERS, list(fields))
             for start in range(0, len(texts), OUTCOMES_PER_CALL):
                 chunk = texts[start : start + OUTCOMES_PER_CALL]
@@ -96,7 +106,8 @@ class OutcomePublisher:
         self._client.close()
 
 
-def _entry(letter: DeadLetter) -> dict[Any, Any]:
+def entry_of(letter: DeadLetter) -> dict[Any, Any]:
+    """Return a dead letter as it lies in the stream."""
     return {
         "messageId": letter.message_id or "",
         "reason": letter.reason,

@@ -21,7 +21,7 @@ from service.batching import Batcher
 from service.settings import Settings, load_settings
 from worker.acknowledging import Acknowledgements
 from worker.applying.slots import Slots
-from worker.batching.breaker import Breaker
+from worker.batching.breaker import SAMPLE, Breaker
 from worker.batching.dispatcher import Dispatcher
 from worker.batching.room import Room
 from worker.held import Load
@@ -135,6 +135,10 @@ class BatchStrategy:
         """Begin anew with another rate limit, or with none."""
         self._waiting.on_rate_limit()
 
+    def on_resumed(self) -> None:
+        """Let through what lies first: somebody has asked for it to be consumed again."""
+        self._breaker.resume()
+
     # -- received --------------------------------------------------------------
 
     def receive(self, message: Any) -> None:
@@ -170,16 +174,21 @@ class BatchStrategy:
             new = set(map(id, came))
             self._give_back(self._waiting.remove(lambda held: id(held) in new))
         elif self._breaker.note([held.invalid_share for held in came]):
-            self._stop_consuming()
+            self._refuse_more(came)
 
-    def _stop_consuming(self) -> None:
-        """Give back what is not valid; the rest of what is held is settled."""
-        measuring.tripped()
-        self._consumer.stop_consuming(
-            f"{self._breaker.share:.0%} of the latest messages are not valid"
-        )
-        self._breaker.reset()
-        self._give_back(self._waiting.remove(lambda held: held.invalid_share > 0))
+    def _refuse_more(self, came: Sequence[Held]) -> None:
+        """Give back what is not valid, but for a sample; the rest of what is held is settled."""
+        if self._breaker.is_tripped:
+            unwanted = [held for held in came if held.invalid_share > 0]
+        else:
+            measuring.tripped()
+            self._consumer.stop_consuming(
+                f"{self._breaker.share:.0%} of the latest messages are not valid"
+            )
+            self._breaker.trip()
+            unwanted = [held for held in self._waiting if held.invalid_share > 0][SAMPLE:]
+        ids = set(map(id, unwanted))
+        self._give_back(self._waiting.remove(lambda held: id(held) in ids))
 
     # -- batched, applied, acknowledged ------------------------------------------
 

@@ -12,6 +12,7 @@ import pytest
 
 from tasks.publishing import KEEP_DEAD_LETTER, PUBLISH_OUTCOMES
 from tasks.retention import COUNT_ENTRIES
+from tasks.room import MAKE_ROOM
 from worker.transport.redis import scripts
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ FILES = sorted(
 RUN = (
     *(scripts.FETCH, scripts.EXPIRED, scripts.LOOK_UP, scripts.MOVE, scripts.RENEW),
     *(scripts.BIND, scripts.BIND_FOR_A_WHILE),
-    *(PUBLISH_OUTCOMES, KEEP_DEAD_LETTER, COUNT_ENTRIES),
+    *(PUBLISH_OUTCOMES, KEEP_DEAD_LETTER, COUNT_ENTRIES, MAKE_ROOM),
 )
 
 

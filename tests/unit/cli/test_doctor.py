@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -221,3 +222,14 @@ def test_the_gateways_keys_are_those_of_the_file(tmp_path: Path) -> None:
         f"{file} has no keys: see settle gateway new-key",
     )
     assert empty.finding.fix
+
+
+@pytest.mark.parametrize(
+    ("is_tripped", "verdict"), [(True, Verdict.FAILURE), (False, Verdict.WARNING)]
+)
+def test_a_worker_that_is_not_ready_says_why(is_tripped: bool, verdict: Verdict) -> None:
+    """It is there, though it consumes nothing."""
+    idle = replace(OURS, not_ready="it does not consume: …", is_tripped=is_tripped)
+    (result,) = examine(workers_part(Workers((OURS, idle))))
+    assert result.finding.verdict is verdict
+    assert result.finding.found == "w1 is not ready: it does not consume: …"

@@ -14,7 +14,7 @@ from celery.worker import heartbeat, state
 from service.lines import fields_of
 from service.settings import Settings
 from tasks.status_updates import update_status
-from worker.batching.breaker import FEWEST
+from worker.batching.breaker import FEWEST, SAMPLE
 from worker.celery import app
 from worker.job import Done, Job, NotDone
 from worker.seams import inspecting
@@ -717,11 +717,35 @@ def test_a_queue_of_rubbish_is_not_made_into_dead_letters(
     bad = [Delivered(str(number), args=["nonsense"]) for number in range(FEWEST)]
     receive(strategy, good, *bad)
     assert consumer.stopped == ["99% of the latest messages are not valid"]
-    assert all(message.given_back for message in bad[: FEWEST - 1])
+    assert all(message.given_back for message in bad[SAMPLE : FEWEST - 1])
     consumer.turn()
-    assert consumer.jobs[0][0].messages[0].id == "good"
+    # Something is to be seen of them.
+    kept = [message.id for message in consumer.jobs[0][0].messages]
+    assert kept == ["good", *map(str, range(SAMPLE))]
     consumer.report(DONE)
     assert good.acknowledged
+    assert all(message.acknowledged for message in bad[:SAMPLE])
+
+
+def test_what_was_on_its_way_when_consuming_stopped_goes_back(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """There is one sample, and one line in the log."""
+    late = [Delivered(f"late-{number}", args=["nonsense"]) for number in range(FEWEST)]
+    receive(strategy, *(Delivered(str(n), args=["nonsense"]) for n in range(FEWEST)))
+    receive(strategy, *late)
+    assert all(message.given_back for message in late)
+    assert len(consumer.stopped) == 1
+
+
+def test_what_is_consumed_again_is_let_through(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """By who has seen to it, though it is what lay first in the queue."""
+    receive(strategy, *(Delivered(str(n), args=["nonsense"]) for n in range(FEWEST)))
+    strategy.on_resumed()
+    again = [Delivered(f"again-{number}", args=["nonsense"]) for number in range(FEWEST)]
+    receive(strategy, *again)
+    assert len(consumer.stopped) == 1
+    assert not any(message.given_back for message in again)
 
 
 def test_a_rate_limit_lets_some_leave_together_and_the_rest_wait(
