@@ -76,7 +76,7 @@ def _worker(name: str, stats: dict[str, Any], queues: Sequence[dict[str, Any]]) 
         is_ours=any(queue.get("name") == QUEUE for queue in queues),
         pool=module.rpartition(".")[2],
         concurrency=pool.get("max-concurrency") or 1,
-        lease_seconds=transport_options.get("visibility_timeout"),
+        lease_seconds=transport_options.get("lease_seconds"),
     )
 
 

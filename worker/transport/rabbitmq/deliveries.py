@@ -8,6 +8,7 @@ when the messages turn out to be smaller or larger: docs/adr/0007-rabbitmq.md.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
@@ -17,6 +18,7 @@ from worker.transport.rabbitmq.outstanding import Outstanding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from worker.transport.broker import Receiver
     from worker.transport.delivery import Delivery
@@ -72,6 +74,10 @@ class InRuns:
 
     def unpark(self, delivery: Delivery) -> None:
         """Take it up: its place in the prefetch was made up for."""
+
+    def begin(self, deliveries: Sequence[Delivery]) -> AbstractContextManager[None]:
+        """Keep no books: RabbitMQ counts whatever comes back."""
+        return nullcontext()
 
     def pause(self, deliveries: Sequence[Delivery]) -> None:
         """Hold them: RabbitMQ waits for as long as the connection lives."""
