@@ -36,7 +36,7 @@ from worker.understanding.intake import Intake
 from worker.understanding.options import Requests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from service.batching import Batch
     from worker.held import Held
@@ -149,7 +149,7 @@ class BatchStrategy:
         """Answer a message that carries no updates, in turn with the others."""
         self._intake.refuse(Received(message), error)
 
-    def _take(self, came: Sequence[RawDelivery]) -> int:
+    def _take(self, came: Iterable[RawDelivery]) -> int:
         return self._intake.take(came)
 
     def _set_aside(self, delivery: Received, reason: str) -> None:
@@ -198,7 +198,8 @@ class BatchStrategy:
             kept = tuple(held for held in kept if not self._intake.drops_meanwhile(held))
         if kept:
             count = sum(held.update_count for held in kept)
-            self._slots.begin(replace(batch, items=kept, update_count=count))
+            with self._deliveries.begin([held.delivery for held in kept]):
+                self._slots.begin(replace(batch, items=kept, update_count=count))
 
     def _on_settled(self, batch: Batch[Held], done: Done) -> None:
         seconds = self._acknowledgements.acknowledge(batch.items)

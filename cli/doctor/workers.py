@@ -83,7 +83,7 @@ def _worker(name: str, stats: dict[str, Any], queues: Sequence[dict[str, Any]]) 
         is_ours="settle" in stats or any(queue.get("name") == QUEUE for queue in queues),
         pool=module.rpartition(".")[2],
         concurrency=pool.get("max-concurrency") or 1,
-        lease_seconds=transport_options.get("visibility_timeout"),
+        lease_seconds=transport_options.get("lease_seconds"),
         not_ready="" if says.get("ready", 1) else str(says.get("ready_why")),
         is_tripped=bool(says.get("breaker_tripped")),
     )

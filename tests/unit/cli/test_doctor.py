@@ -99,12 +99,6 @@ def test_clocks_may_be_a_little_apart(ahead_seconds: float, verdict: Verdict) ->
         pytest.param(
             "leases of others",
             {},
-            [WorkerFacts("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=None)],
-            id="another-application",
-        ),
-        pytest.param(
-            "leases of others",
-            {},
             [WorkerFacts("w", is_ours=True, pool="thread", concurrency=1, lease_seconds=40)],
             id="another-lease",
         ),
@@ -140,7 +134,7 @@ def test_settings_that_do_not_go_together_are_warned_of(
         pytest.param(
             "leases of others",
             {},
-            [WorkerFacts("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=5)],
+            [WorkerFacts("w", is_ours=True, pool="prefork", concurrency=1, lease_seconds=5)],
             id="somebody-takes-from-the-living",
         ),
         pytest.param(
@@ -161,8 +155,9 @@ def test_settings_that_take_messages_from_the_living_fail(
 
 
 def test_defaults_go_together() -> None:
-    """With a worker, and with none."""
-    for workers in ([], [OURS]):
+    """With a worker, with none, and with one of another application on the broker."""
+    stranger = WorkerFacts("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=None)
+    for workers in ([], [OURS], [OURS, stranger]):
         assert {finding.verdict for finding in judge({}, workers).values()} == {Verdict.OK}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, deque
+from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -226,20 +228,34 @@ def test_a_batch_is_held_and_tried_again_while_a_server_is_away(
 
 @pytest.mark.parametrize("report", [AWAY, BROKEN], ids=["to be tried again", "to go back"])
 def test_a_batch_that_waits_is_held_for_as_long_as_it_takes(report: NotDone) -> None:
-    """The transport learns that nobody works on its messages, and when somebody does again."""
-    channel: Any = Channel.__new__(Channel)
-    channel._pace = Pace()
-    parked: set[str] = set()
-    channel.park, channel.unpark = parked.add, parked.discard
+    """The transport learns what is worked on, that nobody does, and when somebody does again."""
+    channel = bare_channel()
+    noted: list[tuple[str, list[str]]] = []
+
+    def note(name: str, tags: list[str]) -> Any:
+        noted.append((name, tags))
+        return nullcontext()
+
+    for name in ("begin", "pause", "resume"):
+        setattr(channel, name, partial(note, name))
     channel.give_back = lambda *_, **__: None
     consumer = Consumer(channel=channel)
     receive(strategy_of(consumer, "redis://127.0.0.1"), one("a"), one("b"))
+    assert not noted
     consumer.turn()
-    assert not parked
+    assert noted == [("begin", ["a", "b"])]
     consumer.report(report)
-    assert parked == {"a", "b"}
+    assert noted[1:] == [("pause", ["a", "b"])]
     consumer.wait()
-    assert not parked
+    assert noted[2:] == [("resume", ["a", "b"])]
+
+
+def bare_channel() -> Any:
+    """Return a channel that is connected to nothing."""
+    channel: Any = Channel.__new__(Channel)
+    channel._pace = Pace()
+    channel.begin = lambda _: nullcontext()
+    return channel
 
 
 def test_trouble_is_logged_once_and_its_end_too(
@@ -544,8 +560,8 @@ def test_what_is_late_goes_back_at_a_stop(strategy: BatchStrategy, consumer: Con
 
 def test_a_batch_fills_while_more_is_waiting() -> None:
     """Our transport knows; a timer makes sure that nothing waits for ever."""
-    channel = Channel.__new__(Channel)
-    channel._pace = Pace(more_waiting=True)
+    channel = bare_channel()
+    channel._pace.more_waiting = True
     consumer = Consumer(channel=channel)
     strategy = strategy_of(consumer, "redis://127.0.0.1")
     receive(strategy, one("a"))
@@ -562,10 +578,9 @@ def test_a_batch_fills_while_more_is_waiting() -> None:
 
 def test_what_the_transport_sets_aside_is_answered() -> None:
     """In turn, as any message that makes no sense, and acknowledged with its batch."""
-    channel = Channel.__new__(Channel)
-    channel._pace = Pace()
+    channel = bare_channel()
     acknowledged: list[str] = []
-    channel.ack_many = acknowledged.extend  # type: ignore[method-assign,assignment]
+    channel.ack_many = acknowledged.extend
     consumer = Consumer(channel=channel)
     strategy_of(consumer, "redis://127.0.0.1")
     assert channel.on_set_aside
