@@ -85,8 +85,10 @@ class Doubts:
             tried: The number of the try in which they failed.
             since: The number of the last try that has begun.
         """
-        for held in batch.items:
-            self._deliveries.park(held.delivery)
+        deliveries = [held.delivery for held in batch.items]
+        self._deliveries.pause(deliveries)
+        for delivery in deliveries:
+            self._deliveries.park(delivery)
         last = self._doubts[-1] if self._doubts else None
         count = batch.update_count + (last.batch.update_count if last else 0)
         if last is not None and not last.cleared and count <= MAX_UPDATES:
@@ -138,8 +140,10 @@ class Doubts:
 
     def _leave(self, doubt: _Doubt) -> None:
         self._doubts.remove(doubt)
-        for held in doubt.batch.items:
-            self._deliveries.unpark(held.delivery)
+        deliveries = [held.delivery for held in doubt.batch.items]
+        for delivery in deliveries:
+            self._deliveries.unpark(delivery)
+        self._deliveries.resume(deliveries)
         self._begin(doubt.batch, doubt.cleared)
 
     def _wait(self) -> None:

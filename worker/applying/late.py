@@ -58,8 +58,10 @@ class Late:
 
     def add(self, batch: Batch[Held]) -> None:
         """Hold a batch that took too long, by halves if it can be halved."""
-        for held in batch.items:
-            self._deliveries.park(held.delivery)
+        deliveries = [held.delivery for held in batch.items]
+        self._deliveries.pause(deliveries)
+        for delivery in deliveries:
+            self._deliveries.park(delivery)
         middle = len(batch.items) // 2
         if not middle:
             self._pauses += 1
@@ -84,8 +86,10 @@ class Late:
             self._is_due = False
             batch = self._batches.pop(0)
             self._in_slot = batch.number
-            for held in batch.items:
-                self._deliveries.unpark(held.delivery)
+            deliveries = [held.delivery for held in batch.items]
+            for delivery in deliveries:
+                self._deliveries.unpark(delivery)
+            self._deliveries.resume(deliveries)
             self._begin(batch)
 
     def stop(self) -> list[Batch[Held]]:
