@@ -477,8 +477,7 @@ def test_what_is_in_doubt_is_forgotten_with_its_connection(
 
 def test_what_is_in_doubt_is_held_for_as_long_as_it_takes() -> None:
     """The transport learns that nobody works on it, and when somebody does again."""
-    channel: Any = Channel.__new__(Channel)
-    channel._pace = Pace()
+    channel = bare_channel()
     parked: set[str] = set()
     channel.park, channel.unpark = parked.add, parked.discard
     consumer = Consumer(channel=channel)
