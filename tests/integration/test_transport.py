@@ -450,11 +450,12 @@ def counts(client: Client) -> dict[str, Any]:
 @pytest.mark.usefixtures("client")
 def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> None:
     """Of a dead worker's messages: not what waited, nor what it had paused, or tried again."""
-    publish(server, "waiting", "begun", "paused", "resumed", "done")
+    publish(server, "waiting", "begun", "paused", "resumed", "done", "parked")
     with consuming(server) as (connection, channel, got):
-        turn_until(connection, lambda: len(got) == 5)
+        turn_until(connection, lambda: len(got) == 6)
         tags = {message.payload: message.delivery_tag for message in got}
-        channel.begin([tags[name] for name in ("begun", "paused", "resumed", "done")])
+        channel.begin([tags[name] for name in tags if name != "waiting"])
+        channel.park(tags["parked"])
         channel.pause([tags["paused"], tags["resumed"]])
         channel.resume([tags["resumed"]])
         channel.ack_many([tags["done"]])
@@ -466,7 +467,7 @@ def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> No
         channel._active_queues.append("q")
         turn_until_restored(channel, client)
         channel._active_queues.clear()
-    assert counts(client) == {"waiting": 0, "begun": 1, "paused": 0, "resumed": 0}
+    assert counts(client) == {"waiting": 0, "begun": 1, "paused": 0, "resumed": 0, "parked": 0}
 
 
 def has_come(got: list[Any], count: int) -> bool:
