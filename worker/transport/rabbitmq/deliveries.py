@@ -21,7 +21,7 @@ from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.rabbitmq.outstanding import Outstanding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from worker.transport.broker import Receiver
@@ -79,6 +79,10 @@ class InRuns:
         self._suspects.difference_update(tags)
         for tag in tags:
             self._channel.basic_reject(tag, requeue=True)
+
+    def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
+        """Leave it here."""
+        otherwise()
 
     def park(self, delivery: Delivery) -> None:
         """Account for a message that waits for its time, and for its place in the prefetch."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker.transport.delivery import Received, SetAside
 from worker.transport.redis.items import salvage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from worker.transport.broker import Receiver
@@ -50,6 +50,11 @@ class AtOnce:
     def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:
         """Put messages back in one step, at the end that is fetched first."""
         self._channel.give_back([delivery.tag for delivery in deliveries], died=died)
+
+    def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
+        """Let Redis hold a message until its time has come."""
+        fetched: Any = delivery.message if isinstance(delivery, Received) else delivery
+        self._channel.delay(delivery.tag, fetched.source, seconds, otherwise)
 
     def park(self, delivery: Delivery) -> None:
         """Hold a message until its time has come: its lease is renewed for as long as it takes."""
