@@ -257,6 +257,6 @@ class BatchStrategy:
     def abandon(self) -> None:
         """Forget what is held; the broker delivers it again."""
         self._abandoned = True
-        for stage in (self._intake, self._waiting, self._slots):
+        for stage in (self._deliveries, self._intake, self._waiting, self._slots):
             stage.abandon()
         self._task_events.flush()

@@ -119,6 +119,10 @@ class Deliveries(Protocol):
         """Take up the work on paused messages."""
         ...
 
+    def abandon(self) -> None:
+        """Answer nothing any more: the connection is lost, or the worker stops."""
+        ...
+
 
 class Broker(Protocol):
     """A kind of broker."""

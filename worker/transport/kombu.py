@@ -148,5 +148,8 @@ class OneByOne:
     def resume(self, deliveries: Sequence[Delivery]) -> None:
         """Take them up, for the broker has nothing to do."""
 
+    def abandon(self) -> None:
+        """Leave it to kombu."""
+
     def _message(self, delivery: Delivery) -> Any:
         return delivery.to_message(self._channel)

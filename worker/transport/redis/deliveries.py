@@ -76,6 +76,9 @@ class AtOnce:
         """Take up the work on paused messages."""
         self._channel.resume([delivery.tag for delivery in deliveries])
 
+    def abandon(self) -> None:
+        """Leave it to the channel, which is closed."""
+
     def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
         headers, properties = salvage(item)
         self._set_aside(Received(SetAside(item, queue, tag, headers, properties)), reason)
