@@ -1,6 +1,6 @@
 """What Celery has to do with messages that are put off.
 
-A message that the worker holds until its time is cancelled by Celery when the connection
+A message that the worker holds until its time is forgotten by Celery when the connection
 is lost. And where a queue is a quorum queue Celery declares 28 others at every start, and
 warns that they are of no use for a queue that a direct exchange leads to, as ours is:
 `worker.transport.rabbitmq.delay_queues` has ones that are.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
 
+from tasks.messages import unintelligible
 from worker.held import Held, hold
 from worker.seams.delays import remember_timer
 from worker.telling import measuring
@@ -149,8 +150,13 @@ class Intake:
         self._deliveries.delay(held.delivery, seconds, otherwise)
 
     def _put_off_plain(self, held: Held) -> None:
-        request = self._requests.make(held.delivery)
-        self._put_off(request, held._replace(request=request))
+        try:
+            request = self._requests.make(held.delivery)
+        except Exception as error:  # noqa: BLE001 - then it cannot be put off, and is answered
+            message = unintelligible(held.message.id, str(error), "")
+            self._hold_new([held._replace(message=message, update_count=1, invalid_share=1.0)])
+        else:
+            self._put_off(request, held._replace(request=request))
 
     def _put_off(self, request: Any, held: Held) -> None:
         """Hold a message here until its time has come, as Celery does."""

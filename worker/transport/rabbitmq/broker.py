@@ -33,4 +33,6 @@ class RabbitMQ(AnyOther):
 
     def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
         """Begin with a new connection."""
-        return InRuns(consumer, receiver)
+        deliveries = InRuns(consumer, receiver)
+        deliveries.start()
+        return deliveries

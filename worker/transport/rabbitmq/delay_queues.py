@@ -33,8 +33,10 @@ def declare(connection: Any) -> None:
     make_queue: Any = Queue
     make_exchange: Any = Exchange
     with connection.channel() as channel:
-        way_back = make_exchange(EXIT, type="topic")
-        make_queue(QUEUE, channel=channel).bind_to(way_back, routing_key=f"#.{QUEUE}")
+        queue = make_queue(QUEUE, queue_arguments={"x-queue-type": "quorum"}, channel=channel)
+        # The first worker of all may not have declared it yet.
+        queue.queue_declare()
+        queue.bind_to(make_exchange(EXIT, type="topic"), routing_key=f"#.{QUEUE}")
 
 
 def route(seconds: float) -> tuple[str, str]:

@@ -62,6 +62,10 @@ class InRuns:
         # Celery sets it in a moment, before it consumes.
         consumer.initial_prefetch_count = self._prefetch
 
+    def start(self) -> None:
+        """See to it that messages can be delayed."""
+        self._mover.start()
+
     def account(self, delivery: Delivery) -> None:
         """Account for a delivery; tags come in ascending order."""
         self._outstanding.add(delivery.tag)

@@ -55,17 +55,17 @@ class Mover:
         """
         self._connect, self._report = connect, report
         self._moves: SimpleQueue[Move | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
         self._closed = False
         self._publishing: Publishing | None = None
         self._trouble = Trouble()
 
+    def start(self) -> None:
+        """Declare where messages wait, and move what is added."""
+        threading.Thread(target=self._run, name="delays", daemon=True).start()
+
     def add(self, move: Move) -> None:
         """Move a message soon."""
         self._moves.put(move)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="delays", daemon=True)
-            self._thread.start()
 
     def close(self) -> None:
         """Move nothing more; what was not reported by now never is."""
@@ -73,6 +73,8 @@ class Mover:
         self._moves.put(None)
 
     def _run(self) -> None:
+        # What waits can be counted from now on, and finds its way back.
+        self._publish([])
         while moves := self._next():
             moved, stay, copies = _copy(moves)
             if copies and not self._publish(copies):
