@@ -86,12 +86,17 @@ def test_no_worker_holds_what_is_not_due(service: Service) -> None:
 def test_what_is_due_is_settled_whatever_was_killed_meanwhile(
     service: Service, rabbitmq: RabbitMQ
 ) -> None:
-    """The worker that fetched it, and RabbitMQ itself; however often it came back before."""
+    """The worker that fetched it, and RabbitMQ itself; however often it came back before.
+
+    Also one that has been through all these queues, which is no endless round.
+    """
     service.load("ev_1", "ev_2", "ev_3")
     killed = service.start_worker()
     eta = datetime.now(UTC) + timedelta(seconds=12)
+    been = [{"queue": name, "reason": "expired", "count": 1} for name in delay_queues.NAMES]
+    before = {"x-delivery-count": 16, "x-death": been, "CC": ["elsewhere"]}
     sent = {
-        send(service, eta=eta, headers={"x-delivery-count": 16}).id: ["ev_1"],
+        send(service, eta=eta, headers=before).id: ["ev_1"],
         send(service, "ev_2", eta=eta, priority=9).id: ["ev_2"],
         send(service, "ev_3", eta=eta, compression="bzip2").id: ["ev_3"],
     }

@@ -79,8 +79,9 @@ class Mover:
             moved, stay, copies = _copy(moves)
             if copies and not self._publish(copies):
                 moved, stay = [], moves
-            self._report(moved, stay)
-        self._drop()
+            if not self._closed:
+                self._report(moved, stay)
+        self._close()
 
     def _next(self) -> list[Move]:
         """Return what is to be moved together, nothing at the end."""
@@ -101,7 +102,7 @@ class Mover:
             try:
                 return self._moves.get(timeout=IDLE_SECONDS)
             except Empty:
-                self._drop()
+                self._close()
         return self._moves.get()
 
     def _publish(self, copies: Sequence[Copy]) -> bool:
@@ -118,6 +119,11 @@ class Mover:
         if self._trouble.over(time.monotonic()) is not None:
             logger.info("delayed messages are held by the broker again")
         return True
+
+    def _close(self) -> None:
+        publishing, self._publishing = self._publishing, None
+        if publishing is not None:
+            publishing.close()
 
     def _drop(self) -> None:
         publishing, self._publishing = self._publishing, None

@@ -77,6 +77,13 @@ class Publishing:
         while self._open:
             self._connection.drain_events(timeout=max(0.01, deadline - time.monotonic()))
 
+    def close(self) -> None:
+        """Close the connection in order, if that can be done."""
+        try:
+            self._connection.release()
+        except Exception:  # noqa: BLE001 - of a connection in any state of decay
+            self.drop()
+
     def drop(self) -> None:
         """Drop the connection; nothing is waited for, as a blocked broker would not answer."""
         self._connection.collect()
