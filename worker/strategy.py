@@ -83,6 +83,7 @@ class BatchStrategy:
             prefetch=consumer,
             hold_new=self._hold_new,
             hold_due=self._hold_due,
+            learn=self._learn_size,
             max_updates=settings.message_max_updates,
         )
         self._slots = Slots(
@@ -165,6 +166,10 @@ class BatchStrategy:
         self._waiting.hold([held])
         # Called by a timer, whose thread nothing wakes.
         self._waiting.dispatch()
+
+    def _learn_size(self, held: Held) -> None:
+        self._room.learn([held.update_count])
+        self._deliveries.fit()
 
     def _learn(self, came: Sequence[Held]) -> None:
         self._task_events.received(came)
@@ -252,6 +257,6 @@ class BatchStrategy:
     def abandon(self) -> None:
         """Forget what is held; the broker delivers it again."""
         self._abandoned = True
-        for stage in (self._intake, self._waiting, self._slots):
+        for stage in (self._deliveries, self._intake, self._waiting, self._slots):
             stage.abandon()
         self._task_events.flush()

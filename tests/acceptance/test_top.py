@@ -52,7 +52,7 @@ def test_the_numbers_agree_with_what_happened(service: Service) -> None:
         "not_found": 1,
         "invalid": 1,
     }
-    assert report["queue"] == {"messages": 0, "oldestAgeSeconds": 0}
+    assert report["queue"] == {"messages": 0, "oldestAgeSeconds": 0, "delayed": 0}
     assert report["deadLettersKept"] == 1
     assert report["updatesPerSecond"]["updated"] == 0
     assert report["notes"] == []

@@ -85,8 +85,18 @@ class Deliveries(Protocol):
         """
         ...
 
+    def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
+        """Let the broker hold a message, and deliver it anew when its time has come.
+
+        Args:
+            delivery: Accounted for; it is answered by this.
+            seconds: From now until then, more than none.
+            otherwise: Called, at once or later, if the broker cannot: it stays here.
+        """
+        ...
+
     def park(self, delivery: Delivery) -> None:
-        """Hold a message until its time has come, however long that takes."""
+        """Hold a message here until its time has come, however long that takes."""
         ...
 
     def unpark(self, delivery: Delivery) -> None:
@@ -107,6 +117,10 @@ class Deliveries(Protocol):
 
     def resume(self, deliveries: Sequence[Delivery]) -> None:
         """Take up the work on paused messages."""
+        ...
+
+    def abandon(self) -> None:
+        """Answer nothing any more: the connection is lost, or the worker stops."""
         ...
 
 
@@ -152,6 +166,14 @@ class Broker(Protocol):
 
     def waiting(self, server: Any) -> tuple[float, float]:
         """Return how many messages wait, and for how many seconds the oldest does.
+
+        Args:
+            server: What `reach` gives.
+        """
+        ...
+
+    def delayed(self, server: Any) -> float:
+        """Return how many messages the broker holds until their time has come.
 
         Args:
             server: What `reach` gives.

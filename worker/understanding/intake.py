@@ -1,21 +1,24 @@
 """From what the broker delivered to messages that are held.
 
 A message is understood, or refused: then it carries an answer and no update. One
-that asks for a later time is put off, one that has expired or was revoked is
-dropped. What is held leaves in batches, which is not decided here.
+that asks for a later time is left to the broker until then, one that has expired or was
+revoked is dropped. What is held leaves in batches, which is not decided here.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
 
+from tasks.messages import unintelligible
 from worker.held import Held, hold
 from worker.seams.delays import remember_timer
 from worker.telling import measuring
 from worker.telling.log_lines import log_refused
+from worker.understanding.delayed import read_delayed
 from worker.understanding.options import is_revoked, uses_options
 from worker.understanding.other import receive, refuse
 from worker.understanding.plain import read_plain
@@ -44,6 +47,7 @@ class Intake:
         prefetch: Any,
         hold_new: Callable[[Sequence[Held]], None],
         hold_due: Callable[[Held], None],
+        learn: Callable[[Held], None],
         max_updates: int,
     ) -> None:
         """Take messages from a broker.
@@ -55,34 +59,47 @@ class Intake:
             loop: The consumer's.
             prefetch: Celery's consumer, for its `qos`, made when it consumes.
             hold_new: Holds messages that came.
-            hold_due: Holds a message whose time has come.
+            hold_due: Holds a message whose time has come while it was here.
+            learn: Is told what messages are like that are not held, for the broker does.
             max_updates: How many updates a message may carry.
         """
         self._deliveries, self._requests = deliveries, requests
         self._task_events, self._loop, self._prefetch = task_events, loop, prefetch
-        self._hold_new, self._hold_due = hold_new, hold_due
+        self._hold_new, self._hold_due, self._learn = hold_new, hold_due, learn
         self._max_updates = max_updates
         self._abandoned = False
 
     def take(self, came: Iterable[RawDelivery]) -> int:
-        """Take the plain messages that stand first, and return how many they are."""
+        """Take the plain messages that stand first, and return how many they are.
+
+        One that only asks for a later time is plain, too, and left to the broker.
+        """
         plain: list[Held] = []
+        delayed = 0
         shown = self._task_events.wanted
         for delivery in came:
-            held = self._read_plain(delivery, shown=shown)
+            held, seconds = self._read_plain(delivery, shown=shown)
             if held is None or not delivery.tag or is_revoked(held.message.id):
                 break
-            plain.append(held)
+            if seconds > 0:
+                self._delay(held, seconds, partial(self._put_off_plain, held))
+                delayed += 1
+            else:
+                plain.append(held)
+        if plain or delayed:
+            measuring.fetched("plain", len(plain) + delayed)
         if plain:
-            measuring.fetched("plain", len(plain))
             self._hold_new(plain)
-        return len(plain)
+        return len(plain) + delayed
 
-    def _read_plain(self, delivery: RawDelivery, *, shown: bool) -> Held | None:
+    def _read_plain(self, delivery: RawDelivery, *, shown: bool) -> tuple[Held | None, float]:
         try:
-            return read_plain(delivery, max_updates=self._max_updates, shown=shown)
+            held = read_plain(delivery, max_updates=self._max_updates, shown=shown)
+            if held is None:
+                return read_delayed(delivery, max_updates=self._max_updates)
         except Exception:  # noqa: BLE001 - then it is not plain, and goes the other way
-            return None
+            return None, 0.0
+        return held, 0.0
 
     def accept(self, delivery: Received) -> None:
         """Take one message as kombu delivered it, whatever it is; raises nothing."""
@@ -122,16 +139,35 @@ class Intake:
             return True
         if not request.eta:
             return False
-        self._delay(held, request)
+        seconds = (request.eta - datetime.now(UTC)).total_seconds()
+        if seconds <= 0:
+            return False
+        self._delay(held, seconds, partial(self._put_off, request, held))
         return True
 
-    def _delay(self, held: Held, request: Any) -> None:
+    def _delay(self, held: Held, seconds: float, otherwise: Callable[[], None]) -> None:
+        self._learn(held)
+        self._deliveries.delay(held.delivery, seconds, otherwise)
+
+    def _put_off_plain(self, held: Held) -> None:
+        try:
+            request = self._requests.make(held.delivery)
+        except Exception as error:  # noqa: BLE001 - then it cannot be put off, and is answered
+            message = unintelligible(held.message.id, str(error), "")
+            self._hold_new([held._replace(message=message, update_count=1, invalid_share=1.0)])
+        else:
+            self._put_off(request, held._replace(request=request))
+
+    def _put_off(self, request: Any, held: Held) -> None:
+        """Hold a message here until its time has come, as Celery does."""
+        if self._abandoned:
+            return
         self._task_events.received([held])
         # A delayed message must not take the place of one that could be applied.
         self._prefetch.qos.increment_eventually()
-        pause = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())
+        seconds = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())
         self._deliveries.park(held.delivery)
-        remember_timer(request, self._loop.call_later(pause, self._on_due, request, held))
+        remember_timer(request, self._loop.call_later(seconds, self._on_due, request, held))
         state.task_scheduled(request)
 
     def _on_due(self, request: Any, held: Held) -> None:

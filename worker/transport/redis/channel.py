@@ -20,6 +20,7 @@ from kombu.transport import redis as stock
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from worker.transport.redis.binding import Binding
+from worker.transport.redis.delaying import Delaying
 from worker.transport.redis.fanout import Fanout
 from worker.transport.redis.fetch import Fetch, Fetched, Pace, Source, empty_reply, script_command
 from worker.transport.redis.holding import Holding
@@ -46,7 +47,7 @@ def _count_nothing(_: int) -> None:
     """Stand in for whoever counts."""
 
 
-class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
+class Channel(Holding, Delaying, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
     """A channel that fetches many messages at once."""
 
     QoS = QoS
@@ -126,6 +127,7 @@ class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
     def _brpop_start(self, timeout: float | None = None) -> None:
         # Something is left only if a callback raised in the middle of a delivery.
         self._deliver()
+        self.move_delayed()
         limit = self.qos.can_consume_max_estimate()
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues or not limit:
@@ -161,6 +163,7 @@ class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
         if not self._fetched or self._closing:
             raise Empty
         self._deliver()
+        self.move_delayed()
         return True
 
     def _read(self, connection: Any, fetch: Fetch) -> list[Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker.transport.delivery import Received, SetAside
 from worker.transport.redis.items import salvage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from worker.transport.broker import Receiver
@@ -51,6 +51,11 @@ class AtOnce:
         """Put messages back in one step, at the end that is fetched first."""
         self._channel.give_back([delivery.tag for delivery in deliveries], died=died)
 
+    def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
+        """Let Redis hold a message until its time has come."""
+        fetched: Any = delivery.message if isinstance(delivery, Received) else delivery
+        self._channel.delay(delivery.tag, fetched.source, seconds, otherwise)
+
     def park(self, delivery: Delivery) -> None:
         """Hold a message until its time has come: its lease is renewed for as long as it takes."""
         self._channel.park(delivery.tag)
@@ -70,6 +75,9 @@ class AtOnce:
     def resume(self, deliveries: Sequence[Delivery]) -> None:
         """Take up the work on paused messages."""
         self._channel.resume([delivery.tag for delivery in deliveries])
+
+    def abandon(self) -> None:
+        """Leave it to the channel, which is closed."""
 
     def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
         headers, properties = salvage(item)
