@@ -156,3 +156,52 @@ def test_a_message_that_is_not_understood_is_answered_too() -> None:
     assert message.id == "m"
     assert message.updates == (InvalidUpdate("why", "raw"),)
     assert unintelligible(7, "why", "raw").id is None
+
+
+LONG = "m" * 256
+
+
+def test_a_message_id_has_an_end() -> None:
+    """It is in every outcome and every row of its message."""
+    kwargs = {"id": "ev_1", "status": "completed"}
+    assert read(kwargs=kwargs, message_id=LONG[:255]).id == LONG[:255]
+    with pytest.raises(NotUnderstoodError, match="the message id has 256 characters"):
+        read(kwargs=kwargs, message_id=LONG)
+
+
+def test_a_message_id_that_is_cut_says_so() -> None:
+    """Whatever else is wrong with the message."""
+    message = unintelligible(LONG, "why", "raw")
+    assert message.id == LONG[:255]
+    (update,) = message.updates
+    assert isinstance(update, InvalidUpdate)
+    assert update.error == "why (its message id is cut to 255 characters)"
+
+
+MARKED = {"__type__": "uuid", "__value__": {"hex": "0192f3a47c1e7abc8def0123456789ab"}}
+
+
+@pytest.mark.parametrize("field", ["id", "accountId"])
+@pytest.mark.parametrize("version", [{}, {"version": 7}], ids=["now", "as kombu 5.3 wrote it"])
+def test_a_uuid_of_python_is_the_text_that_it_is(field: str, version: Any) -> None:
+    """A Celery client that is given one marks it; its users see an id."""
+    value = {"__type__": "uuid", "__value__": {**MARKED["__value__"], **version}}  # type: ignore[dict-item]
+    (update,) = read(kwargs={"id": "ev_1", "status": "completed", field: value}).updates
+    text = "0192f3a4-7c1e-7abc-8def-0123456789ab"
+    assert (update.id if field == "id" else update.account_id) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"__type__": "uuid", "__value__": {"hex": "zz"}}, id="no digits"),
+        pytest.param({"__type__": "uuid", "__value__": {"hex": 5}}, id="a number"),
+        pytest.param({"__type__": "uuid", "__value__": []}, id="a list"),
+        pytest.param({"__type__": "decimal", "__value__": "5"}, id="another type"),
+    ],
+)
+def test_another_mark_is_no_id(value: Any) -> None:
+    """Nobody can tell what was meant."""
+    (update,) = read(kwargs={"id": value, "status": "completed"}).updates
+    assert isinstance(update, InvalidUpdate)
+    assert "id: must be a valid string" in update.error
