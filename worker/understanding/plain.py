@@ -48,6 +48,7 @@ def read_plain(delivery: RawDelivery, *, max_updates: int, shown: bool = False) 
         delivery,
         message,
         len(updates),
+        delivery.byte_count,
         0.0,
         not headers.ignore_result,
         _details(queue, exchange),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from typing import Any
+from uuid import UUID
 
 import kombu.transport
 import pytest
@@ -137,6 +138,30 @@ def test_a_strange_count_is_none(count: Any) -> None:
     assert delivery_count({"headers": {DELIVERY_COUNT: count}}) == 0
 
 
+MARKED = {"__type__": "uuid", "__value__": {"hex": "0192f3a47c1e7abc8def0123456789ab"}}
+OLD_MARK = {"__type__": "uuid", "__value__": {**MARKED["__value__"], "version": 7}}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("mark", [MARKED, OLD_MARK], ids=["now", "as kombu 5.3 wrote it"])
+def test_a_message_id_may_be_a_uuid(mark: Any) -> None:
+    """Celery takes one where a task id is asked for, and kombu's JSON marks it."""
+    item = {"headers": {"id": mark, "task": "t"}, "properties": {"delivery_tag": "tag"}}
+    assert read_item(json.dumps(item).encode())["headers"]["id"] == str(
+        UUID("0192f3a47c1e7abc8def0123456789ab")
+    )
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [OLD_MARK, {"__type__": "date", "__value__": "garbage"}, {"__type__": "x", "__value__": 5}],
+    ids=["another kombu's", "garbage", "unknown"],
+)
+def test_a_header_that_looks_like_a_mark_of_kombus_is_left_as_it_is(mark: Any) -> None:
+    """Nobody may ask for it."""
+    item = {"headers": {"id": "m", "other": mark}, "properties": {"delivery_tag": "tag"}}
+    assert read_item(json.dumps(item).encode())["headers"]["other"] == mark
+
+
 # -- fetches -------------------------------------------------------------------
 
 FETCH = Fetch(
@@ -148,7 +173,7 @@ FETCH = Fetch(
 
 def test_a_fetch_says_where_everything_came_from() -> None:
     """Items are matched to their lists, and to the tags under which they are recorded."""
-    came = FETCH.read([NOTHING, 2, b"one", 3, b"two", 2, b"three"])
+    came = FETCH.read([NOTHING, 2, 3, b"one", 3, 3, b"two", 2, 5, b"three"])
     assert [(f.source.queue, f.tag, f.item) for f in came] == [
         ("q", "tag-1", b"one"),
         ("reply", "", b"two"),

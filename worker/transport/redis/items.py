@@ -13,9 +13,10 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from kombu.utils.json import loads
+from kombu.utils.json import loads, object_hook
 from pydantic_core import from_json
 
+from tasks.type_marks import id_as_text
 from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES, Headers, Shown, Stock
 
 _TEXT = rb'("(?:[^"\\]|\\.)*"|null)'
@@ -124,14 +125,18 @@ def salvage(item: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
-def read_item(item: bytes) -> dict[str, Any]:
+def read_item(item: bytes, size: int | None = None) -> dict[str, Any]:
     """Return the message that an item is.
+
+    Args:
+        item: As it lies in the list.
+        size: How many bytes it has there, if this is only its beginning.
 
     Raises:
         NotAMessageError: It is something else.
     """
-    if len(item) > MAX_ITEM_BYTES:
-        raise NotAMessageError(f"it is {len(item):,} bytes, more than {MAX_ITEM_BYTES:,}")
+    if (size := size or len(item)) > MAX_ITEM_BYTES:
+        raise NotAMessageError(f"it is {size:,} bytes, more than {MAX_ITEM_BYTES:,}")
     try:
         message = _decode(item)
     except Exception as error:  # a hostile item can make the decoder raise anything
@@ -149,6 +154,9 @@ def read_item(item: bytes) -> dict[str, Any]:
     ):
         if not isinstance(part, dict | None):
             raise NotAMessageError(f"its {name} are not an object")
+    headers = message.get("headers") or {}
+    if "id" in headers:
+        headers["id"] = id_as_text(headers["id"])
     return message
 
 
@@ -157,7 +165,14 @@ def _decode(item: bytes) -> Any:
     if b"__type__" not in item:
         with suppress(ValueError):
             return from_json(item)
-    return loads(item)
+    return loads(item, object_hook=_typed)
+
+
+def _typed(value: dict[str, Any]) -> Any:
+    try:
+        return object_hook(value)
+    except Exception:  # noqa: BLE001 - it looks like a mark of kombu's, and may mean nothing to us
+        return value
 
 
 def delivery_count(message: dict[str, Any]) -> int:
