@@ -81,15 +81,16 @@ def test_what_is_larger_than_a_fetch_comes_alone(client: Any) -> None:
 
 @pytest.mark.parametrize("tail", [RECORDED, UNRECORDED], ids=["recorded", "not recorded"])
 def test_of_what_is_no_message_the_beginning_comes(client: Any, tail: str) -> None:
-    """A worker only has to say how large it is; it is held whole, and loses nothing."""
+    """A worker only has to say how large it is; what nobody acknowledges is nobody's to cut."""
     for size in (MAX_ITEM_BYTES, MAX_ITEM_BYTES + 1):
         client.rpush("q", b"x" * size)
         reply = client.eval(FETCH.text, 3, UNACKED, INDEX, "q", 1, "tag-", 0, 0, tail)
         whole = size == MAX_ITEM_BYTES or tail == UNRECORDED
         assert reply[2] == size
-        assert len(reply[3]) == (size if whole else KEPT_BYTES)
+        kept = size if whole else KEPT_BYTES
+        assert len(reply[3]) == kept
         if tail == RECORDED:
-            assert client.hstrlen(UNACKED, "tag-1") == size + len(f"[{RECORDED}")
+            assert client.hstrlen(UNACKED, "tag-1") == kept + len(f"[{RECORDED}")
 
 
 def test_a_fetch_ends_with_its_list(client: Any) -> None:

@@ -14,8 +14,8 @@
 -- more of them nothing else is taken. From a list that is not acknowledged one
 -- item is taken, for only what was taken can be lost with the worker. Items are
 -- looked at before they are taken: together they are a mebibyte at most, unless the
--- first alone is larger. Of one that is too large for a message the beginning is
--- returned; what is recorded is all of it.
+-- first alone is larger. Of one that is too large for a message only the beginning is
+-- kept: it is refused, and whoever restores it is not to read all of it.
 
 redis.call('HLEN', KEYS[1])
 redis.call('ZCARD', KEYS[2])
@@ -25,7 +25,7 @@ local NOTHING, MORE, SUSPECTS = 0, 1, 2
 local time = redis.call('TIME')
 local now, step = time[1] + time[2] / 1000000, 1 / 1000000
 
-local MAX_BYTES, MAX_ITEM_BYTES, SHOWN_BYTES = 1048576, 12582912, 65536
+local MAX_BYTES, MAX_ITEM_BYTES, KEPT_BYTES = 1048576, 12582912, 65536
 local reply, taken, bytes = {NOTHING}, 0, 0
 
 -- Returns how many items at the end of a list there is room for.
@@ -48,8 +48,8 @@ local function take(list, most)
     taken = taken + 1
     reply[#reply + 1] = list
     reply[#reply + 1] = #item
-    local whole = #item <= MAX_ITEM_BYTES or tail == ''
-    reply[#reply + 1] = whole and item or item:sub(1, SHOWN_BYTES)
+    if #item > MAX_ITEM_BYTES and tail ~= '' then item = item:sub(1, KEPT_BYTES) end
+    reply[#reply + 1] = item
     local tag = prefix .. taken
     values[#values + 1] = tag
     values[#values + 1] = '[' .. item .. tail
