@@ -19,6 +19,7 @@ from msgspec import Meta, Raw
 from settle_client.checking import check, explain_text
 from settle_client.errors import InvalidUpdateError
 from settle_client.update import MAX_ID_CHARACTERS, StatusUpdate
+from tasks.density import MAX_VALUES, decode_sparsely, is_too_dense
 from tasks.errors import NotUnderstoodError
 from tasks.type_marks import with_ids_as_text
 
@@ -135,6 +136,8 @@ def decode_body(body: bytes | str) -> tuple[Any, Any]:
         raise NotUnderstoodError(
             f"the body is {len(body):,} bytes, more than {MAX_BODY_BYTES:,}: send smaller messages"
         )
+    if is_too_dense(body):
+        return _decode_dense_body(body)
     try:
         args, kwargs, _ = _decode_any(body)
     except (ValueError, RecursionError):
@@ -142,6 +145,15 @@ def decode_body(body: bytes | str) -> tuple[Any, Any]:
         # this one lets the update that has it be singled out.
         return _decode_odd_body(body)
     return args, kwargs
+
+
+def _decode_dense_body(body: bytes | str) -> tuple[Any, Any]:
+    try:
+        return decode_sparsely(body)
+    except (ValueError, RecursionError) as error:
+        raise NotUnderstoodError(
+            f"the body may have more than {MAX_VALUES:,} values, and {error}: send smaller messages"
+        ) from error
 
 
 def _decode_odd_body(body: bytes | str) -> tuple[Any, Any]:
@@ -239,6 +251,8 @@ def is_json(body: Any) -> bool:
 
 
 def _is_odd_json(body: Any) -> bool:
+    if is_too_dense(body):
+        return False
     try:
         json.loads(body)
     except (TypeError, ValueError, RecursionError):

@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settle_client.update import StatusUpdate
+from tasks.density import MAX_VALUES
 from tasks.errors import NotUnderstoodError
-from tasks.messages import InvalidUpdate, decode_body, understand, unintelligible
+from tasks.messages import (
+    InvalidUpdate,
+    decode_body,
+    is_json,
+    read_message,
+    understand,
+    unintelligible,
+)
 
 
 def read(args: Any = (), kwargs: Any = None, message_id: Any = "m", max_updates: int = 1000) -> Any:
@@ -205,3 +213,41 @@ def test_another_mark_is_no_id(value: Any) -> None:
     (update,) = read(kwargs={"id": value, "status": "completed"}).updates
     assert isinstance(update, InvalidUpdate)
     assert "id: must be a valid string" in update.error
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", '"a"'])
+@pytest.mark.parametrize("odd", ["", "NaN,"], ids=["JSON", "odd JSON"])
+def test_a_body_does_not_take_far_more_than_its_text(value: str, odd: str) -> None:
+    """Where all of it would have to be decoded, to find what is wrong."""
+    body = "[[[" + odd + f"{value}," * MAX_VALUES + "1]], {}, {}]"
+    with pytest.raises(NotUnderstoodError, match="may have more than 500,000 values"):
+        read_message("m", body, max_updates=1_000)
+    assert is_json(body) is not bool(odd)
+
+
+MANY = "[" + "[]," * MAX_VALUES + "[]]"
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        pytest.param('"id": "a", "status": 5', "status: must be 'completed'", id="status"),
+        pytest.param('"status": "failed"', "id: is required", id="no id"),
+        pytest.param(f'"id": {MANY}, "status": "failed"', "id: must have at most", id="dense id"),
+    ],
+)
+def test_an_update_is_singled_out_however_much_is_ignored(said: str, error: str) -> None:
+    """Its neighbours are understood."""
+    good = f'{{"id": "b", "status": "failed", "payload": {MANY}}}'
+    one = read_message("m", f"[[], {{{said}}}, {{}}]", max_updates=10)
+    many = read_message("m", f"[[[{{{said}}}, {good}]], {{}}, {{}}]", max_updates=10)
+    for message in (one, many):
+        assert isinstance(message.updates[0], InvalidUpdate)
+        assert error in message.updates[0].error
+    assert many.updates[1] == StatusUpdate("b", "failed")
+
+
+def test_what_is_ignored_may_be_anything() -> None:
+    """It is not decoded where all updates are valid."""
+    body = f'[[], {{"id": "ev_1", "status": "completed", "payload": {MANY}}}, {{}}]'
+    assert read_message("m", body, max_updates=1).updates == (StatusUpdate("ev_1", "completed"),)

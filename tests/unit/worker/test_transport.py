@@ -14,6 +14,7 @@ from kombu.connection import Connection
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 
+from tasks.density import MAX_VALUES
 from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES
 from worker.transport.redis import SentinelTransport, Transport, install
 from worker.transport.redis.channel import Channel
@@ -23,6 +24,7 @@ from worker.transport.redis.items import (
     NotAMessageError,
     delivery_count,
     entry_tail,
+    headers_of,
     read_entry,
     read_item,
     redelivered,
@@ -160,6 +162,34 @@ def test_a_header_that_looks_like_a_mark_of_kombus_is_left_as_it_is(mark: Any) -
     """Nobody may ask for it."""
     item = {"headers": {"id": "m", "other": mark}, "properties": {"delivery_tag": "tag"}}
     assert read_item(json.dumps(item).encode())["headers"]["other"] == mark
+
+
+def dense(**parts: str) -> bytes:
+    """Write an item with very many values in some of its parts."""
+    many = "[" + "[]," * MAX_VALUES + "[]]"
+    texts = {"headers": '{"id": "m", "task": "t"}', "body": '"[]"', **parts}
+    written = ", ".join(f'"{name}": {text}' for name, text in texts.items()).replace("MANY", many)
+    return f'{{{written}, "properties": {{"delivery_tag": "tag"}}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(dense(headers='{"id": "m", "other": MANY}'), id="headers"),
+        pytest.param(dense(headers='{"id": "m", "odd": NaN, "other": MANY}'), id="odd headers"),
+    ],
+)
+def test_headers_do_not_take_far_more_than_their_text(item: bytes) -> None:
+    """Two bytes may be a list, which takes thirty times that."""
+    with pytest.raises(NotAMessageError, match="may have more than 500,000 values"):
+        read_item(item)
+    assert salvage(item) == ({}, {})
+    assert headers_of(item) == {}
+
+
+def test_a_body_in_clear_is_a_text_however_much_is_in_it() -> None:
+    """Not every client writes it in base 64."""
+    assert read_item(dense(body='"MANY"'))["headers"]["id"] == "m"
 
 
 # -- fetches -------------------------------------------------------------------
