@@ -130,11 +130,6 @@ def odd(count: int) -> tuple[Backlog, ...]:
             lambda: times(count // 10, lambda: item(many(), "m" * 200_000)),
             f"{count // 10} messages of 1,000 updates with an id of 200 kB",
         ),
-        Backlog(
-            "too large",
-            lambda: times(3, lambda: item(bytes(75 * MEBIBYTE))),
-            "3 items of 100 MiB, each more than a message may have",
-        ),
     )
 
 
