@@ -23,7 +23,7 @@ from worker.acknowledging import Acknowledgements
 from worker.applying.slots import Slots
 from worker.batching.breaker import SAMPLE, Breaker
 from worker.batching.dispatcher import Dispatcher
-from worker.batching.room import Room
+from worker.batching.room import Amount, Room
 from worker.held import Load
 from worker.seams.loop import Loop
 from worker.telling import measuring
@@ -66,9 +66,10 @@ class BatchStrategy:
         self._deliveries = broker.deliveries(
             consumer,
             Receiver(
-                room=lambda: self._room.messages(self._held_updates),
-                capacity=lambda: self._room.messages(self._updates_apart()),
+                room=lambda: self._room.messages(self._held),
+                capacity=lambda: self._room.messages(Amount(self._updates_apart(), 0)),
                 take=self._take,
+                is_overfull=lambda: self._room.is_overfull(self._held),
                 set_aside=self._set_aside,
                 renewed=measuring.renewed,
                 restored=measuring.restored,
@@ -117,8 +118,11 @@ class BatchStrategy:
         return (int(self._consumer.pool.num_processes) + 1) * self._settings.batch_max_updates
 
     @property
-    def _held_updates(self) -> int:
-        return self._waiting.update_count + self._slots.update_count
+    def _held(self) -> Amount:
+        waiting, slots = self._waiting, self._slots
+        return Amount(
+            waiting.update_count + slots.update_count, waiting.byte_count + slots.byte_count
+        )
 
     def _rate_limit(self) -> float:
         bucket = self._consumer.task_buckets.get(self._task.name)
@@ -173,9 +177,9 @@ class BatchStrategy:
 
     def _learn(self, came: Sequence[Held]) -> None:
         self._task_events.received(came)
-        self._room.learn(held.update_count for held in came)
+        self._room.learn(Amount(held.update_count, held.byte_count) for held in came)
         self._deliveries.fit()
-        if self._deliveries.counts_returns and self._room.is_overfull(self._held_updates):
+        if self._deliveries.counts_returns and self._room.is_overfull(self._held):
             new = set(map(id, came))
             self._give_back(self._waiting.remove(lambda held: id(held) in new))
         elif self._breaker.note([held.invalid_share for held in came]):

@@ -31,6 +31,8 @@ class Receiver:
         capacity: Returns how many there would be room for if none were held.
         take: Is offered raw deliveries in order, and returns how many of the first it
             has taken; the others are delivered one by one, by way of kombu.
+        is_overfull: Returns whether far more is held than there is room for; what is fetched
+            and not yet taken is given back then.
         set_aside: Takes what is not delivered, and why.
         renewed: Counts leases that were renewed.
         restored: Counts messages of dead workers that were put back.
@@ -39,6 +41,7 @@ class Receiver:
     room: Callable[[], int]
     capacity: Callable[[], int]
     take: Callable[[Iterable[RawDelivery]], int]
+    is_overfull: Callable[[], bool]
     set_aside: Callable[[Received, str], None]
     renewed: Callable[[int], None]
     restored: Callable[[int], None]

@@ -113,6 +113,8 @@ class Intake:
                     return
         except Exception as error:  # noqa: BLE001 - an option of it makes no sense
             held = hold(delivery, refuse(delivery, error))
+        finally:
+            delivery.forget_body()
         if held.invalid_share:
             log_refused(held.message)
         self._hold_new([held])
@@ -129,6 +131,7 @@ class Intake:
         measuring.fetched("other")
         self._deliveries.account(delivery)
         held = hold(delivery, refuse(delivery, error))
+        delivery.forget_body()
         self._hold_new([held])
         return held.message
 

@@ -53,6 +53,7 @@ def hold_plain(delivery: RawDelivery, stock: Stock, *, max_updates: int) -> Held
         delivery,
         message,
         len(updates),
+        delivery.byte_count,
         0.0,
         not headers.ignore_result,
         _details(queue, exchange),

@@ -61,7 +61,7 @@ class Bench:
         def nothing(*_: Any) -> Any:
             """Take whatever comes."""
 
-        receiver = Receiver(nothing, lambda: self.capacity, nothing, nothing, nothing, nothing)
+        receiver = Receiver(nothing, lambda: self.capacity, *[nothing] * 5)
         self.deliveries = InRuns(self.consumer, receiver)
         if settled:
             # The first message has come.

@@ -16,7 +16,9 @@ from celery.worker import heartbeat, state
 from service.lines import fields_of
 from service.settings import Settings
 from tasks.status_updates import update_status
+from tests.items import fetched
 from worker.batching.breaker import FEWEST, SAMPLE
+from worker.batching.room import MAX_BYTES
 from worker.celery import app
 from worker.job import Done, Job, NotDone
 from worker.seams import inspecting
@@ -590,13 +592,36 @@ def test_what_the_transport_sets_aside_is_answered() -> None:
     consumer = Consumer(channel=channel)
     strategy_of(consumer, "redis://127.0.0.1")
     assert channel.on_set_aside
-    channel.on_set_aside(b"42", "event-status-updates", "it is not a message", "tag")
+    channel.on_set_aside(fetched(b"42"), "it is not a message")
     consumer.turn()
     ((job, _),) = consumer.jobs
     assert job.messages[0].updates[0].error == "it is not a message"
     assert not acknowledged
     consumer.report(DONE)
     assert acknowledged == ["tag"]
+
+
+def test_room_is_counted_in_bytes_too() -> None:
+    """From when messages come until they are acknowledged, what is not valid with what is kept."""
+    channel = Channel.__new__(Channel)
+    channel._pace = Pace()
+    channel.ack_many = list  # type: ignore[method-assign,assignment]
+    consumer = Consumer(channel=channel)
+    strategy_of(consumer, "redis://127.0.0.1")
+    assert channel.room
+    assert channel.is_overfull
+    assert channel.on_set_aside
+    # Kept whole, because it can be read and is not valid.
+    large = fetched(json.dumps("x" * (MAX_BYTES // 4)))
+    for held in range(9):
+        assert channel.is_overfull() == (held >= 8)
+        assert bool(channel.room()) == (held < 4)
+        channel.on_set_aside(large, "it is not a message")
+    consumer.turn()
+    assert channel.is_overfull()
+    consumer.report(DONE)
+    assert not channel.is_overfull()
+    assert channel.room()
 
 
 def test_a_lost_slot_does_not_lose_its_batch(strategy: BatchStrategy, consumer: Consumer) -> None:

@@ -70,6 +70,9 @@ class Channel(Holding, Delaying, SettingAside, Fanout, Binding, Keyspace, stock.
 
     #: Returns how many more messages there is room for, besides the prefetch count.
     room: Callable[[], int] | None = None
+    #: Returns whether far more is held than there is room for: what came and is not
+    #: delivered goes back then.
+    is_overfull: Callable[[], bool] | None = None
     #: Is offered what came, before it is delivered one by one, and returns how many of
     #: the first it has taken. The others are offered again after the next delivery.
     take: Callable[[Iterable[Fetched]], int] | None = None
@@ -215,9 +218,13 @@ class Channel(Holding, Delaying, SettingAside, Fanout, Binding, Keyspace, stock.
                     self._fetched.popleft()
                 if not self._fetched:
                     break
+            if self.is_overfull is not None and self.is_overfull():
+                self._return(list(self._fetched))
+                break
             fetched = self._fetched.popleft()
             if fetched.source.queue not in self._active_queues:
-                self._return_all(fetched)
+                queue = fetched.source.queue
+                self._return([fetched, *(f for f in self._fetched if f.source.queue == queue)])
                 break
             self._deliver_one(fetched)
         if not self.closed:
@@ -237,11 +244,10 @@ class Channel(Holding, Delaying, SettingAside, Fanout, Binding, Keyspace, stock.
             if message is not None:
                 self._receivers[fetched.source.queue](message)
 
-    def _return_all(self, first: Fetched) -> None:
-        """Give back what came after its consumer was cancelled, in one step."""
-        queue = first.source.queue
-        returned = [first, *(f for f in self._fetched if f.source.queue == queue)]
-        self._fetched = deque(f for f in self._fetched if f.source.queue != queue)
+    def _return(self, returned: list[Fetched]) -> None:
+        """Give back, in one step, what came and cannot be delivered."""
+        gone = set(map(id, returned))
+        self._fetched = deque(f for f in self._fetched if id(f) not in gone)
         self.qos.give_back([f.tag for f in returned if f.tag])
         for fetched in returned:
             if not fetched.tag:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from worker.transport.broker import Receiver
     from worker.transport.delivery import Delivery
     from worker.transport.redis.channel import Channel
+    from worker.transport.redis.fetch import Fetched
 
 
 class AtOnce:
@@ -26,6 +27,7 @@ class AtOnce:
         self._channel = channel
         self._set_aside = receiver.set_aside
         channel.room, channel.take = receiver.room, receiver.take
+        channel.is_overfull = receiver.is_overfull
         channel.on_set_aside = self._on_set_aside
         channel.on_renewed, channel.on_restored = receiver.renewed, receiver.restored
 
@@ -79,6 +81,8 @@ class AtOnce:
     def abandon(self) -> None:
         """Leave it to the channel, which is closed."""
 
-    def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
+    def _on_set_aside(self, fetched: Fetched, reason: str) -> None:
+        source, tag, item, size = fetched
         headers, properties = salvage(item)
-        self._set_aside(Received(SetAside(item, queue, tag, headers, properties)), reason)
+        aside = SetAside(item, source.queue, tag, headers, properties, size)
+        self._set_aside(Received(aside), reason)
