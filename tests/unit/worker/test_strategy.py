@@ -477,17 +477,19 @@ def test_what_is_in_doubt_is_forgotten_with_its_connection(
 
 def test_what_is_in_doubt_is_held_for_as_long_as_it_takes() -> None:
     """The transport learns that nobody works on it, and when somebody does again."""
-    channel: Any = Channel.__new__(Channel)
-    channel._pace = Pace()
+    channel = bare_channel()
     parked: set[str] = set()
+    paused: set[str] = set()
     channel.park, channel.unpark = parked.add, parked.discard
+    channel.begin = lambda _: nullcontext()
+    channel.pause, channel.resume = paused.update, paused.difference_update
     consumer = Consumer(channel=channel)
     receive(strategy_of(consumer, "redis://127.0.0.1"), one("a"), one("b"))
     consumer.turn()
     consumer.report(IN_DOUBT)
-    assert parked == {"a", "b"}
+    assert parked == paused == {"a", "b"}
     consumer.wait()
-    assert not parked
+    assert parked == paused == set()
 
 
 TOO_LONG = NotDone(
