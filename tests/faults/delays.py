@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-import uuid
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,11 +18,14 @@ import click
 from kombu.connection import Connection
 
 from settle_client.names import OUTCOMES, QUEUE, TASK
-from tests.faults.memory import PUSHED_AT_ONCE, fill, taken_by
+from tests.faults.backlogs import item, one, times
+from tests.faults.memory import push, taken_by
 from tests.faults.rig import durable_servers, rig
 from tests.rabbitmq import RabbitMQ
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.faults.rig import Rig
 
 DUE = 1_000
@@ -38,21 +41,17 @@ class Measured(NamedTuple):
     seconds: float
 
 
-def fill_delayed(rig: Rig, messages: int) -> None:
-    """Put messages that are due in an hour into the queue of Redis, made from one of Celery's."""
-    redis = rig.service.redis
-    sent = send(rig, "elsewhere", countdown=HOUR_SECONDS)
-    message = redis.rpop("elsewhere").replace("elsewhere", QUEUE)
-    for start in range(0, messages, PUSHED_AT_ONCE):
-        count = min(PUSHED_AT_ONCE, messages - start)
-        redis.lpush(QUEUE, *(message.replace(sent.id, str(uuid.uuid4())) for _ in range(count)))
+def delayed(messages: int) -> Iterator[bytes]:
+    """Make items that are due in an hour."""
+    eta = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    return times(messages, lambda: item(one(), eta=eta))
 
 
-def send(rig: Rig, queue: str = QUEUE, **options: Any) -> Any:
+def send(rig: Rig, **options: Any) -> Any:
     """Send an update, as a Celery client does."""
     update = {"id": "ev_0", "status": "completed"}
     producer = rig.service.producer
-    return producer.send_task(TASK, kwargs=update, queue=queue, ignore_result=True, **options)
+    return producer.send_task(TASK, kwargs=update, queue=QUEUE, ignore_result=True, **options)
 
 
 def fill_rabbitmq(rig: Rig, messages: int) -> None:
@@ -70,11 +69,14 @@ def measure(rig: Rig, messages: int, patience_seconds: float) -> Measured:
     """Let a worker find its way to what is due."""
     rig.service.load(*(f"ev_{number}" for number in range(DUE)))
     on_redis = rig.service.rabbitmq is None
-    (fill_delayed if on_redis else fill_rabbitmq)(rig, messages)
+    if on_redis:
+        push(rig, delayed(messages))
+    else:
+        fill_rabbitmq(rig, messages)
     worker = rig.start_worker()
     idle = most = taken_by(worker)
     if on_redis:
-        fill(rig, DUE, 1)
+        push(rig, times(DUE, lambda: item(one())))
     began, answered = time.monotonic(), 0
     while answered < DUE and time.monotonic() - began < patience_seconds:
         answered = rig.service.channel.xlen(OUTCOMES)

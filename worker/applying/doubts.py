@@ -85,10 +85,9 @@ class Doubts:
             tried: The number of the try in which they failed.
             since: The number of the last try that has begun.
         """
-        deliveries = [held.delivery for held in batch.items]
-        self._deliveries.pause(deliveries)
-        for delivery in deliveries:
-            self._deliveries.park(delivery)
+        self._deliveries.pause([held.delivery for held in batch.items])
+        for held in batch.items:
+            self._deliveries.park(held.delivery)
         last = self._doubts[-1] if self._doubts else None
         count = batch.update_count + (last.batch.update_count if last else 0)
         if last is not None and not last.cleared and count <= MAX_UPDATES:
@@ -140,10 +139,9 @@ class Doubts:
 
     def _leave(self, doubt: _Doubt) -> None:
         self._doubts.remove(doubt)
-        deliveries = [held.delivery for held in doubt.batch.items]
-        for delivery in deliveries:
-            self._deliveries.unpark(delivery)
-        self._deliveries.resume(deliveries)
+        for held in doubt.batch.items:
+            self._deliveries.unpark(held.delivery)
+        self._deliveries.resume([held.delivery for held in doubt.batch.items])
         self._begin(doubt.batch, doubt.cleared)
 
     def _wait(self) -> None:

@@ -58,10 +58,9 @@ class Late:
 
     def add(self, batch: Batch[Held]) -> None:
         """Hold a batch that took too long, by halves if it can be halved."""
-        deliveries = [held.delivery for held in batch.items]
-        self._deliveries.pause(deliveries)
-        for delivery in deliveries:
-            self._deliveries.park(delivery)
+        self._deliveries.pause([held.delivery for held in batch.items])
+        for held in batch.items:
+            self._deliveries.park(held.delivery)
         middle = len(batch.items) // 2
         if not middle:
             self._pauses += 1
@@ -86,10 +85,9 @@ class Late:
             self._is_due = False
             batch = self._batches.pop(0)
             self._in_slot = batch.number
-            deliveries = [held.delivery for held in batch.items]
-            for delivery in deliveries:
-                self._deliveries.unpark(delivery)
-            self._deliveries.resume(deliveries)
+            for held in batch.items:
+                self._deliveries.unpark(held.delivery)
+            self._deliveries.resume([held.delivery for held in batch.items])
             self._begin(batch)
 
     def stop(self) -> list[Batch[Held]]:
