@@ -603,14 +603,10 @@ def test_what_the_transport_sets_aside_is_answered() -> None:
 
 def test_room_is_counted_in_bytes_too() -> None:
     """From when messages come until they are acknowledged, what is not valid with what is kept."""
-    channel = Channel.__new__(Channel)
-    channel._pace = Pace()
-    channel.ack_many = list  # type: ignore[method-assign,assignment]
+    channel = bare_channel()
+    channel.ack_many = list
     consumer = Consumer(channel=channel)
     strategy_of(consumer, "redis://127.0.0.1")
-    assert channel.room
-    assert channel.is_overfull
-    assert channel.on_set_aside
     # Kept whole, because it can be read and is not valid.
     large = fetched(json.dumps("x" * (MAX_BYTES // 4)))
     for held in range(9):
