@@ -172,7 +172,7 @@ class BatchStrategy:
         self._waiting.dispatch()
 
     def _learn_size(self, held: Held) -> None:
-        self._room.learn([held.update_count])
+        self._room.learn([Amount(held.update_count, held.byte_count)])
         self._deliveries.fit()
 
     def _learn(self, came: Sequence[Held]) -> None:

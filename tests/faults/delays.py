@@ -18,7 +18,8 @@ import click
 from kombu.connection import Connection
 
 from settle_client.names import OUTCOMES, QUEUE, TASK
-from tests.faults.memory import PUSHED_AT_ONCE, fill, taken_by
+from tests.faults.backlogs import item, one, times
+from tests.faults.memory import push, taken_by
 from tests.faults.rig import durable_servers, rig
 from tests.rabbitmq import RabbitMQ
 
@@ -43,9 +44,7 @@ def fill_delayed(rig: Rig, messages: int) -> None:
     redis = rig.service.redis
     sent = send(rig, "elsewhere", countdown=HOUR_SECONDS)
     message = redis.rpop("elsewhere").replace("elsewhere", QUEUE)
-    for start in range(0, messages, PUSHED_AT_ONCE):
-        count = min(PUSHED_AT_ONCE, messages - start)
-        redis.lpush(QUEUE, *(message.replace(sent.id, str(uuid.uuid4())) for _ in range(count)))
+    push(rig, times(messages, lambda: message.replace(sent.id, str(uuid.uuid4())).encode()))
 
 
 def send(rig: Rig, queue: str = QUEUE, **options: Any) -> Any:
@@ -74,7 +73,7 @@ def measure(rig: Rig, messages: int, patience_seconds: float) -> Measured:
     worker = rig.start_worker()
     idle = most = taken_by(worker)
     if on_redis:
-        fill(rig, DUE, 1)
+        push(rig, times(DUE, lambda: item(one())))
     began, answered = time.monotonic(), 0
     while answered < DUE and time.monotonic() - began < patience_seconds:
         answered = rig.service.channel.xlen(OUTCOMES)
