@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tests.service import Service
 
 DELAYED = "event-status-updates.delayed"
+UNACKED = "event-status-updates.unacked"
 HOUR_SECONDS = 3_600
 
 
@@ -42,7 +43,9 @@ def test_no_worker_holds_what_is_not_due(service: Service, shown: tuple[str, ...
     worker = service.start_worker(*shown)
     assert service.wait({due.id: ["ev_1"]})[due.id][0].updated
     eventually(lambda: delayed(service) == 304)
-    eventually(lambda: not service.redis.exists("unacked", "event-status-updates"))
+    eventually(
+        lambda: not service.redis.exists("event-status-updates.unacked", "event-status-updates")
+    )
     assert worker.stop() == 0
     assert (delayed(service), service.redis.llen("event-status-updates")) == (304, 0)
 

@@ -16,12 +16,14 @@ from kombu.transport import redis as stock
 
 from tests.service import eventually
 from worker.transport.redis import Transport
+from worker.transport.redis.keyspace import UNACKED
+from worker.transport.redis.keyspace import UNACKED_INDEX as INDEX
 from worker.transport.redis.scripts import DELAY, DUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-UNACKED, INDEX, DELAYED = "unacked", "unacked_index", "q.delayed"
+DELAYED = "q.delayed"
 TAIL = ',"","q"]'
 HOUR_SECONDS = 3_600
 
@@ -194,11 +196,11 @@ def test_a_channel_delays_what_it_fetched(
         channel.delay(got[0].delivery_tag, got[0].source, 0.3, pytest.fail)
         client.script_flush()
         turn_until(connection, lambda: client.zcard(f"{prefix}q.delayed"))
-        assert not client.exists(f"{prefix}unacked", f"{prefix}unacked_index", key)
+        assert not client.exists(f"{prefix}{UNACKED}", f"{prefix}{INDEX}", key)
     with consuming(redis_url, **options) as (connection, channel, again):
         client.script_flush()
         turn_until(connection, lambda: again)
-        (held,) = client.hvals(f"{prefix}unacked")
+        (held,) = client.hvals(f"{prefix}{UNACKED}")
         assert held == b"[" + item + TAIL.encode()
         channel.basic_ack(again[0].delivery_tag)
     assert not client.exists(f"{prefix}q.delayed")

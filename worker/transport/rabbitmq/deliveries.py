@@ -110,6 +110,7 @@ class InRuns:
     def park(self, delivery: Delivery) -> None:
         """Account for a message that waits for its time here, and for its place in the prefetch."""
         self._parked += 1
+        self._suspects.discard(delivery.tag)
         self._parked_in_all += 1
         self.fit()
 
