@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from celery import Celery
 
 from tests.service import Worker, eventually
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
 LEASE_SECONDS = 1
 # Of kombu's transport: it puts back at once what anybody holds, as far as it can see that.
 HASTY = {"visibility_timeout": 0.1, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
 SHOP = """
 import json, os, time
+import pytest
 from celery import Celery
 
 app = Celery("shop", broker=os.environ["SHOP_BROKER"])

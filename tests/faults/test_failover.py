@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.storms
 IDS = [f"ev_{number:02}" for number in range(30)]
 BEFORE, AFTER = IDS[:10], IDS[10:]
 

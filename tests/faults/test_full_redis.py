@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.faults.rig import Servers
 
+pytestmark = pytest.mark.storms
 EVENTS = [f"ev_{number}" for number in range(100)]
 BACKLOG = 1_000
 # Of what there is, as much as a worker and its tests may need for their connections.

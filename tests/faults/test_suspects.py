@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.faults.rig import Rig
     from tests.service import Worker
 
+pytestmark = pytest.mark.storms
 QUEUE = "event-status-updates"
 POISON = "ev_poison"
 DEATHS = 20

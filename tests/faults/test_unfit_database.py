@@ -31,6 +31,7 @@ class Case(NamedTuple):
     fix: str
 
 
+pytestmark = pytest.mark.storms
 MIGRATE = "settle migrate, as the owner of the table"
 CASES = {
     "wrong password": Case(
