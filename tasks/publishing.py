@@ -34,13 +34,15 @@ PUBLISH_OUTCOMES = Path(__file__).with_name("publish_outcomes.lua").read_text("u
 class DeadLetter:
     """Something that could not be applied, kept for a person to look at.
 
-    `raw` is the whole message, or the one update of it that is not valid.
+    `raw` is the whole message, or the one update of it that is not valid; `index` is
+    the update's position in its message.
     """
 
     message_id: str | None
     reason: str
     raw: str
     delivery: dict[str, Any]
+    index: int | None = None
 
 
 class OutcomePublisher:
@@ -93,6 +95,7 @@ class OutcomePublisher:
 def _entry(letter: DeadLetter) -> dict[Any, Any]:
     return {
         "messageId": letter.message_id or "",
+        **({} if letter.index is None else {"index": letter.index}),
         "reason": letter.reason,
         "time": timestamp(datetime.now(UTC)),
         "delivery": json.dumps(letter.delivery),

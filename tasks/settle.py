@@ -74,7 +74,7 @@ def dead_letters(
         deliveries: How each message came, in JSON types.
     """
     return [
-        DeadLetter(message.id, outcome.error.message, _raw(update), delivery)
+        DeadLetter(message.id, outcome.error.message, _raw(update), delivery, outcome.index)
         for message, answers, delivery in zip(messages, outcomes, deliveries, strict=True)
         for update, outcome in zip(message.updates, answers, strict=True)
         if outcome.error
@@ -127,16 +127,15 @@ def _answers(
     with_payload: bool,
 ) -> list[Outcome]:
     outcomes = []
-    for update in message.updates:
+    for index, update in enumerate(message.updates):
+        known = (message.id, update.id, update.status)
         if isinstance(update, InvalidUpdate):
-            answer = invalid(
-                message.id, update.id, update.status, update.error, with_payload=with_payload
-            )
+            answer = invalid(*known, update.error, index=index, with_payload=with_payload)
         elif refused and (error := refused.get(_settlement(message, update))):
-            answer = invalid(message.id, update.id, update.status, error, with_payload=with_payload)
+            answer = invalid(*known, error, index=index, with_payload=with_payload)
         else:
             row = rows.get(update.id)
-            answer = outcome_of(message.id, update, row, with_payload=with_payload)
+            answer = outcome_of(message.id, update, row, index=index, with_payload=with_payload)
         outcomes.append(answer)
     return outcomes
 
@@ -146,6 +145,7 @@ def outcome_of(
     update: StatusUpdate,
     row: EventRow | None,
     *,
+    index: int = 0,
     with_payload: bool = False,
 ) -> Outcome:
     """Return the outcome of an update, read off the event's row as committed.
@@ -154,13 +154,16 @@ def outcome_of(
         message_id: Of the message that carried the update.
         update: A valid update.
         row: The event, or None if there is none of that id.
+        index: The update's position in its message.
         with_payload: Put the event's payload into the outcome.
     """
     if row is None or update.account_id not in (None, row.account_id):
-        return _outcome(message_id, update.id, update.status, "not_found", None, with_payload)
+        return _outcome(
+            message_id, update.id, update.status, "not_found", None, index, with_payload
+        )
     updated = row.settled_by == message_id and row.status == update.status
     reason = None if updated else _reason(row)
-    return _outcome(message_id, update.id, update.status, reason, row, with_payload)
+    return _outcome(message_id, update.id, update.status, reason, row, index, with_payload)
 
 
 def _reason(row: EventRow) -> Reason:
@@ -173,11 +176,12 @@ def invalid(
     status: str | None,
     error: str,
     *,
+    index: int = 0,
     with_payload: bool = False,
 ) -> Outcome:
     """Return the outcome of an update, or with no id a whole message, that is not valid."""
     problem = Problem.of(400, error)
-    return _outcome(message_id, id_, status, "invalid", None, with_payload, problem)
+    return _outcome(message_id, id_, status, "invalid", None, index, with_payload, problem)
 
 
 def _outcome(
@@ -186,6 +190,7 @@ def _outcome(
     status: str | None,
     reason: Reason | None,
     row: EventRow | None,
+    index: int,
     with_payload: bool,
     error: Problem | UnsetType = UNSET,
 ) -> Outcome:
@@ -199,6 +204,7 @@ def _outcome(
         status=status,
         reason=reason,
         message_id=message_id,
+        index=index,
         account_id=row and row.account_id,
         event_type=row and row.event_type,
         created_at=row and row.created_at,

@@ -2,12 +2,13 @@
 
 The outcomes that a caller gets, what is acknowledged, taken over from others, waited
 for. Commands are asked of a face (`settle_client.steps`). Outcomes may repeat: drop
-those whose message id and id were seen.
+those whose `identity` was seen.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from settle_client.names import OUTCOMES
@@ -70,23 +71,30 @@ def wait(
     Raises:
         TimeoutError: Some have not come in time; it says how many.
     """
-    missing = {(message, id_) for message, ids in messages.items() for id_ in ids}
-    seen = set()
+    missing = Counter((message, id_) for message, ids in messages.items() for id_ in ids)
+    seen: set[tuple[str | int | None, ...]] = set()
     deadline = now() + timeout_seconds
     while missing:
         left = deadline - now()
         if left <= 0:
             raise TimeoutError(
-                f"no outcome within {timeout_seconds:g} s for {len(missing)} of the updates"
+                f"no outcome within {timeout_seconds:g} s for {missing.total()} of the updates"
             )
         for position, outcome in (yield from poll(since, min(left, BLOCK_SECONDS), now)):
             since = position
-            answer = (outcome.message_id, outcome.id, outcome.status, outcome.reason)
-            if outcome.message_id in messages and answer not in seen:
-                seen.add(answer)
-                missing.discard((outcome.message_id, outcome.id or ""))
+            if outcome.message_id in messages and outcome.identity not in seen:
+                seen.add(outcome.identity)
+                _strike_off(missing, (outcome.message_id, outcome.id or ""))
                 if (yield Given(outcome)):
                     return
+
+
+def _strike_off(missing: Counter[tuple[str, str]], update: tuple[Any, str]) -> None:
+    """Take one off: a message may carry several updates of an event."""
+    if missing[update] > 1:
+        missing[update] -= 1
+    else:
+        missing.pop(update, None)
 
 
 def follow(

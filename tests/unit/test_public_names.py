@@ -32,7 +32,7 @@ def test_the_contracts_names() -> None:
 def test_the_attributes_of_an_outcome() -> None:
     """In the contract's order, `payload` and `error` last."""
     assert [field.encode_name for field in msgspec.structs.fields(Outcome)] == [
-        *("id", "updated", "status", "reason", "messageId"),
+        *("id", "updated", "status", "reason", "messageId", "index"),
         *("accountId", "eventType", "createdAt", "completedAt", "failedAt", "payload", "error"),
     ]
 

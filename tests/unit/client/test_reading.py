@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from settle_client import Outcome, reading
+from settle_client import Outcome, StatusUpdate, reading
 from settle_client.steps import drive, iterate
+from tasks.settle import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+STATUSES = ("completed", "failed")
 
 
 class Server:
@@ -41,10 +46,11 @@ class Server:
         return [command[0] for command in self.commands]
 
 
-def outcome(id_: str = "ev_1", message_id: str = "m", status: str = "failed") -> Outcome:
+def outcome(
+    id_: str = "ev_1", message_id: str = "m", status: Any = "failed", index: int = 0
+) -> Outcome:
     """Make an outcome."""
-    nothing = (None,) * 5
-    return Outcome(id_, False, status, "not_found", message_id, *nothing)
+    return outcome_of(message_id, StatusUpdate(id=id_, status=status), None, index=index)
 
 
 def entries(*outcomes: Outcome, first: int = 1) -> list[Any]:
@@ -96,10 +102,30 @@ def test_waiting_ends_in_time() -> None:
 
 def test_waiting_reads_on_from_where_it_was() -> None:
     """Not what it has read before."""
-    server = Server(stream(outcome("a")), stream(outcome("b"), first=2))
+    server = Server(stream(outcome("a")), stream(outcome("b", index=1), first=2))
     waited = reading.wait({"m": ["a", "b"]}, 3.0, "0-0", server.now)
     assert [one.id for one in iterate(waited, server)] == ["a", "b"]
     assert [command[-1] for command in server.commands] == ["0-0", "1-0"]
+
+
+def test_two_updates_of_one_event_are_two_answers() -> None:
+    """They are told apart by their place in the message, and a repeat by the same."""
+    told = [outcome(index=0), outcome(index=0), outcome(index=1), outcome(index=0)]
+    server = Server(stream(*told))
+    waited = reading.wait({"m": ["ev_1", "ev_1"]}, 3.0, "0-0", server.now)
+    assert [one.index for one in iterate(waited, server)] == [0, 1]
+
+
+def test_an_outcome_of_an_older_worker_has_no_index() -> None:
+    """It is read all the same, and told from others by what it says."""
+    older = [msgspec.structs.replace(outcome(status=status), index=None) for status in STATUSES]
+    lines = [one.to_json().replace(b'"index":null,', b"") for one in (*older, *older)]
+    assert not any(b"index" in line for line in lines)
+    read = [Outcome.from_json(line) for line in lines]
+    assert read == [*older, *older]
+    waited = reading.wait({"m": ["ev_1", "ev_1"]}, 3.0, "0-0", Server().now)
+    server = Server(stream(*read))
+    assert list(iterate(waited, server)) == older
 
 
 def test_a_member_resumes_takes_over_and_goes_on() -> None:

@@ -13,19 +13,22 @@ import redis
 from gateway.metrics import CATALOGUE
 from gateway.publishing import PatientPublisher
 from settle_client.names import OUTCOMES
-from settle_client.outcome import Outcome
+from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
 from tasks.publishing import DeadLetter, OutcomePublisher
+from tasks.settle import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from settle_client.outcome import Outcome
 
 LETTER = DeadLetter("m", "is bad", "{}", {"door": "http"})
 
 
 def outcome(id_: str) -> Outcome:
     """Make an outcome."""
-    return Outcome(id_, True, "completed", None, "m", "a", "t", None, None, None)
+    return outcome_of("m", StatusUpdate(id=id_, status="completed"), None)
 
 
 class Channel:

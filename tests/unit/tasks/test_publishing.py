@@ -26,6 +26,7 @@ OUTCOME = Outcome(
     status="completed",
     reason=None,
     message_id="m",
+    index=0,
     account_id="acct_9",
     event_type="order.created",
     created_at=datetime(2026, 11, 23, 9, tzinfo=UTC),
@@ -45,7 +46,7 @@ def test_an_outcome_is_the_documented_object() -> None:
     """The very text of the contract, its fields in its order."""
     assert OUTCOME.to_json().decode() == (
         '{"id":"ev_1","updated":true,"status":"completed","reason":null,"messageId":"m",'
-        '"accountId":"acct_9","eventType":"order.created",'
+        '"index":0,"accountId":"acct_9","eventType":"order.created",'
         '"createdAt":"2026-11-23T09:00:00.000000Z","completedAt":"2026-11-23T09:00:01.123456Z",'
         '"failedAt":null}'
     )
