@@ -17,6 +17,7 @@ import redis
 from db import Database
 from service.fitness import Fitness
 from service.settings import Settings, SettingsError, load_settings
+from tasks.looking_up import were_applied
 from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import dead_letters, settle_batch
 
@@ -44,6 +45,10 @@ class Service:
     def apply(self, messages: Sequence[Message]) -> list[list[Outcome]]:
         """Settle a batch, committed on return; see `tasks.settle.settle_batch`."""
         return settle_batch(messages, self.database, with_payload=self.outcome_payload)
+
+    def were_applied(self, messages: Sequence[Message]) -> list[bool]:
+        """Look up which messages were applied; see `tasks.looking_up.were_applied`."""
+        return were_applied(messages, self.database)
 
     def publish(self, outcomes: Sequence[Sequence[Outcome]], letters: Sequence[DeadLetter]) -> None:
         """Publish the outcomes of a batch, after its dead letters."""

@@ -29,14 +29,21 @@ class Job:
     messages: tuple[Message, ...] = field(repr=False)
     deliveries: tuple[dict[str, Any], ...] = field(repr=False)
     wants_result: tuple[bool, ...] = field(repr=False)
+    # The places of messages that are to be dropped, unless they were applied before.
+    in_question: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The batch is committed and published: it may be acknowledged."""
+    """The batch is committed and published: it may be acknowledged.
+
+    `dropped` has a bit for the place of each message that was dropped, and of which nothing
+    else here speaks.
+    """
 
     summary: Summary
     seconds: dict[str, float] = field(default_factory=dict)
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +66,5 @@ def job_of(items: Sequence[Held]) -> Job:
         messages=tuple(held.message for held in items),
         deliveries=tuple(held.details for held in items),
         wants_result=tuple(held.wants_result for held in items),
+        in_question=tuple(place for place, held in enumerate(items) if held.drop_reason),
     )

@@ -81,6 +81,7 @@ class BatchStrategy:
             prefetch=consumer,
             hold_new=self._hold_new,
             hold_due=self._hold_due,
+            drop=self._acknowledgements.drop,
             max_updates=settings.message_max_updates,
         )
         self._slots = Slots(
@@ -183,12 +184,24 @@ class BatchStrategy:
     def _begin(self, batch: Batch[Held]) -> None:
         kept = batch.items
         if state.revoked or any(held.request is not None for held in kept):
-            kept = tuple(held for held in kept if not self._intake.drops_meanwhile(held))
+            looked_at = [self._intake.look_again(held) for held in kept]
+            kept = tuple(held for held in looked_at if not held.is_to_be_dropped)
+            if dropped := [held for held in looked_at if held.is_to_be_dropped]:
+                self._acknowledgements.drop(dropped)
         if kept:
-            count = sum(held.update_count for held in kept)
-            self._slots.begin(replace(batch, items=kept, update_count=count))
+            self._slots.begin(_with_items(batch, kept))
 
     def _on_settled(self, batch: Batch[Held], done: Done) -> None:
+        if done.dropped:
+            parts: tuple[list[Held], list[Held]] = [], []
+            for place, held in enumerate(batch.items):
+                parts[done.dropped >> place & 1].append(held)
+            batch = _with_items(batch, tuple(parts[0]))
+            self._acknowledgements.drop(parts[1])
+        if batch.items:
+            self._tell_settled(batch, done)
+
+    def _tell_settled(self, batch: Batch[Held], done: Done) -> None:
         seconds = self._acknowledgements.acknowledge(batch.items)
         measuring.settled(batch, done, seconds)
         state.total_count[self._task.name] += len(batch.items)
@@ -242,3 +255,7 @@ class BatchStrategy:
         for stage in (self._intake, self._waiting, self._slots):
             stage.abandon()
         self._task_events.flush()
+
+
+def _with_items(batch: Batch[Held], items: tuple[Held, ...]) -> Batch[Held]:
+    return replace(batch, items=items, update_count=sum(held.update_count for held in items))

@@ -123,6 +123,7 @@ def test_the_commands_and_the_settings() -> None:
         "CELERY_BROKER_URL",
         "SETTLE_SENTINEL_MASTER",
         "CELERY_RESULT_BACKEND",
+        "SETTLE_RESULT_RETRY_SECONDS",
         "DATABASE_URL",
         "SETTLE_OUTCOME_URL",
         "SETTLE_BATCH_MAX_UPDATES",

@@ -1,4 +1,4 @@
-"""What a pool slot does with a batch: applied, published, its results stored.
+"""What a pool slot does with a batch: applied, published, its results handed on.
 
 Runs in a thread or a child process of Celery's pool, so what goes in and comes
 out can be pickled, and no exception gets out: Celery's thread pool would lose
@@ -10,20 +10,22 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from celery import current_app, states
-from celery.backends.base import DisabledBackend
 from celery.utils.log import get_logger
 
 from db import DatabaseError, TransientDatabaseError
 from service.addresses import hide_password
 from service.connections import service
 from tasks.errors import OutcomesNotPublishedError
+from tasks.messages import Message
 from tasks.settle import dead_letters
 from worker.job import Done, NotDone
 from worker.summary import summarize
+from worker.telling.result_store import result_store
+from worker.telling.results import success
 
 if TYPE_CHECKING:
     from settle_client.outcome import Outcome
+    from tasks.publishing import DeadLetter
     from worker.job import Job
 
 logger = get_logger(__name__)
@@ -40,17 +42,12 @@ def work(job: Job) -> Done | NotDone:
     """Take a batch as far as it goes."""
     started = time.monotonic()
     try:
-        outcomes = _unpublished.pop(job.key, None) or service().apply(job.messages)
+        outcomes = _unpublished.pop(job.key, None) or _apply(job)
         _keep(job, outcomes)
         applied = time.monotonic()
-        summary = summarize(outcomes)
-        letters = (
-            dead_letters(job.messages, outcomes, job.deliveries)
-            if summary.reasons["invalid"]
-            else []
-        )
+        summary = summarize([answers for answers in outcomes if answers])
+        letters = _letters(job, outcomes) if summary.reasons["invalid"] else []
         service().publish(outcomes, letters)
-        _store_results(job, outcomes)
     except (DatabaseError, OutcomesNotPublishedError) as error:
         expected = isinstance(error, TransientDatabaseError | OutcomesNotPublishedError)
         return _not_done(error, expected=expected)
@@ -59,7 +56,30 @@ def work(job: Job) -> Done | NotDone:
         return _not_done(error, expected=False)
     _unpublished.pop(job.key, None)
     seconds = {"applied": applied - started, "published": time.monotonic() - applied}
-    return Done(summary, seconds)
+    _hand_on_results(job, outcomes)
+    dropped = sum(1 << place for place in job.in_question if not outcomes[place])
+    return Done(summary, seconds, dropped)
+
+
+def _apply(job: Job) -> list[list[Outcome]]:
+    """Apply a batch; a message that is dropped carries no updates, and has no outcomes."""
+    if not job.in_question:
+        return service().apply(job.messages)
+    messages = [*job.messages]
+    in_question = [messages[place] for place in job.in_question]
+    for place, was in zip(job.in_question, service().were_applied(in_question), strict=True):
+        if not was:
+            messages[place] = Message(messages[place].id, ())
+    return service().apply(messages)
+
+
+def _letters(job: Job, outcomes: list[list[Outcome]]) -> list[DeadLetter]:
+    answered = [place for place, answers in enumerate(outcomes) if answers]
+    return dead_letters(
+        [job.messages[place] for place in answered],
+        [outcomes[place] for place in answered],
+        [job.deliveries[place] for place in answered],
+    )
 
 
 def _keep(job: Job, outcomes: list[list[Outcome]]) -> None:
@@ -73,11 +93,14 @@ def _not_done(error: Exception, *, expected: bool) -> NotDone:
     return NotDone(kind, hide_password(f"{kind}: {error}")[:MAX_ERROR_CHARACTERS], expected)
 
 
-def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:
-    backend = current_app.backend
-    if isinstance(backend, DisabledBackend):
+def _hand_on_results(job: Job, outcomes: list[list[Outcome]]) -> None:
+    store = result_store()
+    if store is None:
         return
-    for message, answers, wanted in zip(job.messages, outcomes, job.wants_result, strict=True):
-        if wanted and message.id:
-            result = [outcome.to_dict() for outcome in answers]
-            backend.store_result(message.id, result, states.SUCCESS)
+    wanted = [
+        success(message.id, answers)
+        for message, answers, wanted in zip(job.messages, outcomes, job.wants_result, strict=True)
+        if wanted and message.id and answers
+    ]
+    if wanted:
+        store.add(wanted)

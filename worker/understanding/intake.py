@@ -2,7 +2,8 @@
 
 A message is understood, or refused: then it carries an answer and no update. One
 that asks for a later time is put off, one that has expired or was revoked is
-dropped. What is held leaves in batches, which is not decided here.
+dropped; if it may have been applied before, a slot looks that up. What is held leaves
+in batches, which is not decided here.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from worker.held import Held, hold
 from worker.seams.delays import remember_timer
 from worker.telling import measuring
 from worker.telling.log_lines import log_refused
-from worker.understanding.options import is_revoked, uses_options
+from worker.understanding.options import is_revoked, uses_options, why_dropped
 from worker.understanding.other import receive, refuse
 from worker.understanding.plain import read_plain
 
@@ -44,6 +45,7 @@ class Intake:
         prefetch: Any,
         hold_new: Callable[[Sequence[Held]], None],
         hold_due: Callable[[Held], None],
+        drop: Callable[[Sequence[Held]], None],
         max_updates: int,
     ) -> None:
         """Take messages from a broker.
@@ -56,11 +58,12 @@ class Intake:
             prefetch: Celery's consumer, for its `qos`, made when it consumes.
             hold_new: Holds messages that came.
             hold_due: Holds a message whose time has come.
+            drop: Answers messages that are not to be applied.
             max_updates: How many updates a message may carry.
         """
         self._deliveries, self._requests = deliveries, requests
         self._task_events, self._loop, self._prefetch = task_events, loop, prefetch
-        self._hold_new, self._hold_due = hold_new, hold_due
+        self._hold_new, self._hold_due, self._drop = hold_new, hold_due, drop
         self._max_updates = max_updates
         self._abandoned = False
 
@@ -91,11 +94,15 @@ class Intake:
         held = hold(delivery, receive(delivery, max_updates=self._max_updates))
         try:
             if uses_options(delivery.headers()):
-                held = held._replace(request=self._requests.make(delivery))
-                if self._drops_or_delays(held):
+                request = self._requests.make(delivery)
+                held = held._replace(request=request, drop_reason=why_dropped(request))
+                if not held.drop_reason and self._delays(held):
                     return
         except Exception as error:  # noqa: BLE001 - an option of it makes no sense
             held = hold(delivery, refuse(delivery, error))
+        if held.is_to_be_dropped:
+            self._drop([held])
+            return
         if held.invalid_share:
             log_refused(held.message)
         self._hold_new([held])
@@ -115,11 +122,8 @@ class Intake:
         self._hold_new([held])
         return held.message
 
-    def _drops_or_delays(self, held: Held) -> bool:
+    def _delays(self, held: Held) -> bool:
         request = held.request
-        if request.revoked():
-            self._deliveries.forget(held.delivery)
-            return True
         if not request.eta:
             return False
         self._delay(held, request)
@@ -141,17 +145,14 @@ class Intake:
             self._deliveries.unpark(held.delivery)
             self._hold_due(held)
 
-    def drops_meanwhile(self, held: Held) -> bool:
-        """Drop a message that was revoked, or has expired, while it was held."""
-        if held.request is None and not is_revoked(held.message.id):
-            return False
+    def look_again(self, held: Held) -> Held:
+        """Return a message with why it is to be dropped, if that is so by now."""
+        if held.drop_reason or (held.request is None and not is_revoked(held.message.id)):
+            return held
         try:
-            dropped = bool(self.request_of(held).revoked())
+            return held._replace(drop_reason=why_dropped(self.request_of(held)))
         except Exception:  # noqa: BLE001 - it is no message of Celery's, and is answered
-            return False
-        if dropped:
-            self._deliveries.forget(held.delivery)
-        return dropped
+            return held
 
     def request_of(self, held: Held) -> Any:
         """Return Celery's view of a message.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
-from tasks.messages import Message
+from tasks.messages import InvalidUpdate, Message
 from tasks.settle import outcome_of
 from worker.applying import attempt
 from worker.applying.attempt import MAX_UNPUBLISHED, work
@@ -25,6 +26,12 @@ class Service:
         self.redis_is_away = False
         self.applied = 0
         self.published: list[Any] = []
+        self.published_with_letters: list[Any] = []
+        self.looked_up: set[str] = set()
+
+    def were_applied(self, messages: Any) -> list[bool]:
+        """Look up."""
+        return [message.id in self.looked_up for message in messages]
 
     def apply(self, messages: Any) -> Any:
         """Apply."""
@@ -36,6 +43,7 @@ class Service:
         if self.redis_is_away:
             raise OutcomesNotPublishedError("away " * 10_000)
         self.published.append(outcomes)
+        self.published_with_letters.append((outcomes, letters))
 
 
 @pytest.fixture
@@ -83,6 +91,24 @@ def test_no_more_than_a_few_unpublished_batches_are_kept(service: Service) -> No
     service.redis_is_away = False
     assert isinstance(work(job("0")), Done)
     assert service.applied == MAX_UNPUBLISHED + 2
+
+
+def test_what_is_in_question_is_dropped_unless_it_was_applied(service: Service) -> None:
+    """It is looked up before anything is applied; what is dropped is told to nobody."""
+    bad = Message("bad", (InvalidUpdate("why", "{}"),))
+    messages = [Message(id_, MESSAGE.updates) for id_ in ("plain", "applied", "not")] + [bad]
+    asked = replace(job("k", *messages), in_question=(1, 2, 3))
+    service.looked_up = {"applied"}
+    service.redis_is_away = True
+    assert isinstance(work(asked), NotDone)
+    service.redis_is_away = False
+    done = work(asked)
+    assert isinstance(done, Done)
+    assert done.dropped == 0b1100
+    assert len(done.summary.results()) == 2
+    ((told, letters),) = service.published_with_letters
+    assert [[one.message_id for one in many] for many in told] == [["plain"], ["applied"], [], []]
+    assert letters == []
 
 
 def test_a_report_fits_into_a_pipe_at_once(service: Service) -> None:

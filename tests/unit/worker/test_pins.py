@@ -26,8 +26,6 @@ from celery.worker.consumer import tasks as consumer_tasks
 from celery.worker.request import Request
 from kombu.asynchronous.hub import Hub
 
-from worker.seams.logs import DISCARDED
-
 SIGNATURES: list[tuple[Any, str]] = [
     # Overridden by worker.consumer.
     (Consumer.connect, "(self)"),
@@ -82,9 +80,10 @@ SOURCES: list[tuple[Any, str]] = [
     (consumer_tasks.Tasks.start, "c.connection.default_channel.basic_qos("),
     (consumer_tasks.Tasks.start, "0, c.initial_prefetch_count, qos_global,"),
     (consumer_tasks.Tasks.start, "c.task_consumer = c.app.amqp.TaskConsumer(\n            c.conn"),
-    # The line that worker.seams.logs puts into our words.
-    (Request.revoked, f"log_msg = '{DISCARDED}'"),
-    (Request.revoked, "info(log_msg, self.name, self.id)"),
+    # What worker.understanding.options decides in its place.
+    (Request.revoked, "revoked_by_id = self.id in revoked_tasks"),
+    (Request.revoked, "stamped_value in maybe_list(revoked_header)"),
+    (Request.maybe_expire, "if now > self.expires:"),
     (loops.asynloop, "on_task_received = obj.create_task_handler()"),
     (loops.asynloop, "consumer.on_message = on_task_received"),
     (loops.synloop, "consumer.on_message = on_task_received"),

@@ -49,10 +49,6 @@ class InRuns:
         """Account for a delivery; tags come in ascending order."""
         self._outstanding.add(delivery.tag)
 
-    def forget(self, delivery: Delivery) -> None:
-        """Account for a delivery that Celery has acknowledged."""
-        self._outstanding.forget([delivery.tag])
-
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge messages, in as few frames as can be."""
         for tag, multiple in self._outstanding.done(delivery.tag for delivery in deliveries):
