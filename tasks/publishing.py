@@ -63,18 +63,22 @@ class OutcomePublisher:
         """Publish outcomes in order, after the dead letters that belong to them.
 
         Raises:
-            OutcomesNotPublishedError: Some may have been published, not all;
-                publish the same again.
+            OutcomesNotPublishedError: Some may have been published, not all; it says
+                how many certainly were. Publish the rest.
         """
         texts = [outcome.to_json() for outcome in outcomes]
+        letters = start = 0
         try:
             for letter in dead_letters:
                 self._client.xadd(DEAD_LETTERS, _entry(letter))
-            for start in range(0, len(texts), OUTCOMES_PER_CALL):
+                letters += 1
+            while start < len(texts):
                 chunk = texts[start : start + OUTCOMES_PER_CALL]
                 self._publish(keys=[OUTCOMES], args=[self._stream_max_length, *chunk])
+                start += len(chunk)
         except redis.RedisError as error:
-            raise OutcomesNotPublishedError(f"{type(error).__name__}: {error}") from error
+            text = f"{type(error).__name__}: {error}"
+            raise OutcomesNotPublishedError(text, letters=letters, outcomes=start) from error
 
     def check(self) -> None:
         """See that the channel answers.

@@ -29,6 +29,8 @@ class Job:
     messages: tuple[Message, ...] = field(repr=False)
     deliveries: tuple[dict[str, Any], ...] = field(repr=False)
     wants_result: tuple[bool, ...] = field(repr=False)
+    # How many of its dead letters and of its outcomes are published.
+    published: tuple[int, int] = (0, 0)
     # The places of messages that are to be dropped, unless they were applied before.
     in_question: tuple[int, ...] = ()
 
@@ -51,12 +53,14 @@ class NotDone:
     """The batch is not committed, or not published.
 
     `expected` distinguishes trouble that passes by itself, through which the batch is
-    held, from what somebody must see to, for which it goes back to the queue.
+    held, from what somebody must see to, for which it goes back to the queue. `published`
+    is the next job's.
     """
 
     kind: str
     error: str
     expected: bool
+    published: tuple[int, int] = (0, 0)
 
 
 def job_of(items: Sequence[Held]) -> Job:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
@@ -177,6 +178,7 @@ class Slots:
         if self._trouble.note(result.kind, time.monotonic()):
             logger.warning("batches are held", extra=failure_of(batch, result.error))
         measuring.retried()
+        job = replace(job, published=result.published)
         self._pause(batch, tries, self._send, batch, job, tries + 1)
 
     def _go_back_later(self, batch: Batch[Held], result: NotDone) -> None:

@@ -98,6 +98,29 @@ def test_dead_letters_are_kept_with_their_outcomes() -> None:
     assert letter[b"messageId"] == b"m"
 
 
+def test_what_was_published_is_not_kept() -> None:
+    """Each outcome and each letter goes out once, however many tries it takes."""
+    told: list[Any] = []
+
+    class Reluctant:
+        """A publisher that takes one of each at a time."""
+
+        def publish(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+            told.extend([*letters[:1], *(one.id for one in outcomes[:1])])
+            if len(outcomes) > 1:
+                raise OutcomesNotPublishedError(letters=len(letters[:1]), outcomes=1)
+
+    reluctant: Any = Reluctant()
+    publisher = PatientPublisher(reluctant)
+    with pytest.raises(OutcomesNotPublishedError):
+        publisher.publish([*map(outcome, "abc")], [LETTER])
+    with pytest.raises(OutcomesNotPublishedError):
+        publisher.catch_up()
+    publisher.catch_up()
+    assert told == [LETTER, "a", "b", "c"]
+    assert len(publisher) == 0
+
+
 def test_only_one_thread_catches_up() -> None:
     """The others see that the channel is away, and wait for nobody."""
     entered, go_on = threading.Event(), threading.Event()

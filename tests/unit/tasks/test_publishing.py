@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import fakeredis
 import msgspec
 import pytest
+import redis
 
 from settle_client.moments import timestamp
 from settle_client.outcome import Outcome
@@ -119,6 +120,25 @@ def test_the_time_of_a_dead_letter_is_the_worlds(
     ((_, entry),) = client.xrange("event-status-updates.dead")
     assert abs(datetime.fromisoformat(entry["time"]) - datetime.now(UTC)) < timedelta(hours=1)
     assert entry["messageId"] == ""
+
+
+def test_what_was_published_is_known_where_the_rest_could_not_be(client: Any) -> None:
+    """So that the next try publishes the rest alone."""
+    publisher = OutcomePublisher(client, stream_max_length=10_000)
+    letters = [DeadLetter(None, "why", "raw", {})] * 3
+    calls = iter([True, True, False])
+    publish = publisher._publish
+
+    def fail_at_the_third(**arguments: Any) -> None:
+        if not next(calls):
+            raise redis.exceptions.OutOfMemoryError("used memory > maxmemory")
+        publish(**arguments)
+
+    publisher._publish = fail_at_the_third  # type: ignore[assignment]
+    with pytest.raises(OutcomesNotPublishedError) as failed:
+        publisher.publish([OUTCOME] * 2_500, letters)
+    assert (failed.value.letters, failed.value.outcomes) == (3, 2_000)
+    assert client.xlen("event-outcomes") == 2_000
 
 
 def test_an_unreachable_redis_is_reported_as_such() -> None:

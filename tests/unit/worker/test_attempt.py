@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from settle_client.outcome import Outcome
 from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
 from tasks.messages import InvalidUpdate, Message
-from tasks.settle import outcome_of
+from tasks.publishing import DeadLetter
+from tasks.settle import settle_batch
+from tests.model import ReferenceEvents
 from worker.applying import attempt
 from worker.applying.attempt import MAX_UNPUBLISHED, work
 from worker.job import Done, Job, NotDone
@@ -28,6 +31,8 @@ class Service:
         self.published: list[Any] = []
         self.published_with_letters: list[Any] = []
         self.looked_up: set[str] = set()
+        self.takes_one = False
+        self.told: list[Any] = []
 
     def were_applied(self, messages: Any) -> list[bool]:
         """Look up."""
@@ -36,12 +41,16 @@ class Service:
     def apply(self, messages: Any) -> Any:
         """Apply."""
         self.applied += 1
-        return [[outcome_of(m.id, update, None) for update in m.updates] for m in messages]
+        return settle_batch(messages, ReferenceEvents({}))
 
     def publish(self, outcomes: Any, letters: Any) -> None:
         """Publish."""
+        told = [one for many in outcomes for one in many]
         if self.redis_is_away:
-            raise OutcomesNotPublishedError("away " * 10_000)
+            self.told += [*letters[:1], *told[:1]]
+            done = {"letters": len(letters[:1]), "outcomes": len(told[:1])}
+            raise OutcomesNotPublishedError("away " * 10_000, **(done if self.takes_one else {}))
+        self.told += [*letters, *told]
         self.published.append(outcomes)
         self.published_with_letters.append((outcomes, letters))
 
@@ -106,9 +115,33 @@ def test_what_is_in_question_is_dropped_unless_it_was_applied(service: Service) 
     assert isinstance(done, Done)
     assert done.dropped == 0b1100
     assert len(done.summary.results()) == 2
-    ((told, letters),) = service.published_with_letters
-    assert [[one.message_id for one in many] for many in told] == [["plain"], ["applied"], [], []]
+    (((*told,), letters),) = service.published_with_letters
+    assert [one.message_id for many in told for one in many] == ["plain", "applied"]
     assert letters == []
+
+
+@pytest.mark.parametrize("in_another_process", [False, True])
+def test_what_is_published_is_not_published_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch, in_another_process: bool
+) -> None:
+    """A try begins where the one before came to, whichever slot has it."""
+    bad = Message("bad", (InvalidUpdate("why", "{}"), InvalidUpdate("why", "{}")))
+    messages = [Message(id_, MESSAGE.updates) for id_ in "abc"]
+    next_try = job("k", *messages, bad)
+    service.redis_is_away = service.takes_one = True
+    for _ in range(3):
+        report = work(next_try)
+        assert isinstance(report, NotDone)
+        next_try = replace(next_try, published=report.published)
+        if in_another_process:
+            monkeypatch.setattr(attempt, "_unpublished", {})
+    assert next_try.published == (2, 3)
+    service.redis_is_away = False
+    assert isinstance(work(next_try), Done)
+    outcomes = [one.message_id for one in service.told if isinstance(one, Outcome)]
+    assert outcomes == ["a", "b", "c", "bad", "bad"]
+    letters = [one.index for one in service.told if isinstance(one, DeadLetter)]
+    assert letters == [0, 1]
 
 
 def test_a_report_fits_into_a_pipe_at_once(service: Service) -> None:
