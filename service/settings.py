@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     )
     result_retry_seconds: float = Field(
         default=300,
-        ge=0,
+        ge=1,
         le=86_400,
         description="For how many seconds a worker tries again to store a Celery result, while "
         "the result backend is away; nothing else waits for it. It keeps up to 32 MiB of them.",

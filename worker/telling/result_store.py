@@ -4,8 +4,8 @@ They are a convenience beside the result channel. A thread of each process store
 and tries again for a while what cannot be stored. Who hands them over waits for that
 thread while the backend serves, and no longer: so a message is not acknowledged before
 its result is stored, unless the backend is away, for which nothing waits. What waits is
-bounded in time and in bytes; what is too old or too much is given up. Nothing here
-settles or publishes, and no failure of it is anybody else's.
+bounded in time and in bytes; what is too old, or too much, or alone refused, is given
+up. Nothing here settles or publishes, and no failure of it is anybody else's.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from celery import current_app
 from celery.backends.base import DisabledBackend
@@ -37,14 +38,30 @@ logger = get_logger(__name__)
 HOLD_SECONDS = 1.0
 FIRST_PAUSE_SECONDS = 0.1
 MAX_PAUSE_SECONDS = 5.0
+MAX_REFUSALS = 5
 MAX_BYTES = 32 * 2**20
 MAX_ERROR_CHARACTERS = 1_000
 
 
-class _Waiting(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A result, and how often it failed though others were stored since the last time."""
+
     result: Result
     byte_count: int
     give_up_at: float
+    refusals: int = 0
+    stored_before: int | None = None
+
+    def is_hopeless(self, now: float) -> bool:
+        """Return whether it is not to be tried again."""
+        return self.give_up_at <= now or self.refusals >= MAX_REFUSALS
+
+    def fail(self, stored: int) -> None:
+        """Count a failure, so many results having been stored by now."""
+        if self.stored_before is not None and stored > self.stored_before:
+            self.refusals += 1
+        self.stored_before = stored
 
 
 class ResultStore:
@@ -61,7 +78,7 @@ class ResultStore:
         self._changed = threading.Condition()
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
-        self._added = self._ended = 0
+        self._added = self._ended = self._stored = 0
         self._serves, self._served_at = True, 0.0
         self._trouble, self._loss = Trouble(), Trouble()
         self._given_up = 0
@@ -76,6 +93,7 @@ class ResultStore:
         """
         now = time.monotonic()
         with self._changed:
+            self._give_up_hopeless(now)
             if not self._waiting:
                 self._served_at = now
             for result in results:
@@ -129,6 +147,7 @@ class ResultStore:
     def _on_success(self, one: _Waiting) -> None:
         with self._changed:
             self._serves, self._served_at = True, time.monotonic()
+            self._stored += 1
             self._remove(one)
             self._changed.notify_all()
         lasted = self._trouble.over(time.monotonic())
@@ -141,11 +160,11 @@ class ResultStore:
         now = time.monotonic()
         with self._changed:
             self._serves = False
+            one.fail(self._stored)
             # Another's turn: it may be this one that cannot be stored.
             if self._waiting and self._waiting[0] is one:
                 self._waiting.rotate(-1)
-            old = [each for each in self._waiting if each.give_up_at <= now]
-            self._give_up(old)
+            self._give_up_hopeless(now)
             self._changed.notify_all()
         if self._trouble.note(type(error).__name__, now):
             text = hide_password(f"{type(error).__name__}: {error}")[:MAX_ERROR_CHARACTERS]
@@ -154,6 +173,12 @@ class ResultStore:
         return min(FIRST_PAUSE_SECONDS * 2.0 ** min(self._trouble.tries, 16), MAX_PAUSE_SECONDS)
 
     # -- given up ------------------------------------------------------------------
+
+    def _give_up_hopeless(self, now: float) -> None:
+        """Give up what is too old, and what alone is refused again and again."""
+        ends = (self._waiting[0], self._waiting[-1]) if self._waiting else ()
+        if any(one.is_hopeless(now) for one in ends):
+            self._give_up([one for one in self._waiting if one.is_hopeless(now)])
 
     def _give_up_too_much(self) -> None:
         excess = self._bytes - MAX_BYTES

@@ -114,6 +114,19 @@ def test_one_that_cannot_be_stored_keeps_no_other(monkeypatch: pytest.MonkeyPatc
     soon(lambda: backend.stored.keys() == {*"abcdef"})
 
 
+def test_one_that_alone_is_refused_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """After a few tries, for the backend is not away."""
+    backend = Backend("bad")
+    store = ResultStore(backend, retry_seconds=FOREVER)
+    store.add(results("bad"))
+    for number in range(10_000):
+        if "results are given up" in caplog.text:
+            break
+        store.add(results(str(number)))
+    soon(lambda: not store._waiting)
+    assert "bad" not in backend.stored
+
+
 def test_what_is_too_old_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     """After one try at least, and not silently."""
     backend = Backend()
