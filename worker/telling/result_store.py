@@ -17,6 +17,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from celery import current_app
@@ -26,6 +27,7 @@ from celery.utils.log import get_logger
 from service.addresses import hide_password
 from service.settings import load_settings
 from service.trouble import Trouble
+from worker.seams.result_backend import most_together, store_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,6 +81,7 @@ class ResultStore:
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._added = self._ended = self._stored = 0
+        self._together = 1
         self._serves, self._served_at = True, 0.0
         self._trouble, self._loss = Trouble(), Trouble()
         self._given_up = 0
@@ -130,25 +133,29 @@ class ResultStore:
             with self._changed:
                 while not self._waiting:
                     self._changed.wait()
-                one = self._waiting[0]
-            pause = self._try(one)
+                some = list(islice(self._waiting, self._together))
+            pause = self._try(some)
             if pause:
                 time.sleep(pause)
 
-    def _try(self, one: _Waiting) -> float:
-        """Try to store a result, and return how long to pause."""
+    def _try(self, some: list[_Waiting]) -> float:
+        """Try to store results, and return how long to pause."""
         try:
-            one.result.store(self._backend)
+            store_together(self._backend, [one.result.to_store() for one in some])
         except Exception as error:  # noqa: BLE001 - whatever a backend raises, it holds up nothing
-            return self._on_failure(one, error)
-        self._on_success(one)
+            alone, self._together = len(some) == 1, 1
+            # Any of them may be to blame: the first is tried by itself.
+            return self._on_failure(some[0], error) if alone else 0.0
+        self._on_success(some)
         return 0.0
 
-    def _on_success(self, one: _Waiting) -> None:
+    def _on_success(self, some: list[_Waiting]) -> None:
+        self._together = min(2 * self._together, most_together(self._backend))
         with self._changed:
             self._serves, self._served_at = True, time.monotonic()
-            self._stored += 1
-            self._remove(one)
+            self._stored += len(some)
+            for one in some:
+                self._remove(one)
             self._changed.notify_all()
         lasted = self._trouble.over(time.monotonic())
         if lasted is not None:

@@ -37,12 +37,12 @@ class Result(NamedTuple):
         outcomes = () if isinstance(self.value, Exception) else self.value
         return OUTCOME_BYTES + sum(OUTCOME_BYTES + _payload_bytes(one) for one in outcomes)
 
-    def store(self, backend: Any) -> None:
-        """Store it."""
+    def to_store(self) -> tuple[str, Any, str]:
+        """Return it as Celery stores it."""
         value: Any = self.value
         if not isinstance(value, Exception):
             value = [outcome.to_dict() for outcome in value]
-        backend.store_result(self.message_id, value, self.state)
+        return self.message_id, value, self.state
 
 
 def _payload_bytes(outcome: Outcome) -> int:

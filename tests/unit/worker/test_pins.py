@@ -18,6 +18,8 @@ from amqp import serialization
 from billiard import pool as billiard_pool
 from celery import bootsteps, concurrency
 from celery.apps import worker as celery_worker
+from celery.backends.base import BaseKeyValueStoreBackend
+from celery.backends.redis import RedisBackend
 from celery.concurrency import prefork, thread
 from celery.events.dispatcher import EventDispatcher
 from celery.worker import components, control, heartbeat, loops, state
@@ -80,6 +82,11 @@ SOURCES: list[tuple[Any, str]] = [
     (consumer_tasks.Tasks.start, "c.connection.default_channel.basic_qos("),
     (consumer_tasks.Tasks.start, "0, c.initial_prefetch_count, qos_global,"),
     (consumer_tasks.Tasks.start, "c.task_consumer = c.app.amqp.TaskConsumer(\n            c.conn"),
+    # What worker.seams.result_backend does for many at once.
+    (BaseKeyValueStoreBackend._store_result, "meta['task_id'] = bytes_to_str(task_id)"),
+    (BaseKeyValueStoreBackend._store_result, "if current_meta['status'] == states.SUCCESS:"),
+    (RedisBackend._set, "pipe.setex(key, expires, value)"),
+    (RedisBackend._set, "pipe.publish(key, value)"),
     # What worker.understanding.options decides in its place.
     (Request.revoked, "revoked_by_id = self.id in revoked_tasks"),
     (Request.revoked, "stamped_value in maybe_list(revoked_header)"),
