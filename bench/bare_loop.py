@@ -15,10 +15,11 @@ from service.settings import load_settings
 from settle_client.names import QUEUE
 from worker.transport.redis.fetch import Fetch, Source
 from worker.transport.redis.items import entry_tail
+from worker.transport.redis.keyspace import UNACKED
+from worker.transport.redis.keyspace import UNACKED_INDEX as INDEX
 from worker.transport.redis.scripts import FETCH
 from worker.understanding.plain import read_plain
 
-UNACKED, INDEX = "unacked", "unacked_index"
 BATCH = 1_000
 
 
@@ -43,7 +44,7 @@ def main() -> None:
             continue
         plain = [read_plain(fetched, max_updates=BATCH) for fetched in came]
         messages = [one.message for one in plain if one is not None]
-        service.publish(service.apply(messages), [])
+        service.publish(service.apply(messages).outcomes, [])
         tags = [fetched.tag for fetched in came]
         with client.pipeline(transaction=False) as pipe:
             pipe.hdel(UNACKED, *tags)

@@ -6,13 +6,14 @@ This package knows no Celery, no Redis and no messages. Callers hand it
 
 from db.database import Database
 from db.errors import BadDataError, DatabaseError, TransientDatabaseError
-from db.rows import EventRow, Settlement
+from db.rows import EventRow, Rows, Settlement
 
 __all__ = [
     "BadDataError",
     "Database",
     "DatabaseError",
     "EventRow",
+    "Rows",
     "Settlement",
     "TransientDatabaseError",
 ]

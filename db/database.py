@@ -13,8 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import make_engine
 from db.errors import TransientDatabaseError, translate_error
-from db.rows import EventRow, Settlement
+from db.rows import EventRow, Rows, Settlement
 from db.statements import read_events, read_settlers, settle_pending_events
+from db.tries import Tries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -71,11 +72,15 @@ class Database:
         *,
         with_payload: bool = False,
         accounts: Collection[str] | None = None,
-    ) -> dict[str, EventRow]:
+    ) -> Rows:
         """Settle those events of a batch that are pending, in one transaction.
+
+        An event that is pending afterwards, though a settlement applies to it, is one that
+        the database keeps from being changed: by a trigger or a policy that says nothing.
 
         Args:
             settlements: In the order in which they arrived; the first of an event wins.
+                Without any the statement is executed too, and fails where it would for all.
             with_payload: Read the payload too.
             accounts: As if there were no events but theirs; None for all.
 
@@ -88,20 +93,19 @@ class Database:
             BadDataError: Nothing was applied; a value of the batch is to blame.
             DatabaseError: Nothing was applied; an operator must act.
         """
-        rows: dict[str, EventRow] = {}
+        rows, tries = Rows(), Tries()
         remaining = list(settlements)
         try:
             with self.engine.begin() as connection:
-                while remaining:
-                    rows |= _settle_once(
+                while True:
+                    came = _settle_once(
                         connection, remaining, with_payload=with_payload, accounts=accounts
                     )
-                    # An event inserted between the two statements is pending still.
-                    remaining = [
-                        settlement
-                        for settlement in remaining
-                        if settlement.applies_to(rows.get(settlement.event_id))
-                    ]
+                    rows.update(came)
+                    rows.changed += came.changed
+                    remaining = tries.worth_another(remaining, rows)
+                    if not remaining:
+                        break
         except SQLAlchemyError as error:
             raise translate_error(error) from error
         return rows
@@ -183,8 +187,9 @@ def _settle_once(
     *,
     with_payload: bool,
     accounts: Collection[str] | None,
-) -> dict[str, EventRow]:
-    event_ids, statuses, account_ids, message_ids = zip(*settlements, strict=True)
+) -> Rows:
+    columns = zip(*settlements, strict=True) if settlements else ((), (), (), ())
+    event_ids, statuses, account_ids, message_ids = columns
     arrays = {
         "event_ids": event_ids,
         "statuses": statuses,
@@ -194,10 +199,12 @@ def _settle_once(
     }
     statement = settle_pending_events(with_payload=with_payload, of_accounts=accounts is not None)
     settled = connection.execute(statement, arrays)
-    rows = {row[0]: EventRow(*row) for row in settled.all()}
+    rows = Rows({row[0]: EventRow(*row) for row in settled.all()})
+    # A trigger may undo what is asked for.
+    rows.changed = sum(row.status is not None for row in rows.values())
     others = [event_id for event_id in dict.fromkeys(event_ids) if event_id not in rows]
     if others:
-        rows |= _read(connection, others, with_payload=with_payload, accounts=accounts)
+        rows.update(_read(connection, others, with_payload=with_payload, accounts=accounts))
     return rows
 
 

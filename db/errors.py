@@ -11,6 +11,8 @@ import sqlalchemy.exc
 # SQLSTATE classes and codes: connection trouble, resources, shutdown,
 # read-only standby, serialization, deadlock, lock timeout.
 TRANSIENT = ("08", "53", "57", "25006", "40001", "40P01", "55P03")
+# Statement timeout, lock timeout: perhaps for the sake of one row.
+TOO_LONG = ("57014", "55P03")
 # A value that PostgreSQL refuses, or a constraint that it would break.
 BAD_DATA = ("22", "23")
 
@@ -27,6 +29,8 @@ class TransientDatabaseError(DatabaseError):
 
     # Perhaps after it was applied. Another connection may be as good as ever.
     connection_was_lost = False
+    # Such as where a row is locked: the others of the batch may be as good as ever.
+    took_too_long = False
 
 
 class BadDataError(DatabaseError):
@@ -46,6 +50,7 @@ def translate_error(error: sqlalchemy.exc.SQLAlchemyError) -> DatabaseError:
     classed = _class_of(error, sqlstate)(f"{sqlstate}: {reason}" if sqlstate else reason)
     if isinstance(classed, TransientDatabaseError):
         classed.connection_was_lost = getattr(error, "connection_invalidated", False)
+        classed.took_too_long = sqlstate in TOO_LONG
     return classed
 
 

@@ -55,3 +55,9 @@ class EventRow(NamedTuple):
         if self.completed_at is not None:
             return "completed"
         return "failed" if self.failed_at is not None else None
+
+
+class Rows(dict[str, EventRow]):
+    """The events of a batch, by id, and how many of them this very batch settled."""
+
+    changed = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from db import Database, EventRow, Settlement
+    from db import Database, EventRow, Rows, Settlement
 
 
 class EventsOfAccounts:
@@ -22,8 +22,16 @@ class EventsOfAccounts:
 
     def settle_pending_events(
         self, settlements: Sequence[Settlement], *, with_payload: bool = False
-    ) -> dict[str, EventRow]:
+    ) -> Rows:
         """Settle those events of a batch that are pending and ours; return all that are ours."""
         return self._database.settle_pending_events(
             settlements, with_payload=with_payload, accounts=self._accounts
+        )
+
+    def read_events(
+        self, event_ids: Sequence[str], *, with_payload: bool = False
+    ) -> dict[str, EventRow]:
+        """Read events as they stand, those that are ours."""
+        return self._database.read_events(
+            event_ids, with_payload=with_payload, accounts=self._accounts
         )

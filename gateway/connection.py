@@ -10,7 +10,7 @@ The only place that reaches into uvicorn. None of what it uses is promised, and
   are overridden where a client begins, goes on or ends to keep it waiting.
 - `parser`, `headers`, `url`: what has come of a request, to read it again in HTTP/1.1.
 - `cycle`, `pipeline`, and of a cycle `more_body`, `response_started`, `response_complete`:
-  who is owed an answer, when a client is let go.
+  who is owed an answer, when a client is let go; `keep_alive`: that it is the last.
 - `_start_asgi_task`: which request is answered, for `cycle` is the last that has come.
 - `disconnected`, `message_event` of a cycle: how its application learns that nobody waits.
 - `_unset_keepalive_if_required`, `timeout_keep_alive`, `timeout_keep_alive_task`,
@@ -26,6 +26,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import terms
+from gateway.framing import Framing
 from gateway.problems import problem
 
 if TYPE_CHECKING:
@@ -42,43 +43,58 @@ SEND_SECONDS = 30.0
 class Connection(HttpToolsProtocol):
     """A connection whose client has to be quick enough."""
 
+    _framing: Framing
     _due: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _served: RequestResponseCycle | None = None
-    _in_head = False
-    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
+        self._framing = Framing()
         self._wait_for_request()
 
     def data_received(self, data: bytes) -> None:
         """Take what a client has sent."""
-        self._head_bytes += len(data)
         self._unset_keepalive_if_required()
+        for piece in self._framing.pieces(data):
+            if self._framing.in_head and self._framing.head_bytes > terms.MAX_HEAD_BYTES:
+                self._refuse(431, terms.TOO_LONG_HEAD)
+            else:
+                self._parse(piece)
+            if self.transport.is_closing():
+                break
+        self._wait_for_next_request()
+
+    def _parse(self, piece: bytes) -> None:
         try:
-            self.parser.feed_data(data)
+            self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as upgrade:
             # A CONNECT is answered as any method that there is not.
             if self.parser.get_method() != b"CONNECT":
                 (end_of_head,) = upgrade.args
-                self._read_as_http_1(data[end_of_head:])
+                self._read_as_http_1(piece[end_of_head:])
         except httptools.HttpParserError:
             self.send_400_response(terms.NOT_HTTP)
-        if self._in_head and self._head_bytes > terms.MAX_HEAD_BYTES:
+        if self._framing.in_fields and self._framing.head_bytes > terms.MAX_HEAD_BYTES:
             self._refuse(431, terms.TOO_LONG_HEAD)
-        self._wait_for_next_request()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Return whether to keep a connection whose client sends no more, and is owed an answer."""
+        cycle = self.cycle
+        if cycle is None or cycle.more_body or cycle.response_complete:
+            return False
+        cycle.keep_alive = False
+        return True
 
     def on_message_begin(self) -> None:
         """Wait for the rest of a request."""
-        self._begin_head()
         self._wait_for_request()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Serve a request, unless it has to be read again."""
-        self._in_head = False
+        self._framing.end_head(self.headers)
         if not self._asks_for_another_protocol():
             super().on_headers_complete()
             # Fields that follow the body are not for those that the request has begun with.
@@ -86,16 +102,16 @@ class Connection(HttpToolsProtocol):
 
     def on_chunk_header(self) -> None:
         """Take what follows for fields, as it may be after the last chunk."""
-        self._begin_head()
+        self._framing.begin_chunk()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        self._in_head = False
+        self._framing.take_body(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Wait no more."""
-        self._in_head = False
+        self._framing.begin_head()
         if self._asks_for_another_protocol():
             return
         self._stop_waiting()
@@ -138,9 +154,6 @@ class Connection(HttpToolsProtocol):
         self._served = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _begin_head(self) -> None:
-        self._in_head, self._head_bytes = True, 0
-
     def _asks_for_another_protocol(self) -> bool:
         return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
 
@@ -150,6 +163,7 @@ class Connection(HttpToolsProtocol):
         lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
         lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
+        self._framing.begin_head()
         self.data_received(b"\r\n".join([*lines, b"", rest]))
 
     def _wait_for_next_request(self) -> None:

@@ -16,7 +16,7 @@ RETRY_SOON: Final = {"Retry-After": "1"}
 ASK_FOR_KEY: Final = {"WWW-Authenticate": "Bearer"}
 # From a connection, or the first byte of a request, to its last.
 RECEIVE_SECONDS: Final = 30.0
-# Of the first line and all headers, approximately.
+# Of the first line and all headers, with the empty line behind them.
 MAX_HEAD_BYTES: Final = 2**16
 
 BAD_MESSAGE_ID: Final = "Idempotency-Key: must be 1 to 255 visible ASCII characters, given once"

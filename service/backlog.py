@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from service.reaching import reach_redis
-from settle_client.names import DEAD_LETTERS
+from settle_client.names import DEAD_LETTERS, OUTCOMES
+from settle_client.standing import Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,3 +63,15 @@ def result_channel_of(settings: Settings) -> Kept:
 def dead_letters_kept(server: Any) -> int:
     """Return how many dead letters nobody has seen to."""
     return int(server.client.xlen(DEAD_LETTERS))
+
+
+def groups_standing(server: Any) -> dict[str, Standing]:
+    """Return how far each consumer group of the outcomes is, and what it will never read."""
+    try:
+        stream = server.client.xinfo_stream(OUTCOMES)
+    except redis.ResponseError as error:
+        if "no such key" in str(error):
+            return {}
+        raise
+    groups = server.client.xinfo_groups(OUTCOMES)
+    return {group["name"]: standing_of(stream, group) for group in groups}

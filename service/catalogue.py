@@ -13,7 +13,10 @@ from prometheus_client.metrics import MetricWrapperBase
 
 KINDS: Final = (Counter, Gauge, Histogram)
 # What both doors count by, and in which steps.
-OUTCOMES: Final = ("updated", "already_completed", "already_failed", "not_found", "invalid")
+OUTCOMES: Final = (
+    *("updated", "already_completed", "already_failed", "not_found"),
+    *("refused", "invalid"),
+)
 BUCKETS_OF_UPDATES: Final = (
     *(1, 2, 5, 10, 20, 50, 100, 200, 500),
     *(1_000, 2_000, 5_000, 10_000, 100_000),

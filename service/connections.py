@@ -19,7 +19,7 @@ from service.fitness import Fitness
 from service.settings import Settings, SettingsError, load_settings
 from tasks.looking_up import were_applied
 from tasks.publishing import DeadLetter, OutcomePublisher
-from tasks.settle import dead_letters, settle_batch
+from tasks.settle import Settled, dead_letters, settle, settle_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,9 +42,10 @@ class Service:
     message_max_updates: int
     outcome_payload: bool
 
-    def apply(self, messages: Sequence[Message]) -> list[list[Outcome]]:
-        """Settle a batch, committed on return; see `tasks.settle.settle_batch`."""
-        return settle_batch(messages, self.database, with_payload=self.outcome_payload)
+    def apply(self, messages: Sequence[Message], *, others_succeed: bool = False) -> Settled:
+        """Settle a batch, committed on return; see `tasks.settle.settle`."""
+        payload = self.outcome_payload
+        return settle(messages, self.database, with_payload=payload, others_succeed=others_succeed)
 
     def were_applied(self, messages: Sequence[Message]) -> list[bool]:
         """Look up which messages were applied; see `tasks.looking_up.were_applied`."""
@@ -56,7 +57,7 @@ class Service:
 
     def settle(self, message: Message) -> list[Outcome]:
         """Settle one message by itself: applied, then published."""
-        (outcomes,) = self.apply([message])
+        (outcomes,) = settle_batch([message], self.database, with_payload=self.outcome_payload)
         self.publish([outcomes], dead_letters([message], [outcomes], [{}]))
         return outcomes
 
@@ -76,7 +77,11 @@ def make_service(settings: Settings) -> Service:
     return Service(
         database=database,
         fitness=Fitness(database, settings.database_url),
-        publisher=OutcomePublisher(client, stream_max_length=settings.outcome_stream_max_length),
+        publisher=OutcomePublisher(
+            client,
+            stream_max_length=settings.outcome_stream_max_length,
+            keep_for=settings.groups_kept_for,
+        ),
         message_max_updates=settings.message_max_updates,
         outcome_payload=settings.outcome_payload,
     )

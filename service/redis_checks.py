@@ -11,6 +11,7 @@ import redis
 
 from service.clock import judge_clock
 from service.finding import Finding, failure, ok, unknown, warning
+from tasks.memory_limit import most_in_use
 
 if TYPE_CHECKING:
     from service.reaching import RedisServer
@@ -86,6 +87,11 @@ def memory(redis_server: RedisServer) -> Finding:
     if not limit:
         return ok(f"{_mebibytes(used)} used, no maxmemory")
     found = f"{_mebibytes(used)} of {_mebibytes(limit)} used"
+    if used >= most_in_use(limit):
+        return failure(
+            f"{found}: new messages are refused, and outcomes, so that nothing is settled",
+            "raise maxmemory at once (CONFIG SET), or shorten the stream with `settle retention`",
+        )
     if used >= limit:
         return failure(f"{found}: new messages are refused", "raise maxmemory, or drain the queue")
     if used >= limit * MEMORY_MARGIN:

@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         description="Entries kept in the `event-outcomes` stream, approximately. "
         "About 400 bytes of Redis memory each.",
     )
+    outcome_keep_for_groups: str = Field(
+        default="",
+        description="Consumer groups, with commas between them, that are to read every outcome: "
+        "settlement is held back rather than that one is trimmed which they have not acknowledged. "
+        "A group that is not there yet has read nothing.",
+    )
     outcome_payload: bool = Field(
         default=False,
         description="Put the event's payload into the outcomes on the result channel.",
@@ -186,7 +192,7 @@ class Settings(BaseSettings):
     health_file: str | None = Field(
         default=None,
         description="The file in which a worker says how it is, for `settle health`. By default "
-        "one named after its node name, in the temporary directory.",
+        "one named after its user, its broker and its node name, in the temporary directory.",
     )
 
     gateway_host: str = Field(
@@ -242,6 +248,12 @@ class Settings(BaseSettings):
     def result_channel_url(self) -> str:
         """Return the Redis of the result channel."""
         return self.outcome_url or self.broker_url
+
+    @property
+    def groups_kept_for(self) -> tuple[str, ...]:
+        """Return the consumer groups that are to read every outcome."""
+        names = (name.strip() for name in self.outcome_keep_for_groups.split(","))
+        return tuple(name for name in names if name)
 
     @property
     def result_channel_variable(self) -> str:

@@ -1,7 +1,8 @@
 """What could not be applied, kept for a person: looked at, sent again, or dropped.
 
 The reading side of the dead letters; `tasks.publishing` writes them. An entry is one
-update of a message, or a message of which nothing could be understood.
+update of a message, or a message of which nothing could be understood. What is in one
+is understood by `tasks.replaying`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from settle_client.names import DEAD_LETTERS
-from tasks.errors import NotUnderstoodError
-from tasks.messages import Message, read_message, understand
+from tasks.publishing import entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import redis
 
-    from settle_client.update import StatusUpdate
+    from tasks.publishing import DeadLetter
 
 ENTRIES_PER_READ = 500
 # Of an index; a message carries fewer updates.
@@ -81,6 +81,14 @@ class DeadLetters:
         entries = list(entries)
         return int(self._client.xdel(DEAD_LETTERS, *entries)) if entries else 0
 
+    def replace(self, letter: KeptLetter, rest: Sequence[DeadLetter]) -> None:
+        """Put what is left of a letter in its place, all at one moment."""
+        with self._client.pipeline(transaction=True) as pipe:
+            for one in rest:
+                pipe.xadd(DEAD_LETTERS, entry_of(one))
+            pipe.xdel(DEAD_LETTERS, letter.entry)
+            pipe.execute()
+
 
 def _letter(entry: str, fields: dict[str, str]) -> KeptLetter:
     try:
@@ -100,35 +108,3 @@ def _letter(entry: str, fields: dict[str, str]) -> KeptLetter:
 
 def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
-
-
-def understand_again(letter: KeptLetter, *, max_updates: int) -> Message:
-    """Understand what a letter holds, with the rules of today.
-
-    Args:
-        letter: One update, or a whole message.
-        max_updates: How many updates a message may carry.
-
-    Raises:
-        NotUnderstoodError: There still are no updates to be found in it.
-    """
-    try:
-        raw = json.loads(letter.raw)
-    except ValueError as error:
-        raise NotUnderstoodError(f"what was kept is not JSON: {error}") from error
-    if isinstance(raw, dict) and {"headers", "properties", "body"} <= raw.keys():
-        return read_message(letter.message_id, _body(raw), max_updates=max_updates)
-    return understand(letter.message_id, [[raw]], {}, max_updates=max_updates)
-
-
-def _body(raw: dict[str, Any]) -> str:
-    if "body-bytes" in raw:
-        raise NotUnderstoodError(f"of its {raw['body-bytes']:,} bytes only the first were kept")
-    if not isinstance(raw["body"], str):
-        raise NotUnderstoodError("it has no body")
-    return raw["body"]
-
-
-def arguments(updates: Sequence[StatusUpdate]) -> list[Any]:
-    """Return the arguments of a message that carries some valid updates."""
-    return [[update.to_dict() for update in updates]]

@@ -13,11 +13,13 @@ class OutcomesNotPublishedError(SettleError):
     Attributes:
         letters: How many of the dead letters, from the first on, are published.
         outcomes: How many of the outcomes are.
+        digest: What those say, in short, if whoever published them has noted it.
     """
 
     def __init__(self, text: str = "", *, letters: int = 0, outcomes: int = 0) -> None:
         super().__init__(text)
         self.letters, self.outcomes = letters, outcomes
+        self.digest = b""
 
 
 class OutcomesMissingError(SettleError):

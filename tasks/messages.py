@@ -200,8 +200,8 @@ def unintelligible(message_id: Any, error: str, raw: str) -> Message:
         error: Why it cannot be understood.
         raw: The message as received.
     """
-    said = _printable(error, MAX_ERROR_CHARACTERS) or "it cannot be understood"
-    return Message(_printable(message_id), (InvalidUpdate(said, raw),))
+    said = printable(error, MAX_ERROR_CHARACTERS) or "it cannot be understood"
+    return Message(printable(message_id), (InvalidUpdate(said, raw),))
 
 
 def validate(update: Any) -> Update:
@@ -213,8 +213,8 @@ def validate(update: Any) -> Update:
         return InvalidUpdate(
             error=str(error),
             raw=write_down(update),
-            id=_printable(fields.get("id")),
-            status=_printable(fields.get("status")),
+            id=printable(fields.get("id")),
+            status=printable(fields.get("status")),
         )
 
 
@@ -226,7 +226,7 @@ def write_down(value: Any) -> str:
         return json.dumps(f"cannot be written down: {type(error).__name__}")
 
 
-def _printable(value: Any, most: int = MAX_ID_CHARACTERS) -> str | None:
+def printable(value: Any, most: int = MAX_ID_CHARACTERS) -> str | None:
     """Return a text that can be sent on as UTF-8, cut to so many characters, or None."""
     if not isinstance(value, str):
         return None

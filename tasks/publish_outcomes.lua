@@ -3,11 +3,15 @@
 -- Publishes outcomes: each for whoever comes later, and for whoever listens now.
 --
 -- KEYS: the stream, whose name is the channel's too.
--- ARGV: how many entries the stream is to keep, approximately, then the outcomes.
+-- ARGV: '1' if it may write above the server's memory limit, else ''; how many entries
+-- the stream is to keep, approximately; then the outcomes.
 -- Returns nothing.
+--
+-- What has written before is not refused at the limit: so it trims before it adds.
 
-local stream, max_length = KEYS[1], ARGV[1]
-for i = 2, #ARGV do
+local stream, above_limit, max_length = KEYS[1], ARGV[1] == '1', ARGV[2]
+if above_limit then redis.call('XTRIM', stream, 'MAXLEN', '~', max_length) end
+for i = 3, #ARGV do
   redis.call('XADD', stream, 'MAXLEN', '~', max_length, '*', 'outcome', ARGV[i])
   redis.call('PUBLISH', stream, ARGV[i])
 end

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ import redis
 from settle_client.moments import timestamp
 from settle_client.names import DEAD_LETTERS, OUTCOMES
 from tasks.errors import OutcomesNotPublishedError
+from tasks.memory_limit import write
+from tasks.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +29,11 @@ if TYPE_CHECKING:
 
 # One call of the script blocks the server for a few milliseconds at most.
 OUTCOMES_PER_CALL = 1_000
+# More entries than there will be.
+UNTRIMMED = 2**53
 
 PUBLISH_OUTCOMES = Path(__file__).with_name("publish_outcomes.lua").read_text("utf-8")
+KEEP_DEAD_LETTER = Path(__file__).with_name("keep_dead_letter.lua").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +54,22 @@ class DeadLetter:
 class OutcomePublisher:
     """The writing end of the result channel, for one process."""
 
-    def __init__(self, client: redis.Redis, *, stream_max_length: int) -> None:
+    def __init__(
+        self, client: redis.Redis, *, stream_max_length: int, keep_for: Sequence[str] = ()
+    ) -> None:
         """Write through a client.
 
         Args:
             client: Of the Redis that holds the result channel.
             stream_max_length: Entries the stream is trimmed to, approximately.
+            keep_for: Consumer groups for which it is not, until they are done with them.
         """
         self._client = client
-        self._stream_max_length = stream_max_length
+        self._room = Room(client, keep_for, stream_max_length) if keep_for else None
+        # What makes room trims; publishing does not.
+        self._stream_max_length = UNTRIMMED if keep_for else stream_max_length
         self._publish = client.register_script(PUBLISH_OUTCOMES)
+        self._keep = client.register_script(KEEP_DEAD_LETTER)
 
     def publish(self, outcomes: Sequence[Outcome], dead_letters: Sequence[DeadLetter] = ()) -> None:
         """Publish outcomes in order, after the dead letters that belong to them.
@@ -69,12 +81,16 @@ class OutcomePublisher:
         texts = [outcome.to_json() for outcome in outcomes]
         letters = start = 0
         try:
+            if self._room is not None:
+                self._room.make(len(texts))
             for letter in dead_letters:
-                self._client.xadd(DEAD_LETTERS, _entry(letter))
+                fields = chain.from_iterable(entry_of(letter).items())
+                write(self._client, self._keep, DEAD_LETTERS, list(fields))
                 letters += 1
             while start < len(texts):
                 chunk = texts[start : start + OUTCOMES_PER_CALL]
-                self._publish(keys=[OUTCOMES], args=[self._stream_max_length, *chunk])
+                args = [self._stream_max_length, *chunk]
+                write(self._client, self._publish, OUTCOMES, args)
                 start += len(chunk)
         except redis.RedisError as error:
             text = f"{type(error).__name__}: {error}"
@@ -96,7 +112,8 @@ class OutcomePublisher:
         self._client.close()
 
 
-def _entry(letter: DeadLetter) -> dict[Any, Any]:
+def entry_of(letter: DeadLetter) -> dict[Any, Any]:
+    """Return a dead letter as it lies in the stream."""
     return {
         "messageId": letter.message_id or "",
         **({} if letter.index is None else {"index": letter.index}),

@@ -7,35 +7,46 @@ message gets the answer it got the first time. Publishing is somebody else's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import UNSET, Raw, UnsetType
 
-from db import BadDataError, EventRow, Settlement
+from db import EventRow, Settlement
 from settle_client.outcome import Outcome, Problem, Reason, encode_json
 from settle_client.update import StatusUpdate
+from tasks.applying import Applied, Events, apply
 from tasks.errors import OutcomesMissingError
 from tasks.messages import InvalidUpdate, Message, Update
 from tasks.publishing import DeadLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+# Of what the database says of a row: whoever owns a trigger may say anything.
+MAX_REFUSAL_CHARACTERS = 1_000
+KEPT_PENDING = "the database keeps the event pending, and does not say why: a trigger or a policy"
 
 
-class Events(Protocol):
-    """What settling needs of the database: see `db.Database`."""
+class Settled(NamedTuple):
+    """What became of a batch.
 
-    def settle_pending_events(
-        self, settlements: Sequence[Settlement], *, with_payload: bool = False
-    ) -> Mapping[str, EventRow]:
-        """Settle those events of a batch that are pending and return all that exist."""
-        ...
+    Attributes:
+        outcomes: A list for each message with an outcome for each of its updates, in
+            order. Empty for a message that is in doubt.
+        changed: How many events this batch has settled.
+        doubtful: The messages in doubt, by their position, and what failed: an update of
+            theirs was refused, and so was everything else, which may be nobody's fault.
+    """
+
+    outcomes: list[list[Outcome]]
+    changed: int
+    doubtful: dict[int, Exception]
 
 
 def settle_batch(
     messages: Sequence[Message], events: Events, *, with_payload: bool = False
 ) -> list[list[Outcome]]:
-    """Apply a batch with one guarded update and answer each of its updates.
+    """Apply a batch with one guarded update and answer each of its updates, also if alone.
 
     Args:
         messages: In the order in which they arrived.
@@ -49,16 +60,54 @@ def settle_batch(
         DatabaseError: Nothing was applied, or it is not known whether it was;
             settling the same batch again is safe.
     """
+    return settle(messages, events, with_payload=with_payload, others_succeed=True).outcomes
+
+
+def settle(
+    messages: Sequence[Message],
+    events: Events,
+    *,
+    with_payload: bool = False,
+    others_succeed: bool = False,
+) -> Settled:
+    """Apply a batch with one guarded update and answer each of its updates, if it can be.
+
+    Args:
+        messages: In the order in which they arrived.
+        events: Where to apply them.
+        with_payload: Put the event's payload into the outcomes.
+        others_succeed: Whether others are known to have had events settled meanwhile, so
+            that what the database refuses is to blame for it.
+
+    Raises:
+        DatabaseError: See `settle_batch`.
+    """
     settlements = [
         _settlement(message, update)
         for message in messages
         for update in message.updates
         if isinstance(update, StatusUpdate)
     ]
-    rows, refused = _settle_isolating_bad_data(settlements, events, with_payload=with_payload)
-    outcomes = [_answers(message, rows, refused, with_payload=with_payload) for message in messages]
+    parted = len(messages) > 1
+    applied = apply(settlements, events, with_payload=with_payload, may_be_parted=parted)
+    outcomes = [_answers(message, applied, with_payload=with_payload) for message in messages]
     _check_all_in_all_out(messages, outcomes)
-    return outcomes
+    doubtful = {} if others_succeed or applied.changed else _refused_in(messages, applied)
+    for position in doubtful:
+        outcomes[position] = []
+    return Settled(outcomes, applied.changed, doubtful)
+
+
+def _refused_in(messages: Sequence[Message], applied: Applied) -> dict[int, Exception]:
+    """Return the positions of the messages that carry what was refused, and an error of each."""
+    refused: dict[int, Exception] = {}
+    for position, message in enumerate(messages if applied.refused else ()):
+        for update in message.updates:
+            if isinstance(update, StatusUpdate):
+                error = applied.refused.get(_settlement(message, update))
+                if error is not None:
+                    refused.setdefault(position, error)
+    return refused
 
 
 def dead_letters(
@@ -66,7 +115,7 @@ def dead_letters(
     outcomes: Sequence[Sequence[Outcome]],
     deliveries: Sequence[dict[str, Any]],
 ) -> list[DeadLetter]:
-    """Make a dead letter of each update of a batch that was not valid.
+    """Make a dead letter of each update of a batch that was not valid, or refused.
 
     Args:
         messages: As they were settled.
@@ -74,14 +123,15 @@ def dead_letters(
         deliveries: How each message came, in JSON types.
     """
     return [
-        DeadLetter(message.id, outcome.error.message, _raw(update), delivery, outcome.index)
+        DeadLetter(message.id, outcome.error.message, raw_of(update), delivery, outcome.index)
         for message, answers, delivery in zip(messages, outcomes, deliveries, strict=True)
         for update, outcome in zip(message.updates, answers, strict=True)
         if outcome.error
     ]
 
 
-def _raw(update: Update) -> str:
+def raw_of(update: Update) -> str:
+    """Return an update as it was received, or as it would be sent, for its dead letter."""
     return update.raw if isinstance(update, InvalidUpdate) else encode_json(update).decode()
 
 
@@ -98,44 +148,25 @@ def _check_all_in_all_out(
         raise OutcomesMissingError
 
 
-def _settle_isolating_bad_data(
-    settlements: Sequence[Settlement], events: Events, *, with_payload: bool
-) -> tuple[dict[str, EventRow], dict[Settlement, str]]:
-    """Halve a batch that the database refuses until what it refuses stands alone."""
-    try:
-        return dict(events.settle_pending_events(settlements, with_payload=with_payload)), {}
-    except BadDataError as error:
-        if len(settlements) == 1:
-            return {}, {settlements[0]: str(error)}
-    middle = len(settlements) // 2
-    rows: dict[str, EventRow] = {}
-    refused: dict[Settlement, str] = {}
-    for half in (settlements[:middle], settlements[middle:]):
-        half_rows, half_refused = _settle_isolating_bad_data(
-            half, events, with_payload=with_payload
-        )
-        rows |= half_rows
-        refused |= half_refused
-    return rows, refused
-
-
-def _answers(
-    message: Message,
-    rows: Mapping[str, EventRow],
-    refused: Mapping[Settlement, str],
-    *,
-    with_payload: bool,
-) -> list[Outcome]:
+def _answers(message: Message, applied: Applied, *, with_payload: bool) -> list[Outcome]:
+    failed = bool(applied.invalid or applied.refused)
     outcomes = []
     for index, update in enumerate(message.updates):
-        known = (message.id, update.id, update.status)
+        error, refusal = "", ""
         if isinstance(update, InvalidUpdate):
-            answer = invalid(*known, update.error, index=index, with_payload=with_payload)
-        elif refused and (error := refused.get(_settlement(message, update))):
+            error = update.error
+        elif failed:
+            settlement = _settlement(message, update)
+            error = applied.invalid.get(settlement, "")
+            refusal = str(applied.refused.get(settlement, ""))
+        known = message.id, update.id, update.status
+        if error or isinstance(update, InvalidUpdate):
             answer = invalid(*known, error, index=index, with_payload=with_payload)
         else:
-            row = rows.get(update.id)
-            answer = outcome_of(message.id, update, row, index=index, with_payload=with_payload)
+            row = applied.rows.get(update.id)
+            answer = outcome_of(
+                message.id, update, row, index=index, with_payload=with_payload, refusal=refusal
+            )
         outcomes.append(answer)
     return outcomes
 
@@ -147,6 +178,7 @@ def outcome_of(
     *,
     index: int = 0,
     with_payload: bool = False,
+    refusal: str = "",
 ) -> Outcome:
     """Return the outcome of an update, read off the event's row as committed.
 
@@ -156,14 +188,17 @@ def outcome_of(
         row: The event, or None if there is none of that id.
         index: The update's position in its message.
         with_payload: Put the event's payload into the outcome.
+        refusal: What the database said, if it did, of an event that is still pending.
     """
+    known = message_id, update.id, update.status
     if row is None or update.account_id not in (None, row.account_id):
-        return _outcome(
-            message_id, update.id, update.status, "not_found", None, index, with_payload
-        )
+        return _outcome(*known, "not_found", None, index, with_payload)
+    if row.status is None:
+        problem = Problem.of(409, refusal[:MAX_REFUSAL_CHARACTERS] or KEPT_PENDING)
+        return _outcome(*known, "refused", row, index, with_payload, problem)
     updated = row.settled_by == message_id and row.status == update.status
     reason = None if updated else _reason(row)
-    return _outcome(message_id, update.id, update.status, reason, row, index, with_payload)
+    return _outcome(*known, reason, row, index, with_payload)
 
 
 def _reason(row: EventRow) -> Reason:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from db import EventRow, Settlement
+from db import EventRow, Rows, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +34,9 @@ class ReferenceEvents:
         settlements: Sequence[Settlement],
         *,
         with_payload: bool = False,
-    ) -> dict[str, EventRow]:
+    ) -> Rows:
         """Settle those that are pending, in order."""
+        changed = 0
         for settlement in settlements:
             row = self.rows.get(settlement.event_id)
             if row is not None and settlement.applies_to(row):
@@ -44,5 +45,13 @@ class ReferenceEvents:
                     failed_at=SETTLED if settlement.status == "failed" else None,
                     settled_by=settlement.message_id,
                 )
-        ids = {settlement.event_id for settlement in settlements}
-        return {id_: self.rows[id_] for id_ in ids if id_ in self.rows}
+                changed += 1
+        rows = Rows(self.read_events([settlement.event_id for settlement in settlements]))
+        rows.changed = changed
+        return rows
+
+    def read_events(
+        self, event_ids: Sequence[str], *, with_payload: bool = False
+    ) -> dict[str, EventRow]:
+        """Return those that there are."""
+        return {id_: self.rows[id_] for id_ in event_ids if id_ in self.rows}

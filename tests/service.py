@@ -196,7 +196,7 @@ class Service:
         # At one moment: a message may be on its way from one to the other.
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.llen("event-status-updates")
-            pipe.hlen("unacked")
+            pipe.hlen("event-status-updates.unacked")
             return any(pipe.execute())
 
     def close(self) -> None:

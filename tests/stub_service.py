@@ -16,7 +16,7 @@ from tests.model import ReferenceEvents
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from db import EventRow, Settlement
+    from db import EventRow, Rows, Settlement
     from settle_client.outcome import Outcome
     from tasks.publishing import DeadLetter
 
@@ -35,6 +35,7 @@ class Stub:
         self.database = self.publisher = self
         self.batches: list[list[str]] = []
         self.published: list[Outcome] = []
+        self.letters: list[DeadLetter] = []
         self.is_open = threading.Event()
         self.is_open.set()
         self.begun = threading.Semaphore(0)
@@ -49,7 +50,7 @@ class Stub:
         *,
         with_payload: bool = False,
         accounts: frozenset[str] | None = None,
-    ) -> dict[str, EventRow]:
+    ) -> Rows:
         """Settle, once the gate is open."""
         self.begun.release()
         self.is_open.wait()
@@ -70,12 +71,26 @@ class Stub:
             ]
             return self.events.settle_pending_events(ours)
 
+    def read_events(
+        self,
+        event_ids: Sequence[str],
+        *,
+        with_payload: bool = False,
+        accounts: frozenset[str] | None = None,
+    ) -> dict[str, EventRow]:
+        """Return those that there are."""
+        rows = self.events.read_events(event_ids)
+        return {
+            id_: row for id_, row in rows.items() if accounts is None or row.account_id in accounts
+        }
+
     def publish(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
         """Publish."""
         if self.channel_is_away:
             raise OutcomesNotPublishedError
         with self._lock:
             self.published += outcomes
+            self.letters += letters
 
 
 def message(name: str, *ids: str) -> Message:

@@ -1,10 +1,11 @@
 """The Celery application: what `celery -A worker …` finds."""
 
 import sys
+from functools import partial
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init
+from celery.signals import celeryd_init, worker_shutdown
 
 from service.settings import SettingsError, load_settings
 from worker.seams import thread
@@ -25,7 +26,8 @@ app.config_from_object("celeryconfig")
 def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
     from service import garbage  # noqa: PLC0415 - not for clients
-    from worker.seams import decompression, logs  # noqa: PLC0415 - the same
+    from worker.seams import decompression, event_dispatcher, logs  # noqa: PLC0415 - the same
+    from worker.telling.outbox import Outbox  # noqa: PLC0415 - the same
     from worker.telling.results import why_unfit  # noqa: PLC0415 - the same
     from worker.transport.broker import broker_of  # noqa: PLC0415 - the same
     from worker.watching.step import Monitoring  # noqa: PLC0415 - the same
@@ -35,5 +37,8 @@ def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     logs.install(app, instance, options, settings.log_format)
     broker_of(settings.broker_url).install()
     decompression.install()
+    outbox = Outbox(partial(app.connection_for_write, heartbeat=0))
+    event_dispatcher.install(app, outbox.put)
+    worker_shutdown.connect(lambda **_: outbox.close(), weak=False)
     garbage.collect_seldom()
     app.steps["worker"].add(Monitoring)

@@ -16,7 +16,8 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 
 from service.settings import load_settings
 from service.watchdog import GRACE_SECONDS
-from settle_client.names import TASK
+from settle_client.names import QUEUE, TASK
+from worker.batching.breaker import WAY_OUT
 from worker.seams import inspecting
 from worker.seams.outage import outage
 from worker.seams.prefork import remember_begun_jobs
@@ -89,14 +90,18 @@ class Consumer(CeleryConsumer):
             self.cancel_task_queue(name)
         self._shout(why, names)
 
+    def add_task_queue(self, queue: str, *args: Any, **options: Any) -> None:
+        """Consume a queue; Celery calls this when an operator has said so."""
+        super().add_task_queue(queue, *args, **options)
+        if queue == QUEUE and vitals.stopped_because:
+            vitals.stopped_because = ""
+            if self.strategy is not None:
+                self.strategy.on_resumed()
+
     def _shout(self, why: str, names: list[str]) -> None:
         if self.task_consumer and any(map(self.task_consumer.consuming_from, names)):
             return
-        advice = (
-            "see `settle dead list`, mend what sends them, then restart the worker "
-            f"or run `celery -A worker control add_consumer {names[0]}`"
-        )
-        logger.critical("nothing is consumed any more", extra={"why": why, "advice": advice})
+        logger.critical("nothing is consumed any more", extra={"why": why, "advice": WAY_OUT})
         self.timer.call_after(SHOUT_AGAIN_AFTER_SECONDS, self._shout, (why, names))
 
     def on_close(self) -> None:

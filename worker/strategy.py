@@ -12,7 +12,6 @@ report of a slot is ignored, for its delivery tags are dead.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
@@ -20,8 +19,9 @@ from celery.worker import state
 from service.batching import Batcher
 from service.settings import Settings, load_settings
 from worker.acknowledging import Acknowledgements
+from worker.applying.doubts import part
 from worker.applying.slots import Slots
-from worker.batching.breaker import Breaker
+from worker.batching.breaker import SAMPLE, Breaker
 from worker.batching.dispatcher import Dispatcher
 from worker.batching.room import Room
 from worker.held import Load
@@ -36,7 +36,7 @@ from worker.understanding.intake import Intake
 from worker.understanding.options import Requests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from service.batching import Batch
     from worker.held import Held
@@ -61,11 +61,13 @@ class BatchStrategy:
             max_updates=self._most_updates, largest_message=settings.message_max_updates
         )
         self._breaker = Breaker(settings.dead_letter_max_share)
+        # None, as long as there are no slots.
+        self._updates_apart: Callable[[], int] = int
         self._deliveries = broker.deliveries(
             consumer,
             Receiver(
                 room=lambda: self._room.messages(self._held_updates),
-                capacity=lambda: self._room.messages(0),
+                capacity=lambda: self._room.messages(self._updates_apart()),
                 take=self._take,
                 set_aside=self._set_aside,
                 renewed=measuring.renewed,
@@ -95,6 +97,7 @@ class BatchStrategy:
             on_free=self._on_free,
             retry_max_wait_seconds=settings.retry_max_wait_seconds,
         )
+        self._updates_apart = lambda: self._slots.apart_update_count
         self._waiting = Dispatcher(
             Batcher(
                 max_updates=settings.batch_max_updates,
@@ -133,6 +136,10 @@ class BatchStrategy:
         """Begin anew with another rate limit, or with none."""
         self._waiting.on_rate_limit()
 
+    def on_resumed(self) -> None:
+        """Let through what lies first: somebody has asked for it to be consumed again."""
+        self._breaker.resume()
+
     # -- received --------------------------------------------------------------
 
     def receive(self, message: Any) -> None:
@@ -143,7 +150,7 @@ class BatchStrategy:
         """Answer a message that carries no updates, in turn with the others."""
         self._intake.refuse(Received(message), error)
 
-    def _take(self, came: Sequence[RawDelivery]) -> int:
+    def _take(self, came: Iterable[RawDelivery]) -> int:
         return self._intake.take(came)
 
     def _set_aside(self, delivery: Received, reason: str) -> None:
@@ -168,16 +175,21 @@ class BatchStrategy:
             new = set(map(id, came))
             self._give_back(self._waiting.remove(lambda held: id(held) in new))
         elif self._breaker.note([held.invalid_share for held in came]):
-            self._stop_consuming()
+            self._refuse_more(came)
 
-    def _stop_consuming(self) -> None:
-        """Give back what is not valid; the rest of what is held is settled."""
-        measuring.tripped()
-        self._consumer.stop_consuming(
-            f"{self._breaker.share:.0%} of the latest messages are not valid"
-        )
-        self._breaker.reset()
-        self._give_back(self._waiting.remove(lambda held: held.invalid_share > 0))
+    def _refuse_more(self, came: Sequence[Held]) -> None:
+        """Give back what is not valid, but for a sample; the rest of what is held is settled."""
+        if self._breaker.is_tripped:
+            unwanted = [held for held in came if held.invalid_share > 0]
+        else:
+            measuring.tripped()
+            self._consumer.stop_consuming(
+                f"{self._breaker.share:.0%} of the latest messages are not valid"
+            )
+            self._breaker.trip()
+            unwanted = [held for held in self._waiting if held.invalid_share > 0][SAMPLE:]
+        ids = set(map(id, unwanted))
+        self._give_back(self._waiting.remove(lambda held: id(held) in ids))
 
     # -- batched, applied, acknowledged ------------------------------------------
 
@@ -189,15 +201,12 @@ class BatchStrategy:
             if dropped := [held for held in looked_at if held.is_to_be_dropped]:
                 self._acknowledgements.drop(dropped)
         if kept:
-            self._slots.begin(_with_items(batch, kept))
+            with self._deliveries.begin([held.delivery for held in kept]):
+                self._slots.begin(part(batch, kept))
 
-    def _on_settled(self, batch: Batch[Held], done: Done) -> None:
-        if done.dropped:
-            parts: tuple[list[Held], list[Held]] = [], []
-            for place, held in enumerate(batch.items):
-                parts[done.dropped >> place & 1].append(held)
-            batch = _with_items(batch, tuple(parts[0]))
-            self._acknowledgements.drop(parts[1])
+    def _on_settled(self, batch: Batch[Held], dropped: Sequence[Held], done: Done) -> None:
+        if dropped:
+            self._acknowledgements.drop(dropped)
         if batch.items:
             self._tell_settled(batch, done)
 
@@ -255,7 +264,3 @@ class BatchStrategy:
         for stage in (self._intake, self._waiting, self._slots):
             stage.abandon()
         self._task_events.flush()
-
-
-def _with_items(batch: Batch[Held], items: tuple[Held, ...]) -> Batch[Held]:
-    return replace(batch, items=items, update_count=sum(held.update_count for held in items))

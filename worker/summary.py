@@ -25,7 +25,7 @@ MAX_TEXTS = 200
 class Result(NamedTuple):
     """What became of one message, as monitors show it.
 
-    `failed` says whether an update of it is not valid.
+    `failed` says whether an update of it is not valid, or was refused.
     """
 
     text: str
@@ -34,8 +34,12 @@ class Result(NamedTuple):
 
 REST = {
     False: Result("settled: see its outcomes", failed=False),
-    True: Result("invalid: see `settle dead list`", failed=True),
+    True: Result("not applied: see `settle dead list`", failed=True),
 }
+
+
+# Those of the reasons that go with an error, and a dead letter.
+FAILED = ("refused", "invalid")
 
 
 class Summary(NamedTuple):
@@ -44,6 +48,11 @@ class Summary(NamedTuple):
     reasons: Counter[str]
     texts: tuple[Result, ...]
     numbers: bytes
+
+    @property
+    def failed(self) -> int:
+        """Return how many updates have a dead letter."""
+        return sum(self.reasons[reason] for reason in FAILED)
 
     def results(self) -> list[Result]:
         """Return the result of each message, in order."""

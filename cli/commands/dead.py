@@ -16,14 +16,15 @@ from rich.table import Table
 from db import Database
 from service.settings import Settings, load_settings
 from settle_client.names import QUEUE, TASK
-from settle_client.update import StatusUpdate
-from tasks.dead_letters import DeadLetters, KeptLetter, arguments, understand_again
+from tasks.dead_letters import DeadLetters, KeptLetter
 from tasks.errors import NotUnderstoodError
-from tasks.messages import InvalidUpdate
+from tasks.replaying import Replay, replay_of
 from tasks.settle import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from settle_client.update import StatusUpdate
 
 EXIT_BAD_INPUT = 2
 REASON_CHARACTERS = 60
@@ -95,10 +96,10 @@ def show(ctx: click.Context, *, entry: str) -> None:
 def replay(
     ctx: click.Context, *, entries: tuple[str, ...], everything: bool, dry_run: bool
 ) -> None:
-    """Send dead letters again, under their own message ids.
+    """Send dead letters again, as messages of their own.
 
     What is not valid by the rules of today is kept. Workers settle the rest as
-    any other update, and publish what becomes of it.
+    any other update, and publish what becomes of it under the new message id.
     """
     settings = load_settings()
     with opened(settings) as letters, closing(Database(settings.database_url)) as database:
@@ -106,18 +107,22 @@ def replay(
         kept = 0
         for letter in chosen:
             try:
-                updates = _valid_updates(letter, settings)
+                replay = replay_of(letter, max_updates=settings.message_max_updates, expand=_expand)
             except NotUnderstoodError as error:
                 kept += 1
                 click.echo(f"{letter.entry}: still not valid, kept: {error}", err=True)
                 continue
+            for one in replay.rest:
+                kept += 1
+                click.echo(f"{letter.entry}: a part still not valid, kept: {one.reason}", err=True)
             if dry_run:
-                for update in updates:
+                for update in replay.updates:
                     click.echo(f"{letter.entry}: {_foresee(letter, update, database)}")
             else:
-                _send(letter, updates)
-                letters.drop([letter.entry])
-                click.echo(f"{letter.entry}: sent again as message {letter.message_id}")
+                # In this order: what is killed in between sends the same again.
+                _send(replay)
+                letters.replace(letter, replay.rest)
+                click.echo(f"{letter.entry}: sent again as message {replay.message_id}")
     if kept or not all_found:
         ctx.exit(EXIT_BAD_INPUT)
 
@@ -168,15 +173,6 @@ def _fields(letter: KeptLetter) -> dict[str, Any]:
     return {**{name: fields.pop(field) for name, field in first.items()}, **fields}
 
 
-def _valid_updates(letter: KeptLetter, settings: Settings) -> list[StatusUpdate]:
-    message = understand_again(letter, max_updates=settings.message_max_updates)
-    valid = [update for update in message.updates if isinstance(update, StatusUpdate)]
-    if not valid:
-        errors = [update.error for update in message.updates if isinstance(update, InvalidUpdate)]
-        raise NotUnderstoodError(errors[0])
-    return valid
-
-
 def _foresee(letter: KeptLetter, update: StatusUpdate, database: Database) -> str:
     row = database.read_events([update.id]).get(update.id)
     outcome = outcome_of(letter.message_id, update, row)
@@ -187,13 +183,23 @@ def _foresee(letter: KeptLetter, update: StatusUpdate, database: Database) -> st
     return f"{update.id} would not be updated: {outcome.reason}"
 
 
-def _send(letter: KeptLetter, updates: list[StatusUpdate]) -> None:
+def _expand(body: bytes, compression: str) -> bytes:
+    import kombu.compression  # noqa: PLC0415 - for the few letters that need it
+
+    from worker.seams import decompression  # noqa: PLC0415 - the same
+
+    decompression.install()
+    registry: Any = kombu.compression
+    return bytes(registry.decompress(body, compression))
+
+
+def _send(replay: Replay) -> None:
     from worker.celery import app  # noqa: PLC0415 - the slow import, for the slow part
 
     app.send_task(
         TASK,
-        args=arguments(updates),
-        task_id=letter.message_id,
+        args=replay.arguments,
+        task_id=replay.message_id,
         queue=QUEUE,
         ignore_result=True,
     )

@@ -10,6 +10,7 @@ import click
 
 from service.settings import load_settings
 from settle_client.outcomes import OutcomeClient
+from settle_client.salvage import UnreadOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ def command(*, from_start: bool, group: str | None, consumer: str, as_json: bool
     client = OutcomeClient(load_settings().result_channel_url)
     with closing(client), suppress(KeyboardInterrupt):
         if group:
-            show(client.follow(group, consumer), as_json=as_json)
+            show(client.follow(group, consumer, on_gone=say_gone), as_json=as_json)
         elif from_start:
             show(client.read(), as_json=as_json)
         else:
@@ -45,8 +46,16 @@ def show(outcomes: Iterator[Outcome], *, as_json: bool) -> None:
         click.echo(outcome.to_json() if as_json else describe(outcome))
 
 
+def say_gone(count: int | None) -> None:
+    """Say that outcomes will never be read."""
+    what = "Outcomes may be" if count is None else f"{count:,} outcomes are"
+    click.echo(f"{what} gone: trimmed from the stream before this group had read them.", err=True)
+
+
 def describe(outcome: Outcome) -> str:
     """Say what became of an update in one line for a person."""
+    if isinstance(outcome, UnreadOutcome):
+        return click.style(f"(not an outcome: {outcome.why})  {outcome.text}", fg="red")
     what = f"{outcome.id or '(no id)'}  {outcome.status or '(no status)'}"
     if outcome.updated:
         return click.style(f"{what}  updated", fg="green")

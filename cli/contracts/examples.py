@@ -188,6 +188,7 @@ def outcomes() -> list[dict[str, Any]]:
         outcome_of(MESSAGE_ID, update, _settled(row, "completed", "earlier")),
         outcome_of(MESSAGE_ID, update, _settled(row, "failed", "earlier")),
         outcome_of(MESSAGE_ID, update, None),
+        outcome_of(MESSAGE_ID, update, row, refusal="P0001: the period is closed"),
         invalid(MESSAGE_ID, "ev_2", "done", field_error(UNKNOWN_STATUS)),
         invalid(MESSAGE_ID, None, None, _refused(lambda: decode_body(NOT_JSON))),
     ]

@@ -71,21 +71,14 @@ def leases_of_others(setup: Setup) -> Finding:
     if not broker_of(setup.settings.broker_url).has_leases:
         return ok("this broker has no leases")
     ours = {"here": here} | {w.name: w.lease_seconds or here for w in workers.ours}
-    strangers = {w.name: w.lease_seconds for w in workers.all if not w.is_ours}
     renewal = max(ours.values()) * RENEWED_AFTER
-    hasty = [name for name, lease in (ours | strangers).items() if lease and lease <= renewal]
-    one_for_all = "one visibility_timeout (SETTLE_LEASE_SECONDS) for everybody on the broker"
+    hasty = [name for name, lease in ours.items() if lease <= renewal]
+    one_for_all = "one SETTLE_LEASE_SECONDS for all workers"
     if hasty:
         return failure(
-            f"{', '.join(hasty)}: takes messages from living workers, for its visibility_timeout "
-            f"is no longer than others take to renew a lease ({renewal:g} s)",
+            f"{', '.join(hasty)}: takes messages from living workers, for its lease "
+            f"is no longer than others take to renew theirs ({renewal:g} s)",
             one_for_all,
-        )
-    if strangers:
-        return warning(
-            f"{', '.join(strangers)}: consumes something else on this broker; what it holds for "
-            f"{here:g} s without renewing is delivered again",
-            "a Redis database of its own for each application",
         )
     if len(set(ours.values())) > 1:
         leases = ", ".join(f"{name} {lease:g} s" for name, lease in ours.items())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import redis
-
+from service.backlog import groups_standing
 from service.finding import Finding, failure, ok, unknown, warning
 from settle_client.names import DEAD_LETTERS, OUTCOMES
 from worker.transport.redis.checks import judge_rights
@@ -18,10 +17,17 @@ COMMANDS = (
     ("XADD", OUTCOMES, "*", "outcome", ""),
     ("PUBLISH", OUTCOMES, ""),
     ("XADD", DEAD_LETTERS, "*", "raw", ""),
+    # At the memory limit; see tasks.memory_limit.
+    ("INFO", "memory"),
+    ("XTRIM", OUTCOMES, "MINID", 0),
 )
 # Of the stream's length, how far behind a group may be before what it has not
 # read is in danger of being trimmed.
 LAG_MARGIN = 0.5
+CATCH_UP = (
+    "start or add consumers, and raise SETTLE_OUTCOME_STREAM_MAX_LENGTH, or name the group in "
+    "SETTLE_OUTCOME_KEEP_FOR_GROUPS: then settlement waits for it"
+)
 
 
 def publishing(server: RedisServer) -> Finding:
@@ -42,29 +48,28 @@ def stream(server: RedisServer) -> Finding:
 
 
 def consumer_groups(server: RedisServer) -> Finding:
-    """Check that no group is so far behind that outcomes are trimmed before it reads them."""
-    try:
-        groups: list[dict[str, Any]] = server.client.xinfo_groups(OUTCOMES)
-    except redis.ResponseError as error:
-        if "no such key" in str(error):
-            return ok("none yet")
-        raise
-    # Redis before 7 does not say.
-    lags = {group["name"]: group.get("lag") for group in groups}
+    """Check that no outcome was, or will soon be, trimmed before a group has read it."""
+    standings = groups_standing(server)
+    if lost := [f"{name} {one.gone:,}" for name, one in standings.items() if one.gone]:
+        return failure(
+            f"trimmed before they were read, and gone for these groups: {', '.join(lost)}", CATCH_UP
+        )
     behind = [
-        f"{name} by {lag:,}"
-        for name, lag in lags.items()
-        if lag is not None and lag >= server.stream_max_length * LAG_MARGIN
+        f"{name} by {one.unread:,}"
+        for name, one in standings.items()
+        if one.unread and one.unread >= server.stream_max_length * LAG_MARGIN
     ]
     if behind:
         return warning(
             f"far behind: {', '.join(behind)}, of {server.stream_max_length:,} outcomes kept",
-            "start or add consumers, or raise SETTLE_OUTCOME_STREAM_MAX_LENGTH",
+            CATCH_UP,
         )
-    if None in lags.values():
-        return unknown("how far the groups are behind is not told by this version of Redis")
-    lagging = ", ".join(f"{name} {lag:,} behind" for name, lag in lags.items())
-    return ok(lagging or "none")
+    if unknown_ones := [name for name, one in standings.items() if None in one]:
+        return unknown(
+            f"how far behind, or what they have lost, is not told: {', '.join(unknown_ones)}"
+        )
+    lagging = ", ".join(f"{name} {one.unread:,} behind" for name, one in standings.items())
+    return ok(lagging or "none yet")
 
 
 def dead_letters(server: RedisServer) -> Finding:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from cli.doctor.examination import say
 from db.database import POOL_SIZE
-from service.finding import Finding, ok, unknown, warning
+from service.finding import Finding, failure, ok, unknown, warning
 from settle_client.names import QUEUE
+from worker.batching.breaker import WAY_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +23,11 @@ class WorkerFacts:
     """What a worker says of itself.
 
     Attributes:
-        is_ours: Whether it consumes the update queue.
+        is_ours: Whether it consumes the update queue, or would.
         lease_seconds: After which it takes messages from workers that seem dead;
             None if it leaves that to the transport's default, or the broker.
+        not_ready: Why it settles nothing, as it says itself; '' if it does.
+        is_tripped: Whether that is because too much is not valid.
     """
 
     name: str
@@ -32,6 +35,8 @@ class WorkerFacts:
     pool: str
     concurrency: int
     lease_seconds: float | None
+    not_ready: str = ""
+    is_tripped: bool = False
 
     @property
     def sessions(self) -> int:
@@ -50,7 +55,7 @@ class Workers:
 
     @property
     def ours(self) -> list[WorkerFacts]:
-        """Return those that consume the update queue."""
+        """Return those of this service, also those that consume nothing just now."""
         return [worker for worker in self.all if worker.is_ours]
 
 
@@ -69,24 +74,33 @@ def ask_workers(app: Any) -> Workers:
 def _worker(name: str, stats: dict[str, Any], queues: Sequence[dict[str, Any]]) -> WorkerFacts:
     pool = stats.get("pool", {})
     transport_options = stats.get("broker", {}).get("transport_options", {})
+    # Only a worker of Settle says how it is.
+    says = stats.get("settle") or {}
     # Such as celery.concurrency.prefork:TaskPool.
     module = str(pool.get("implementation", "")).partition(":")[0]
     return WorkerFacts(
         name=name,
-        is_ours=any(queue.get("name") == QUEUE for queue in queues),
+        is_ours="settle" in stats or any(queue.get("name") == QUEUE for queue in queues),
         pool=module.rpartition(".")[2],
         concurrency=pool.get("max-concurrency") or 1,
-        lease_seconds=transport_options.get("visibility_timeout"),
+        lease_seconds=transport_options.get("lease_seconds"),
+        not_ready="" if says.get("ready", 1) else str(says.get("ready_why")),
+        is_tripped=bool(says.get("breaker_tripped")),
     )
 
 
 def answering(workers: Workers) -> Finding:
-    """List the workers that consume the update queue."""
+    """List the workers of this service, and say which of them settle nothing, and why."""
     if workers.not_asked:
         return unknown(workers.not_asked)
     ours = workers.ours
     if not ours:
         return warning("no worker answers: updates wait", "celery -A worker worker")
+    if idle := [worker for worker in ours if worker.not_ready]:
+        found = "; ".join(f"{worker.name} is not ready: {worker.not_ready}" for worker in idle)
+        if any(worker.is_tripped for worker in idle):
+            return failure(found, WAY_OUT)
+        return warning(found, "see to what it says; settle top shows when it is ready")
     described = ", ".join(f"{worker.name} ({worker.pool}, {worker.concurrency})" for worker in ours)
     return ok(f"{len(ours)}: {described}")
 

@@ -118,7 +118,7 @@ def _figures(view: View) -> Table:
         _column(table, name, width)
     for name, width in (("batches", 7), ("/s", -7), ("step", 13), ("mean", -7)):
         _column(table, name, width)
-    whys, steps = [*WHYS, "", ""], [*STEPS, "", "latency"]
+    whys, steps = [*WHYS, "", "", ""], [*STEPS, "", "", "latency"]
     for outcome, why, step in zip((*OUTCOMES, "all"), whys, steps, strict=True):
         name = "latency_seconds" if step == "latency" else f"batch_step_seconds.{step}"
         totals = [view.total(f"updates.{one}") for one in OUTCOMES if outcome in (one, "all")]
@@ -127,7 +127,7 @@ def _figures(view: View) -> Table:
             rate(view.rate("updates." if outcome == "all" else f"updates.{outcome}")),
             amount(sum(totals)),
             why if outcome != "all" else "all",
-            "" if outcome == "invalid" else rate(view.rate(f"batches.{why}")),
+            rate(view.rate(f"batches.{why}")) if why or outcome == "all" else "",
             step,
             duration(view.mean(name)) if step else "",
         )

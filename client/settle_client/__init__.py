@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from settle_client.outcome import Outcome
     from settle_client.outcomes import OutcomeClient
     from settle_client.producer import Producer
+    from settle_client.salvage import UnreadOutcome
     from settle_client.update import StatusUpdate
 
 _PLACES = {
@@ -33,6 +34,7 @@ _PLACES = {
     "OutcomeClient": "outcomes",
     "Producer": "producer",
     "StatusUpdate": "update",
+    "UnreadOutcome": "salvage",
     **dict.fromkeys(("AddressError", "BelongsElsewhereError", "InvalidUpdateError"), "errors"),
     **dict.fromkeys(("NotSentError", "SettleError"), "errors"),
     **dict.fromkeys(("DEAD_LETTERS", "OUTCOMES", "QUEUE", "SENT_AT", "TASK"), "names"),
@@ -55,6 +57,7 @@ __all__ = [
     "Producer",
     "SettleError",
     "StatusUpdate",
+    "UnreadOutcome",
 ]
 
 

@@ -1,22 +1,25 @@
 """The reading end of the result channel for asyncio.
 
-What is read, acknowledged and waited for is `settle_client.reading`'s, as it is for
-`settle_client.outcomes`; here is the connection.
+What is read, acknowledged and waited for is `settle_client.reading`'s and
+`settle_client.following`'s, as it is for `settle_client.outcomes`; here is the connection.
 """
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from settle_client import reading
+from settle_client import reading, task
+from settle_client.following import Member
 from settle_client.home import Home
 from settle_client.names import OUTCOMES
-from settle_client.redis_server import clients_of, open_client
-from settle_client.steps import drive_async, iterate_async
+from settle_client.redis_server import clients_of, open_reader
+from settle_client.steps import Pause, Together, drive_async, iterate_async
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 
     from settle_client.outcome import Outcome
 
@@ -32,12 +35,13 @@ class AsyncOutcomeClient:
 
         Args:
             url: Of Redis or Valkey, or of its sentinels.
-            options: Of redis-py's connections; behind sentinels `master_name`.
+            options: Of redis-py's connections; behind sentinels `master_name`. A `retry`
+                has no effect, for what is tried again is decided here.
 
         Raises:
             AddressError: The URL or an option cannot be meant.
         """
-        self._client = open_client(url, asynchronous=True, decode_responses=True, **options)
+        self._client = open_reader(url, asynchronous=True, **options)
         self._home = Home("AsyncOutcomeClient")
 
     @asynccontextmanager
@@ -53,14 +57,17 @@ class AsyncOutcomeClient:
             await pubsub.subscribe(OUTCOMES)
             # Wait for the confirmation: from here on nothing is missed.
             await pubsub.get_message(timeout=None)
-            yield self._listen(pubsub)
+            yield iterate_async(reading.listen(), partial(self._listen, pubsub))
 
-    async def _listen(self, pubsub: Any) -> AsyncIterator[Outcome]:
-        while True:
-            self._home.check()
-            message = await pubsub.get_message(timeout=reading.BLOCK_SECONDS)
-            if outcome := reading.heard(message):
-                yield outcome
+    async def _listen(self, pubsub: Any, step: Any) -> Any:
+        self._home.check()
+        match step:
+            case reading.Hear(seconds):
+                return await pubsub.get_message(timeout=seconds)
+            case reading.Knock():
+                return await pubsub.ping()
+        await pubsub.connection.disconnect()
+        return await asyncio.sleep(step.seconds)
 
     async def position(self) -> str:
         """Return where the stream ends now, to read from there later."""
@@ -103,21 +110,33 @@ class AsyncOutcomeClient:
         return iterate_async(reading.wait(messages, timeout_seconds, since), self._ask)
 
     def follow(
-        self, group: str, consumer: str, *, claim_after_seconds: float = 60.0
+        self,
+        group: str,
+        consumer: str,
+        *,
+        claim_after_seconds: float = 60.0,
+        on_gone: Callable[[int | None], None] | None = None,
     ) -> AsyncGenerator[Outcome, None]:
         """Read the stream as one member of a consumer group, from its beginning.
 
         An outcome is acknowledged when the next one is asked for: leaving the
         loop early, or dying, leaves the outcome at hand to be read again. Python closes
-        an abandoned loop some time later; `contextlib.aclosing` does it at once.
+        an abandoned loop some time later; `contextlib.aclosing` does it at once. For as
+        long as work on one takes, this member's are renewed, and no other takes
+        them over: as long as the event loop is not blocked. Work that never ends is never
+        taken over either, so give it a time limit.
 
         Args:
             group: Made at the start of the stream if it does not exist.
-            consumer: This member's name; the same again resumes its work.
-            claim_after_seconds: When a member's unacknowledged outcomes are
-                taken over by another.
+            consumer: This member's name, and nobody else's at the same time; the same
+                again resumes its work.
+            claim_after_seconds: When the outcomes of a member that is gone are taken
+                over by another; the same for all of a group.
+            on_gone: Is called with how many outcomes were trimmed before the group had
+                read them, None where Redis does not say (6.2). Otherwise the log says it.
         """
-        return iterate_async(reading.follow(group, consumer, claim_after_seconds), self._ask)
+        member = Member(group, consumer, claim_after_seconds, on_gone)
+        return iterate_async(member.follow(), self._ask, task.begin)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -131,6 +150,15 @@ class AsyncOutcomeClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _ask(self, command: tuple[Any, ...]) -> Any:
+    async def _ask(self, step: Any) -> Any:
         self._home.check()
-        return await self._client.execute_command(*command)
+        if isinstance(step, Pause):
+            # Those in use, by other tasks, may be well.
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+            return await asyncio.sleep(step.seconds)
+        if isinstance(step, Together):
+            async with self._client.pipeline(transaction=True) as pipe:
+                for command in step.commands:
+                    pipe.execute_command(*command)
+                return await pipe.execute(raise_on_error=False)
+        return await self._client.execute_command(*step)

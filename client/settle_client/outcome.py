@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from settle_client.moments import Moment, with_moments, with_timestamps
 
-Reason = Literal["already_completed", "already_failed", "not_found", "invalid"]
+Reason = Literal["already_completed", "already_failed", "not_found", "refused", "invalid"]
 
 # Python says it as RFC 9110 does from 3.13 on.
 _WORDS = {413: "Content Too Large"}
@@ -61,7 +61,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Meta(description="What was asked for: `completed` or `failed`, if the update is valid."),
     ]
     reason: Annotated[
-        Annotated[Reason, Meta(title="Reason")] | None,
+        # Read as any text: a service that is newer than its reader may know another.
+        Annotated[str, Meta(title="Reason", extra_json_schema={"enum": list(get_args(Reason))})]
+        | None,
         Meta(description="Why the event was not updated; null if it was."),
     ]
     message_id: Annotated[
@@ -91,7 +93,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Meta(description="The event's payload, where it is asked for.", examples=[{"total": 1250}]),
     ] = UNSET
     error: Annotated[
-        Problem | UnsetType, Meta(description="What is wrong with an update that is invalid.")
+        Problem | UnsetType,
+        Meta(description="What is wrong with an update that is invalid, or why it was refused."),
     ] = UNSET
 
     @classmethod

@@ -4,25 +4,30 @@
 the stream on behalf of a consumer group, so that every outcome is handled by
 one of its members even if one of them dies. `read` and `wait` read the stream
 for oneself. Outcomes may repeat: drop those whose message id and id were seen.
+What is no outcome is yielded as an `UnreadOutcome`, and trouble that passes is
+waited out.
 
-`settle_client.reading` decides; here is the connection. `settle_client.async_outcomes`
-is the same for asyncio.
+`settle_client.reading` and `settle_client.following` decide; here is the connection.
+`settle_client.async_outcomes` is the same for asyncio.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from settle_client import reading
+from settle_client import reading, thread
 from settle_client.errors import BelongsElsewhereError
+from settle_client.following import Member
 from settle_client.names import OUTCOMES
-from settle_client.redis_server import clients_of, open_client
-from settle_client.steps import drive, iterate
+from settle_client.redis_server import clients_of, open_reader
+from settle_client.steps import Pause, Together, drive, iterate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
     from settle_client.outcome import Outcome
 
@@ -35,12 +40,13 @@ class OutcomeClient:
 
         Args:
             url: Of Redis or Valkey, or of its sentinels.
-            options: Of redis-py's connections; behind sentinels `master_name`.
+            options: Of redis-py's connections; behind sentinels `master_name`. A `retry`
+                has no effect, for what is tried again is decided here.
 
         Raises:
             AddressError: The URL or an option cannot be meant.
         """
-        self._client = open_client(url, asynchronous=False, decode_responses=True, **options)
+        self._client = open_reader(url, asynchronous=False, **options)
 
     @contextmanager
     def subscribe(self) -> Iterator[Iterator[Outcome]]:
@@ -54,14 +60,18 @@ class OutcomeClient:
             pubsub.subscribe(OUTCOMES)
             # Wait for the confirmation: from here on nothing is missed.
             pubsub.get_message(timeout=None)
-            yield self._listen(pubsub, os.getpid())
+            yield iterate(reading.listen(), partial(self._listen, pubsub, os.getpid()))
 
-    def _listen(self, pubsub: Any, process_id: int) -> Iterator[Outcome]:
-        while True:
-            if os.getpid() != process_id:
-                raise BelongsElsewhereError("the parent listens here: subscribe in the child, too")
-            if outcome := reading.heard(pubsub.get_message(timeout=reading.BLOCK_SECONDS)):
-                yield outcome
+    def _listen(self, pubsub: Any, process_id: int, step: Any) -> Any:
+        if os.getpid() != process_id:
+            raise BelongsElsewhereError("the parent listens here: subscribe in the child, too")
+        match step:
+            case reading.Hear(seconds):
+                return pubsub.get_message(timeout=seconds)
+            case reading.Knock():
+                return pubsub.ping()
+        pubsub.connection.disconnect()
+        return time.sleep(step.seconds)
 
     def position(self) -> str:
         """Return where the stream ends now, to read from there later."""
@@ -104,20 +114,32 @@ class OutcomeClient:
         return iterate(reading.wait(messages, timeout_seconds, since), self._ask)
 
     def follow(
-        self, group: str, consumer: str, *, claim_after_seconds: float = 60.0
+        self,
+        group: str,
+        consumer: str,
+        *,
+        claim_after_seconds: float = 60.0,
+        on_gone: Callable[[int | None], None] | None = None,
     ) -> Generator[Outcome, None, None]:
         """Read the stream as one member of a consumer group, from its beginning.
 
         An outcome is acknowledged when the next one is asked for: leaving the
-        loop early, or dying, leaves the outcome at hand to be read again.
+        loop early, or dying, leaves the outcome at hand to be read again. For as
+        long as work on one takes, this member's are renewed, and no other takes
+        them over; work that never ends is never taken over either, so give it a
+        time limit.
 
         Args:
             group: Made at the start of the stream if it does not exist.
-            consumer: This member's name; the same again resumes its work.
-            claim_after_seconds: When a member's unacknowledged outcomes are
-                taken over by another.
+            consumer: This member's name, and nobody else's at the same time; the same
+                again resumes its work.
+            claim_after_seconds: When the outcomes of a member that is gone are taken
+                over by another; the same for all of a group.
+            on_gone: Is called with how many outcomes were trimmed before the group had
+                read them, None where Redis does not say (6.2). Otherwise the log says it.
         """
-        return iterate(reading.follow(group, consumer, claim_after_seconds), self._ask)
+        member = Member(group, consumer, claim_after_seconds, on_gone)
+        return iterate(member.follow(), self._ask, thread.begin)
 
     def close(self) -> None:
         """Close the connections."""
@@ -130,5 +152,14 @@ class OutcomeClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, command: tuple[Any, ...]) -> Any:
-        return self._client.execute_command(*command)
+    def _ask(self, step: Any) -> Any:
+        if isinstance(step, Pause):
+            # Those in use, by other threads, may be well.
+            self._client.connection_pool.disconnect(inuse_connections=False)
+            return time.sleep(step.seconds)
+        if isinstance(step, Together):
+            with self._client.pipeline(transaction=True) as pipe:
+                for command in step.commands:
+                    pipe.execute_command(*command)
+                return pipe.execute(raise_on_error=False)
+        return self._client.execute_command(*step)

@@ -64,6 +64,23 @@ def open_client(url: str, *, asynchronous: bool, **options: Any) -> Any:
     return client
 
 
+def open_reader(url: str, *, asynchronous: bool, **options: Any) -> Any:
+    """Make a client that reads outcomes: text, whatever it is, and each command tried once.
+
+    What is tried again by redis-py is tried without the knowledge of what was lost.
+    """
+    from redis.asyncio.retry import Retry as AsyncRetry  # noqa: PLC0415 - see the module
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
+    retry = (AsyncRetry if asynchronous else Retry)(NoBackoff(), 0)
+    text = {"decode_responses": True, "encoding_errors": "backslashreplace"}
+    client = open_client(url, asynchronous=asynchronous, **{**options, **text, "retry": retry})
+    # redis-py takes ids alone for whole entries.
+    client.set_response_callback("XAUTOCLAIM", lambda reply, **_: reply)
+    return client
+
+
 def _in_words_of_redis(url: str) -> str:
     url = re.sub(r"(?<![^;])\w+(?=://)", lambda found: found[0].lower(), url)
     # As Celery's documentation spells it.

@@ -7,7 +7,7 @@ is asked for and decide nothing. Knows nothing of what is asked for.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -21,6 +21,29 @@ class Given(NamedTuple):
     """What a core hands to its caller; it is sent whether the caller has left."""
 
     item: Any
+
+
+class Pause(NamedTuple):
+    """A step: do nothing for so many seconds, then begin with new connections."""
+
+    seconds: float
+
+
+class Together(NamedTuple):
+    """A step: do these at one moment; what one is refused with takes the place of its reply."""
+
+    commands: tuple[tuple[Any, ...], ...]
+
+
+class Repeat(NamedTuple):
+    """A step: do steps again and again beside all others, also while the caller is at work.
+
+    Until the core ends. They are done every so many seconds, and what they raise is
+    passed over: there is a next time.
+    """
+
+    seconds: float
+    make_steps: Callable[[], Generator[Any, Any, None]]
 
 
 class _Done(NamedTuple):
@@ -73,10 +96,18 @@ async def drive_async(
 
 
 def iterate(
-    steps: Generator[Any, Any, None], perform: Callable[[Any], Any]
+    steps: Generator[Any, Any, None],
+    perform: Callable[[Any], Any],
+    begin: Callable[[Repeat, Callable[[Any], Any]], Callable[[], None]] | None = None,
 ) -> Generator[Any, None, None]:
-    """Yield what a core gives, and do what it asks for, also when the caller has left."""
-    with suppress(StopIteration):
+    """Yield what a core gives, and do what it asks for, also when the caller has left.
+
+    Args:
+        steps: The core.
+        perform: Does a step.
+        begin: Begins to repeat, and returns what ends that; for a core that asks for it.
+    """
+    with suppress(StopIteration), ExitStack() as stack:
         step = next(steps)
         while True:
             if isinstance(step, Given):
@@ -85,24 +116,34 @@ def iterate(
                     yield step.item
                 except GeneratorExit:
                     done = _Done(True)
+            elif begin is not None and isinstance(step, Repeat):
+                stack.callback(begin(step, perform))
+                done = _Done(None)
             else:
                 done = _do(perform, step)
             step = done.resume(steps)
 
 
 async def iterate_async(
-    steps: Generator[Any, Any, None], perform: Callable[[Any], Awaitable[Any]]
+    steps: Generator[Any, Any, None],
+    perform: Callable[[Any], Awaitable[Any]],
+    begin: Callable[[Repeat, Callable[[Any], Awaitable[Any]]], Callable[[], Awaitable[None]]]
+    | None = None,
 ) -> AsyncGenerator[Any, None]:
     """Do the same, awaiting."""
     with suppress(StopIteration):
-        step = next(steps)
-        while True:
-            if isinstance(step, Given):
-                done = _Done(False)
-                try:
-                    yield step.item
-                except GeneratorExit:
-                    done = _Done(True)
-            else:
-                done = await _do_async(perform, step)
-            step = done.resume(steps)
+        async with AsyncExitStack() as stack:
+            step = next(steps)
+            while True:
+                if isinstance(step, Given):
+                    done = _Done(False)
+                    try:
+                        yield step.item
+                    except GeneratorExit:
+                        done = _Done(True)
+                elif begin is not None and isinstance(step, Repeat):
+                    stack.push_async_callback(begin(step, perform))
+                    done = _Done(None)
+                else:
+                    done = await _do_async(perform, step)
+                step = done.resume(steps)

@@ -6,21 +6,25 @@ import json
 import os
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.service import eventually
+from worker.batching.breaker import SAMPLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.service import Service
 
 QUEUE, DEAD = "event-status-updates", "event-status-updates.dead"
 
 
-def dead(service: Service, *arguments: str) -> Any:
+def dead(service: Service, *arguments: str, python: Sequence[str] = ("-m", "cli")) -> Any:
     """Run `settle dead` as the operator."""
     return subprocess.run(
-        [sys.executable, "-m", "cli", "dead", *arguments],
+        [sys.executable, *python, "dead", *arguments],
         env={
             **os.environ,
             "CELERY_BROKER_URL": service.users.operator,
@@ -82,9 +86,11 @@ def test_a_dry_run_says_what_would_happen(service: Service) -> None:
 
 
 def test_a_letter_is_sent_again_and_settled(service: Service) -> None:
-    """Under its own message id, by the one way that every update goes."""
+    """As a message of its own, by the one way that every update goes."""
     service.load("ev_1", "ev_2", "ev_3", "ev_4")
     letters = make_letters(service)
+    # Under their ids another answer would look like a repeat.
+    answered = {letter["messageId"] for _, letter in service.channel.xrange(DEAD)}
     ended = dead(service, "replay", letters["large"])
     assert ended.returncode == 0, ended.stderr
     assert service.channel.xlen(DEAD) == 1
@@ -93,6 +99,72 @@ def test_a_letter_is_sent_again_and_settled(service: Service) -> None:
     rows = service.database.read_events(["ev_1", "ev_2", "ev_3"])
     assert {row.status for row in rows.values()} == {"completed"}
     assert f"message {rows['ev_1'].settled_by}" in ended.stdout
+    assert rows["ev_1"].settled_by not in answered
+
+
+def test_what_is_not_valid_of_a_letter_is_kept(service: Service) -> None:
+    """The rest of it is sent."""
+    service.load("ev_1", "ev_2", "ev_3")
+    worker = service.start_worker(SETTLE_MESSAGE_MAX_UPDATES="2")
+    updates = [{"id": f"ev_{number}", "status": "completed"} for number in (1, 2, 3)]
+    updates[1]["status"] = "done"
+    message = service.send(args=[updates], ignore_result=True)
+    service.wait({message.id: [""]})
+    assert worker.stop() == 0
+    ended = dead(service, "replay", "--all")
+    assert ended.returncode == 2
+    assert "a part still not valid, kept: status" in ended.stderr
+    ((_, left),) = service.channel.xrange(DEAD)
+    assert json.loads(left["raw"]) == updates[1]
+    assert left["messageId"] == message.id
+    service.start_worker()
+    service.wait_until_empty()
+    rows = service.database.read_events(["ev_1", "ev_2", "ev_3"])
+    assert [rows[f"ev_{number}"].status for number in (1, 2, 3)] == ["completed", None, "completed"]
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"], ids=["plain", "compressed"])
+def test_a_message_with_which_workers_died_is_sent_again(
+    service: Service, compression: str | None
+) -> None:
+    """It was kept as it lay in the queue."""
+    service.load("ev_1")
+    sent = service.send(
+        kwargs={"id": "ev_1", "status": "completed"}, compression=compression, ignore_result=True
+    )
+    item = json.loads(service.redis.rpop(QUEUE))
+    item["headers"]["x-delivery-count"] = 6
+    service.redis.lpush(QUEUE, json.dumps(item))
+    worker = service.start_worker()
+    service.wait({sent.id: [""]})
+    assert worker.stop() == 0
+    ended = dead(service, "replay", "--all")
+    assert ended.returncode == 0, ended.stderr
+    assert service.channel.xlen(DEAD) == 0
+    service.start_worker()
+    service.wait_until_empty()
+    assert service.database.read_events(["ev_1"])["ev_1"].status == "completed"
+
+
+def test_a_replay_that_is_killed_loses_nothing(service: Service) -> None:
+    """After sending, before dropping: made again, it sends the same message again."""
+    service.load("ev_1", "ev_2", "ev_3", "ev_4")
+    letters = make_letters(service)
+    killing = (
+        "import os, cli.main; from tasks.dead_letters import DeadLetters;"
+        "DeadLetters.replace = lambda *_: os.kill(os.getpid(), 9); cli.main.main()"
+    )
+    killed = dead(service, "replay", letters["large"], python=("-c", killing))
+    assert killed.returncode == -9
+    assert service.channel.xlen(DEAD) == 2
+    assert dead(service, "replay", letters["large"]).returncode == 0
+    items = [json.loads(item) for item in service.redis.lrange(QUEUE, 0, -1)]
+    assert len(items) == 2
+    assert len({item["headers"]["id"] for item in items}) == 1
+    service.start_worker()
+    service.wait_until_empty()
+    rows = service.database.read_events(["ev_1", "ev_2", "ev_3"])
+    assert {row.status for row in rows.values()} == {"completed"}
 
 
 def test_letters_are_dropped_when_somebody_says_so(service: Service) -> None:
@@ -116,18 +188,56 @@ def test_a_queue_of_rubbish_is_left_alone(service: Service) -> None:
     worker = service.start_worker()
     worker.wait_for_log("nothing is consumed any more")
     assert service.wait({good.id: ["ev_1"]})[good.id][0].updated
-    time.sleep(1)
+    # Something is to be seen of it.
+    eventually(lambda: service.channel.xlen(DEAD) >= SAMPLE)
     left = service.redis.llen(QUEUE)
     assert left + service.channel.xlen(DEAD) == 1_000
     assert left >= 900
     assert worker.process.poll() is None
-
-    service.redis.delete(QUEUE)
     late = service.send(kwargs={"id": "ev_2", "status": "failed"}, ignore_result=True)
+
+    # What the log advises, though the same lies first in the queue.
+    control_consumer(service, "add_consumer")
+    assert service.wait({late.id: ["ev_2"]})[late.id][0].updated
+    service.wait_until_empty()
+    assert service.channel.xlen(DEAD) == 1_000
+
+
+def control_consumer(service: Service, what: str) -> None:
+    """Do what an operator does."""
     subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "worker", "control", "add_consumer", QUEUE],
+        [sys.executable, "-m", "celery", "-A", "worker", "control", what, QUEUE],
         env={**os.environ, "CELERY_BROKER_URL": service.users.operator},
         check=True,
         capture_output=True,
     )
-    assert service.wait({late.id: ["ev_2"]})[late.id][0].updated
+
+
+def test_everybody_says_the_same_of_a_worker_that_stopped_consuming(service: Service) -> None:
+    """The doctor, the table of all workers, and the probe: it is there, and why it does nothing."""
+    for _ in range(200):
+        service.send(kwargs={"id": "ev_2", "status": "done"}, ignore_result=True)
+    health = service.folder / "health.json"
+    worker = service.start_worker(SETTLE_HEALTH_FILE=str(health))
+    worker.wait_for_log("nothing is consumed any more")
+    says = "it does not consume: 100% of the latest messages are not valid"
+    environment = {**os.environ, **service.environment, "SETTLE_HEALTH_FILE": str(health)}
+
+    def settle(*arguments: str, user: str = service.users.worker) -> Any:
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            env={**environment, "CELERY_BROKER_URL": user},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    eventually(lambda: settle("health", "ready").stderr == f"not ready: {says}\n")
+    results = json.loads(settle("doctor", "--json").stdout)["checks"]
+    (found,) = [one for one in results if one["check"] == "answering"]
+    assert found["verdict"] == "failure"
+    assert found["found"].endswith(f"is not ready: {says}")
+    assert "add_consumer" in found["fix"]
+    assert "SETTLE_DEAD_LETTER_MAX_SHARE=1" in found["fix"]
+    (row,) = json.loads(settle("top", "--json", user=service.users.operator).stdout)["workers"]
+    assert (row["ready"], row["readyWhy"]) == (False, says)

@@ -150,7 +150,7 @@ def test_a_thousand_updates_are_one_request(service: Service, gateways: Gateways
 def test_an_update_that_the_database_refuses_hurts_no_other(
     service: Service, gateway: Gateway
 ) -> None:
-    """It alone is `invalid`, with the reason, and kept as a dead letter; the rest is settled."""
+    """It alone is `refused`, with the reason, and kept as a dead letter; the rest is settled."""
     with service.database.engine.begin() as operator:
         operator.exec_driver_sql(
             "ALTER TABLE events ADD CHECK (id <> 'ev_2' OR completed_at IS NULL)"
@@ -158,12 +158,12 @@ def test_an_update_that_the_database_refuses_hurts_no_other(
     answer = gateway.patch(completed("ev_1", "ev_2", "ev_3"), idempotency_key="m")
     outcomes = answer.json
     assert [(one["id"], one["reason"]) for one in outcomes] == [
-        *(("ev_1", None), ("ev_2", "invalid"), ("ev_3", None))
+        *(("ev_1", None), ("ev_2", "refused"), ("ev_3", None))
     ]
     assert list(outcomes[1]) == [*ATTRIBUTES, "error"]
-    assert (outcomes[1]["payload"], outcomes[1]["error"]["statusCode"]) == (None, 400)
+    assert (outcomes[1]["payload"], outcomes[1]["error"]["statusCode"]) == ({"a": 1}, 409)
     assert statuses(service, "ev_1", "ev_2", "ev_3") == ["completed", None, "completed"]
-    assert [one["reason"] for one in published(service)] == [None, "invalid", None]
+    assert [one["reason"] for one in published(service)] == [None, "refused", None]
     ((_, letter),) = service.redis.xrange("event-status-updates.dead")
     assert (letter["messageId"], letter["index"]) == ("m", "1")
     assert json.loads(letter["delivery"]) == {"door": "http"}

@@ -56,7 +56,7 @@ def test_a_stop_under_load_loses_nothing(service: Service, pool: str) -> None:
     messages = send_singles(service, ids)
     assert first.stop() == 0
     assert "Traceback" not in first.log.read_text()
-    assert service.redis.hlen("unacked") == 0
+    assert service.redis.hlen("event-status-updates.unacked") == 0
     answered = service.redis.xlen("event-outcomes")
     assert answered > 0
     assert answered + service.redis.llen("event-status-updates") == len(ids)

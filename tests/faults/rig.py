@@ -140,8 +140,10 @@ class Rig:
             return (self.service.rabbitmq.waiting_or_held(),)
         with self.service.redis.pipeline(transaction=True) as pipe:
             pipe.llen("event-status-updates")
-            pipe.hlen("unacked")
-            pipe.zcard("unacked_index")
+            for prefix in ("event-status-updates.", ""):
+                # Of ours, and of its contenders.
+                pipe.hlen(f"{prefix}unacked")
+                pipe.zcard(f"{prefix}unacked_index")
             pipe.llen("event-status-updates.retry")
             return tuple(pipe.execute())
 

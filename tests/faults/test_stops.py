@@ -41,9 +41,9 @@ def start_and_work(rig: Rig, pool: str, **settings: str) -> Worker:
 
 def has_stalled(rig: Rig) -> bool:
     """Return whether something is held that nobody finishes."""
-    held = set(rig.service.redis.hkeys("unacked"))
+    held = set(rig.service.redis.hkeys("event-status-updates.unacked"))
     time.sleep(0.5)
-    return not held.isdisjoint(rig.service.redis.hkeys("unacked"))
+    return not held.isdisjoint(rig.service.redis.hkeys("event-status-updates.unacked"))
 
 
 @contextmanager
@@ -85,6 +85,6 @@ def test_a_stop_while_the_database_is_away(rig: Rig, pool: str) -> None:
     rig.postgres.stop()
     worker.wait_for_log("batches are held")
     assert worker.stop() == os.EX_OK
-    assert rig.service.redis.hlen("unacked") == 0
+    assert rig.service.redis.hlen("event-status-updates.unacked") == 0
     rig.postgres.start()
     settle_the_rest(rig)

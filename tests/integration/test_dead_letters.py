@@ -114,3 +114,13 @@ def test_letters_are_dropped_by_their_ids(client: Any, letters: DeadLetters) -> 
     assert [letter.message_id for letter in letters.all()] == ["m2"]
     assert letters.drop(iter([])) == 0
     assert letters.find("1-0") is None
+
+
+def test_what_is_left_of_a_letter_takes_its_place(client: Any, letters: DeadLetters) -> None:
+    """As letters like any other; nothing left, it is gone."""
+    fill(client, 2)
+    first, second = letters.all()
+    letters.replace(first, [DeadLetter("m1", "why", "{}", {"queue": "q"})])
+    letters.replace(second, [])
+    (kept,) = letters.all()
+    assert (kept.message_id, kept.reason, kept.delivery) == ("m1", "why", {"queue": "q"})

@@ -215,6 +215,21 @@ def test_a_group_that_is_far_behind_is_warned_of(client: Any, server: Redis) -> 
     assert "audit by 5" in finding.found
 
 
+def test_a_group_that_has_lost_outcomes_is_found_out(client: Any, server: Redis) -> None:
+    """With how many, until it reads on."""
+    client.xgroup_create("event-outcomes", "audit", id="0", mkstream=True)
+    for _ in range(20):
+        client.xadd("event-outcomes", {"outcome": "{}"})
+    client.xreadgroup("audit", "one", {"event-outcomes": ">"}, count=3)
+    client.xtrim("event-outcomes", maxlen=4, approximate=False)
+    finding = look(result_channel_part(settings(server.url)))["consumer groups"]
+    assert finding.verdict is Verdict.FAILURE
+    assert finding.found.endswith("audit 13")
+    assert "SETTLE_OUTCOME_KEEP_FOR_GROUPS" in finding.fix
+    client.xreadgroup("audit", "one", {"event-outcomes": ">"}, count=1)
+    assert look(result_channel_part(settings(server.url)))["consumer groups"].verdict is Verdict.OK
+
+
 def test_dead_letters_and_suspects_are_warned_of(client: Any, server: Redis) -> None:
     """Somebody has to look at them."""
     client.xadd("event-status-updates.dead", {"raw": ""})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from settle_client import AsyncOutcomeClient, BelongsElsewhereError
+from settle_client import AsyncOutcomeClient, BelongsElsewhereError, UnreadOutcome
 from tasks.publishing import OutcomePublisher
 from tasks.settle import invalid
 from tests import faces
@@ -44,6 +44,11 @@ def client(face: Any, redis_url: str) -> Iterator[Any]:
 def outcome(number: int, message_id: str = "m") -> Outcome:
     """Make an outcome that can be known from others."""
     return invalid(message_id, f"ev_{number}", "failed", "why", index=number)
+
+
+def odd(payload: str) -> str:
+    """Write an outcome with a payload that Python cannot hold."""
+    return outcome(0, "odd").to_json().decode()[:-1] + f', "payload": {payload}}}'
 
 
 def ids(outcomes: Iterator[Outcome], count: int) -> list[str | None]:
@@ -141,18 +146,38 @@ def test_a_trimmed_entry_does_not_stop_a_group(
     assert ids(client.follow("g", "two", claim_after_seconds=0), 1) == ["ev_2"]
 
 
-def test_an_entry_that_is_no_outcome_does_not_undo_what_was_handled(
-    client: Any, publisher: OutcomePublisher, redis_url: str
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"outcome": "{}"},
+        {"outcome": b"\xff\xfe"},
+        {"by": "hand"},
+        {"outcome": odd('{"n": ' + "9" * 4_400 + "}")},
+        {"outcome": odd("[" * 1_000 + "]" * 1_000)},
+    ],
+    ids=["another object", "no text", "no outcome", "4,400 digits", "1,000 deep"],
+)
+def test_what_cannot_be_read_is_given_as_it_is(
+    client: Any, publisher: OutcomePublisher, redis_url: str, entry: Any
 ) -> None:
-    """The error names its field, and what came before it is acknowledged."""
-    publisher.publish([outcome(0)])
-    with redis.Redis.from_url(redis_url) as raw:
-        raw.xadd("event-outcomes", {"outcome": "{}"})
-        follower = client.follow("g", "one")
-        assert next(follower).id == "ev_0"
-        with pytest.raises(ValueError, match="`id`"):
-            next(follower)
+    """By every way of reading; those after it are read too, and in a group it is acknowledged."""
+    with redis.Redis.from_url(redis_url) as raw, client.subscribe() as heard:
+        raw.xadd("event-outcomes", entry)
+        raw.publish("event-outcomes", entry.get("outcome", "no outcome"))
+        publisher.publish([outcome(1)])
+        odd_one, *_ = followed = list(itertools.islice(client.follow("g", "one"), 2))
+        for seen in (followed, list(itertools.islice(client.read(), 2)), _next(heard, 2)):
+            assert isinstance(seen[0], UnreadOutcome) or seen[0].payload in entry["outcome"]
+            assert (seen[0].updated, seen[1].id) == (False, "ev_1")
         assert raw.xpending("event-outcomes", "g")["pending"] == 1
+    ((_, polled), _) = client.poll("0-0", wait_seconds=1)
+    assert polled == odd_one
+    (waited,) = client.wait({"m": ["ev_1"]}, timeout_seconds=30)
+    assert waited.id == "ev_1"
+
+
+def _next(outcomes: Iterator[Outcome], count: int) -> list[Outcome]:
+    return [next(outcomes) for _ in range(count)]
 
 
 def test_a_poll_may_wait_longer_than_a_connection_is_waited_for(

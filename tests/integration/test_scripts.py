@@ -17,6 +17,7 @@ from worker.transport.redis.scripts import (
     NOTHING,
     RENEW,
 )
+from worker.transport.redis.working import WORKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +126,7 @@ def test_only_what_is_held_is_renewed(client: Any) -> None:
     """What was acknowledged meanwhile is not brought back; the order stays that of the tags."""
     hold(client, "second")
     hold(client, "first")
-    assert client.eval(RENEW.text, 1, INDEX, "first", "acknowledged", "second") == 2
+    assert client.eval(RENEW.text, 1, INDEX, 3, "first", "acknowledged", "second") == 2
     assert client.zrange(INDEX, 0, -1) == [b"first", b"second"]
     assert client.zscore(INDEX, "first") > 1
     assert client.zscore(INDEX, "first") < client.zscore(INDEX, "second")
@@ -139,6 +140,30 @@ def test_the_newest_of_what_nobody_holds_is_found_first(client: Any) -> None:
     hold(client, "living", seconds)
     reply = client.eval(EXPIRED.text, 2, UNACKED, INDEX, 60, 2)
     assert reply == [b"dead-3", b"3", b"entry of dead-3", b"dead-2", b"2", b"entry of dead-2"]
+
+
+def test_what_was_worked_on_is_found_after_what_waited(client: Any) -> None:
+    """And can be told by its score; what is worked on by a living worker is not among it."""
+    seconds, _ = client.time()
+    for number in range(1, 3):
+        hold(client, f"waited-{number}", number)
+        hold(client, f"worked-{number}", WORKED + number)
+    hold(client, "living", WORKED + seconds)
+    reply = client.eval(EXPIRED.text, 2, UNACKED, INDEX, 60, 4)
+    assert reply[::3] == [b"waited-2", b"waited-1", b"worked-2", b"worked-1"]
+    assert [float(score) > WORKED for score in reply[1::3]] == [False, False, True, True]
+    assert client.eval(EXPIRED.text, 2, UNACKED, INDEX, 60, 2)[::3] == [b"waited-2", b"waited-1"]
+
+
+def test_what_is_worked_on_is_renewed_as_such(client: Any) -> None:
+    """The first tags wait, so many of them, and the others are worked on."""
+    seconds, _ = client.time()
+    for tag in ("waiting", "begun"):
+        hold(client, tag)
+    assert client.eval(RENEW.text, 1, INDEX, 1, "waiting", "begun") == 2
+    assert client.zscore(INDEX, "waiting") - seconds < 60
+    assert client.zscore(INDEX, "begun") - WORKED - seconds < 60
+    assert client.zscore(INDEX, "begun") > WORKED
 
 
 def test_only_what_is_recorded_is_looked_up(client: Any) -> None:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
+from base64 import b64decode
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,8 @@ from cli.embedded import Redis, temporary_folder
 from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.redis import Transport
 from worker.transport.redis import channel as transport_channel
+from worker.transport.redis.keyspace import UNACKED
+from worker.transport.redis.keyspace import UNACKED_INDEX as INDEX
 from worker.transport.redis.scripts import FETCH
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ class Ours(Transport):
     class Channel(transport_channel.Channel):
         """The channel."""
 
-        visibility_timeout = 1
+        lease_seconds = 1
         unacked_restore_interval = 0.1  # type: ignore[assignment]
 
 
@@ -108,8 +112,8 @@ def bodies(messages: list[Any]) -> list[Any]:
 
 def left(client: Client, prefix: str = "") -> tuple[Any, ...]:
     return (
-        client.hlen(f"{prefix}unacked"),
-        client.zcard(f"{prefix}unacked_index"),
+        client.hlen(f"{prefix}{UNACKED}"),
+        client.zcard(f"{prefix}{INDEX}"),
         client.llen(f"{prefix}q"),
     )
 
@@ -414,11 +418,11 @@ def test_one_message_is_rejected(server: Redis, client: Client, requeue: bool) -
         turn_until(connection, lambda: len(got) == 2)
         got[0].reject(requeue=requeue)
         assert left(client) == (1, 1, 2 if requeue else 1)
-        assert client.hlen("unacked") == 1
+        assert client.hlen(UNACKED) == 1
 
 
 def test_a_dead_workers_messages_are_restored(server: Redis, client: Client) -> None:
-    """When leases end the messages come again: in order, marked and counted."""
+    """When leases end the messages come again: in order, marked, and uncounted if they waited."""
     publish(server, *range(700))
     with (
         consuming(server, prefetch=600) as (connection, dead, lost),
@@ -428,13 +432,159 @@ def test_a_dead_workers_messages_are_restored(server: Redis, client: Client) -> 
         die(dead)
         turn_until(other, lambda: len(got) == 700)
         assert bodies(got) == [*range(600, 700), *range(600)]
-        assert got[-1].headers[DELIVERY_COUNT] == 1
+        assert got[-1].headers[DELIVERY_COUNT] == 0
         assert got[-1].headers["redelivered"]
         assert got[-1].delivery_info["redelivered"]
         channel.ack_many([message.delivery_tag for message in got])
         # Late acknowledgements of what somebody else has are harmless.
         dead.ack_many([message.delivery_tag for message in lost])
     assert left(client) == (0, 0, 0)
+
+
+def counts(client: Client) -> dict[str, Any]:
+    """Return how often workers died with each message that waits, by its body."""
+    items = [json.loads(item) for name in ("q", "q.retry") for item in client.lrange(name, 0, -1)]
+    return {b64decode(item["body"]).decode(): item["headers"].get(DELIVERY_COUNT) for item in items}
+
+
+@pytest.mark.usefixtures("client")
+def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> None:
+    """Of a dead worker's messages: not what waited, nor what it had paused, or tried again."""
+    publish(server, "waiting", "begun", "paused", "resumed", "done")
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 5)
+        tags = {message.payload: message.delivery_tag for message in got}
+        channel.begin([tags[name] for name in ("begun", "paused", "resumed", "done")])
+        channel.pause([tags["paused"], tags["resumed"]])
+        channel.resume([tags["resumed"]])
+        channel.ack_many([tags["done"]])
+        # A lease that is renewed says the same.
+        channel.qos._renew(time.monotonic())
+        die(channel)
+    with connected(server) as connection:
+        channel = connection.channel()
+        channel._active_queues.append("q")
+        turn_until_restored(channel, client)
+        channel._active_queues.clear()
+    assert counts(client) == {"waiting": 0, "begun": 1, "paused": 0, "resumed": 0}
+
+
+def has_come(got: list[Any], count: int) -> bool:
+    """Return whether so many messages have come."""
+    return len(got) == count
+
+
+def turn_until_restored(channel: Any, client: Client) -> None:
+    """Keep the house of a channel until nobody holds anything."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while left(client)[0]:
+        assert time.monotonic() < deadline, "it did not come to pass"
+        channel.qos.housekeep()
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("client")
+def test_waiting_often_enough_is_no_death(server: Redis, client: Client) -> None:
+    """However many workers are killed, what waited in them is served like any other."""
+    publish(server, *range(50))
+    for _ in range(8):
+        with consuming(server) as (connection, channel, got):
+            turn_until(connection, partial(has_come, got, 50))
+            die(channel)
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 50)
+        channel.ack_many([message.delivery_tag for message in got])
+    assert not client.exists("q.retry", "q.dead")
+    assert left(client) == (0, 0, 0)
+
+
+def test_what_is_looked_at_is_counted_if_that_kills(server: Redis, client: Client) -> None:
+    """Workers die of reading one message: it is set aside, and no neighbour ever counts."""
+    publish(server, *range(5), "poison", *range(5, 10))
+    deaths = 0
+    while not client.llen("q.dead"):
+        assert deaths < 10
+        with consuming(server, delivery_limit=3) as (connection, channel, got):
+
+            def look(message: Any, got: list[Any] = got) -> None:
+                if message.payload == "poison":
+                    raise SystemExit("killed")
+                got.append(message)
+
+            def is_set_aside(got: list[Any] = got, channel: Any = channel) -> Any:
+                if client.llen("q.retry"):
+                    # The worker goes on with what it has, and then takes the suspect.
+                    channel.ack_many([message.delivery_tag for message in got])
+                return client.llen("q.dead")
+
+            channel._receivers["q"] = look
+            try:
+                turn_until(connection, is_set_aside)
+            except SystemExit:
+                deaths += 1
+                die(channel)
+            assert all(message.headers.get(DELIVERY_COUNT, 0) == 0 for message in got)
+            assert {count for body, count in counts(client).items() if body != "poison"} <= {
+                *(None, 0)
+            }
+    # In company and not counted, then by itself until there are more than three.
+    assert deaths == 1 + 4
+
+
+@pytest.mark.parametrize(
+    ("error", "count"),
+    [(ValueError("a fault"), 1), (ConnectionError("lost"), None)],
+    ids=["of its own", "of the connection"],
+)
+def test_an_exception_that_leaves_the_consumer_is_counted(
+    server: Redis, client: Client, error: Exception, count: int | None
+) -> None:
+    """It is what was looked at that goes back counted; the neighbours go back as they were."""
+    publish(server, "before", "odd", "after")
+    with consuming(server) as (connection, channel, _):
+
+        def look(message: Any) -> None:
+            if message.payload == "odd":
+                raise error
+
+        channel._receivers["q"] = look
+        with pytest.raises(type(error)):
+            turn_until(connection, lambda: False)
+    assert counts(client) == {"before": None, "odd": count, "after": None}
+
+
+def test_an_exception_at_the_handover_is_counted(server: Redis, client: Client) -> None:
+    """For what is handed to a slot: fetched again and again it would end every worker."""
+    publish(server, "waiting", "begun", "begun too")
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 3)
+
+        def hand_over() -> None:
+            with channel.begin([message.delivery_tag for message in got[1:]]):
+                raise ValueError("a fault")
+
+        with pytest.raises(ValueError, match="a fault"):
+            hand_over()
+    assert counts(client) == {"waiting": None, "begun": 1, "begun too": 1}
+
+
+@pytest.mark.usefixtures("client")
+def test_a_living_worker_takes_up_what_it_held(server: Redis, client: Client) -> None:
+    """Over a connection that was lost: at once, in order and uncounted, whatever was begun."""
+    publish(server, *range(5))
+    with consuming(server, lease_seconds=600) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 5)
+        channel.begin([message.delivery_tag for message in got])
+        client.config_set("maxclients", 1)
+        client.client_kill_filter(_type="normal", skipme=True)
+        channel.close()
+        client.config_set("maxclients", 1_000)
+    assert left(client) == (5, 5, 0)
+    with consuming(server, lease_seconds=600) as (connection, channel, again):
+        turn_until(connection, lambda: len(again) == 5)
+        assert bodies(again) == list(range(5))
+        assert not any(DELIVERY_COUNT in message.headers for message in again)
+        channel.ack_many([message.delivery_tag for message in again])
 
 
 @pytest.mark.parametrize(
@@ -484,81 +634,119 @@ def test_restoring_leaves_what_was_acknowledged_meanwhile(server: Redis, client:
 
         def meanwhile(entry: bytes) -> Any:
             channel.ack_many(tags[:1])
-            client.zadd("unacked_index", {tags[1]: time.time()})
+            client.zadd(INDEX, {tags[1]: time.time()})
             return place(entry)
 
         assert qos.move(tags, meanwhile) == 1
         assert left(client) == (1, 1, 1)
-        assert b"dead" not in client.hget("unacked", tags[1])  # type: ignore[operator]
+        assert b"dead" not in client.hget(UNACKED, tags[1])  # type: ignore[operator]
         qos._delivered.clear()
 
 
 def test_an_index_without_its_message_is_tidied_up(server: Redis, client: Client) -> None:
     """Half an acknowledgement leaves nothing behind for good."""
-    client.zadd("unacked_index", {"orphan": 1})
-    client.zadd("unacked_index", {"strange": 1})
-    client.hset("unacked", "strange", "not an entry")
+    client.zadd(INDEX, {"orphan": 1})
+    client.zadd(INDEX, {"strange": 1})
+    client.hset(UNACKED, "strange", "not an entry")
     with consuming(server) as (connection, _channel, _got):
         turn_until(connection, lambda: left(client) == (0, 0, 0))
-    assert client.lrange("unacked.dead", 0, -1) == [b"not an entry"]
+    assert client.lrange(f"{UNACKED}.dead", 0, -1) == [b"not an entry"]
 
 
 def test_leases_are_renewed_but_not_for_ever(server: Redis, client: Client) -> None:
-    """What is held stays ours beyond the timeout, until the longest time that is allowed."""
-    publish(server, "slow", "parked")
+    """What is held stays ours, and what is worked on until the longest time that is allowed."""
+    publish(server, "slow", "parked", "waiting")
     with (
         consuming(server, lease_max_seconds=3) as (connection, channel, got),
         consuming(server) as (other, _, stolen),
     ):
         channel.connection.cycle.on_poll_start()
-        turn_until(connection, lambda: len(got) == 2)
+        turn_until(connection, lambda: len(got) == 3)
+        channel.begin([got[0].delivery_tag])
         channel.park(got[1].delivery_tag)
         held_until = time.monotonic() + 2.5
         while time.monotonic() < held_until:
             for each in (connection, other):
                 with suppress(TimeoutError):
                     each.drain_events(timeout=0.05)
-        assert (stolen, left(client)) == ([], (2, 2, 0))
+        assert (stolen, left(client)) == ([], (3, 3, 0))
 
         def turn_both() -> bool:
             with suppress(TimeoutError):
                 connection.drain_events(timeout=0.01)
-            return bool(stolen) or len(got) > 2
+            return bool(stolen) or len(got) > 3
 
         turn_until(other, turn_both)
-        assert {*bodies(stolen), *bodies(got[2:])} == {"slow"}
+        assert {*bodies(stolen), *bodies(got[3:])} == {"slow"}
 
 
-def test_stock_restores_ours(server: Redis, client: Client) -> None:
-    """A stock worker brings back what a dead worker of ours held."""
+def test_stock_restores_nothing_of_ours(server: Redis, client: Client) -> None:
+    """A stock worker on the same database, however hasty, leaves what we hold alone."""
     publish(server, *range(5))
-    with consuming(server) as (connection, channel, lost):
-        turn_until(connection, lambda: len(lost) == 5)
-        die(channel)
     options: dict[str, Any] = {"visibility_timeout": 0.1, "unacked_restore_throttle": 1}
-    with consuming(server, transport=stock.Transport, **options) as (connection, channel, got):
+    with (
+        consuming(server) as (connection, channel, held),
+        consuming(server, "other", transport=stock.Transport, **options) as (stranger, _, _got),
+    ):
+        turn_until(connection, lambda: len(held) == 5)
+        turn_for(2.5, connection, stranger)
+        assert left(client) == (5, 5, 0)
+        channel.ack_many([message.delivery_tag for message in held])
+
+
+def turn_for(seconds: float, *connections: Any) -> None:
+    """Let connections do what they do."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for connection in connections:
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0.05)
+
+
+@pytest.mark.parametrize("queue", ["other", "q"], ids=["of its own queue", "of a namesake"])
+def test_ours_restores_nothing_of_stocks(server: Redis, client: Client, queue: str) -> None:
+    """What a stock worker holds stays with it, for however many leases its task takes."""
+    publish(server, *range(5), queue=queue)
+    with consuming(server, queue, transport=stock.Transport) as (stranger, _, held):
+        turn_until(stranger, lambda: len(held) == 5)
+        before = client.hgetall("unacked")
+        with consuming(server) as (connection, _channel, got):
+            turn_for(3, connection)
+            assert got == []
+        assert client.hgetall("unacked") == before
+        assert not client.exists(queue, f"{queue}.retry")
+
+
+def test_what_the_release_before_held_is_found(server: Redis, client: Client) -> None:
+    """Among whatever others hold under the same keys; once its lease has ended, and uncounted."""
+    publish(server, *range(5))
+    with consuming(server) as (connection, channel, got):
         turn_until(connection, lambda: len(got) == 5)
-        assert sorted(bodies(got)) == list(range(5))
-        for message in got:
-            message.ack()
-    assert left(client) == (0, 0, 0)
+        die(channel)
+    # Where that release kept them.
+    client.rename(UNACKED, "unacked")
+    client.rename(INDEX, "unacked_index")
+    theirs: Any = {f"{uuid.uuid4()}": json.dumps([{"id": n}, "", "q"]) for n in range(1_200)}
+    client.hset("unacked", mapping=theirs)
+    client.zadd("unacked_index", dict.fromkeys(theirs, 1))
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 5)
+        assert bodies(got) == list(range(5))
+        assert {message.headers[DELIVERY_COUNT] for message in got} == {0}
+        channel.ack_many([message.delivery_tag for message in got])
+    assert client.hlen("unacked") == client.zcard("unacked_index") == len(theirs)
 
 
-def test_ours_restores_stocks(server: Redis, client: Client) -> None:
-    """We bring back what a dead stock worker held, through its exchange."""
-    with connected(server, stock.Transport) as connection:
-        queue = Queue("q", Exchange("x", "direct"), routing_key="k")
-        connection.Producer().publish(
-            "late", exchange=queue.exchange, routing_key="k", declare=[queue]
-        )
-        message = queue(connection.channel()).get()
-        message.channel._qos._on_collect.cancel()
-        message.channel._qos._delivered.clear()
-    assert left(client) == (1, 1, 0)
+def test_former_keys_that_are_something_else_are_left_alone(server: Redis, client: Client) -> None:
+    """And keep nobody from anything."""
+    client.set("unacked_index", "somebody else's")
+    publish(server, "one")
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: got)
+        die(channel)
     with consuming(server) as (connection, _channel, got):
         turn_until(connection, lambda: got)
-        assert bodies(got) == ["late"]
-        assert got[0].headers[DELIVERY_COUNT] == 1
+    assert client.get("unacked_index") == b"somebody else's"
 
 
 # -- set aside -------------------------------------------------------------------
@@ -592,11 +780,11 @@ def test_what_cannot_be_set_aside_stays_held(server: Redis, client: Client) -> N
     client.xadd("strange", {"is": "a stream"})
     client.lpush("q", "garbage")
     for number, queue in enumerate(("q", "strange")):
-        client.hset("unacked", queue, json.dumps([{"properties": {}}, "", queue]))
-        client.zadd("unacked_index", {queue: number})
+        client.hset(UNACKED, queue, json.dumps([{"properties": {}}, "", queue]))
+        client.zadd(INDEX, {queue: number})
     with consuming(server) as (connection, _channel, _got):
-        turn_until(connection, lambda: left(client)[0] == 3 and not client.hexists("unacked", "q"))
-        assert client.hexists("unacked", "strange")
+        turn_until(connection, lambda: left(client)[0] == 3 and not client.hexists(UNACKED, "q"))
+        assert client.hexists(UNACKED, "strange")
 
 
 def test_a_consumer_can_take_what_is_set_aside(server: Redis, client: Client) -> None:
@@ -639,6 +827,7 @@ def test_a_message_that_kills_hurts_nobody_else(server: Redis, client: Client) -
                 deaths += 1
                 if deaths > 2:
                     assert bodies(got) == ["poison"]
+                channel.begin([message.delivery_tag for message in got])
                 die(channel)
     assert sorted(done) == list(range(30))
     assert deaths == 4
@@ -713,7 +902,7 @@ from kombu.messaging import Consumer
 from redis import Redis
 from worker.transport.redis import Transport
 
-Transport.Channel.visibility_timeout = 1
+Transport.Channel.lease_seconds = 1
 client, done = Redis.from_url(sys.argv[1]), []
 connection = Connection(sys.argv[1], transport=Transport)
 channel, got = connection.channel(), []
@@ -763,9 +952,9 @@ def test_a_full_server_goes_on_delivering(server: Redis, client: Client) -> None
     with consuming(server, prefetch=60) as (connection, channel, got):
         turn_until(connection, lambda: len(got) == 60)
         assert channel.qos.move([got[0].delivery_tag], channel.qos._place_of_dead) == 1
-        before: Any = client.zrange("unacked_index", 0, 0, withscores=True)
+        before: Any = client.zrange(INDEX, 0, 0, withscores=True)
         channel.qos._renew(time.monotonic())
-        after: Any = client.zrange("unacked_index", 0, 0, withscores=True)
+        after: Any = client.zrange(INDEX, 0, 0, withscores=True)
         assert after[0][1] > before[0][1]
         channel.ack_many([message.delivery_tag for message in got[:50]])
         turn_until(connection, lambda: len(got) == 101)

@@ -88,7 +88,7 @@ def test_what_the_client_offers() -> None:
     """Each name is there, though it is imported only when it is asked for."""
     assert set(settle_client.__all__) == {
         *("Producer", "AsyncProducer", "OutcomeClient", "AsyncOutcomeClient"),
-        *("StatusUpdate", "Outcome"),
+        *("StatusUpdate", "Outcome", "UnreadOutcome"),
         *("TASK", "QUEUE", "OUTCOMES", "DEAD_LETTERS", "SENT_AT"),
         *("SettleError", "AddressError", "BelongsElsewhereError", "InvalidUpdateError"),
         "NotSentError",
@@ -102,7 +102,7 @@ def test_what_the_client_offers() -> None:
 def test_the_packages_own_names() -> None:
     """What `db` and the transport offer to the rest."""
     assert set(db.__all__) == {
-        *("Database", "EventRow", "Settlement"),
+        *("Database", "EventRow", "Rows", "Settlement"),
         *("BadDataError", "DatabaseError", "TransientDatabaseError"),
     }
     assert set(worker.transport.redis.__all__) == {
@@ -130,6 +130,7 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_BATCH_MAX_WAIT_SECONDS",
         "SETTLE_MESSAGE_MAX_UPDATES",
         "SETTLE_OUTCOME_STREAM_MAX_LENGTH",
+        "SETTLE_OUTCOME_KEEP_FOR_GROUPS",
         "SETTLE_OUTCOME_PAYLOAD",
         "SETTLE_STATEMENT_TIMEOUT_SECONDS",
         "SETTLE_LOCK_TIMEOUT_SECONDS",

@@ -19,6 +19,8 @@ from celery.utils.log import get_logger
 
 from service.trouble import Trouble
 from worker.applying.attempt import work
+from worker.applying.doubts import Doubts, split
+from worker.applying.late import Late
 from worker.job import Done, Job, NotDone, job_of
 from worker.telling import measuring
 from worker.telling.log_lines import failure_of
@@ -49,7 +51,7 @@ class Slots:
         deliveries: Deliveries,
         task_events: TaskEvents,
         traces: Traces,
-        on_settled: Callable[[Batch[Held], Done], None],
+        on_settled: Callable[[Batch[Held], Sequence[Held], Done], None],
         give_back: Callable[[Sequence[Held], bool], None],
         on_free: Callable[[], None],
         retry_max_wait_seconds: float,
@@ -62,7 +64,7 @@ class Slots:
             deliveries: Where messages are paused.
             task_events: What monitors see.
             traces: The spans of batches.
-            on_settled: Takes a batch that is committed and published.
+            on_settled: Takes a batch that is committed and published, and what of it was dropped.
             give_back: Puts messages back; says whether a slot died with them.
             on_free: Is called when a slot has become free.
             retry_max_wait_seconds: The longest pause between two tries.
@@ -77,33 +79,55 @@ class Slots:
         self._unexpected_in_a_row = 0
         self._stopping = False
         self._abandoned = False
-        self.update_count = 0
+        self._tries_begun = 0
+        self._in_slots = 0
+        apart: dict[str, Any] = {
+            "loop": loop,
+            "deliveries": deliveries,
+            "slot_is_free": self.are_free,
+            "begin": self._begin_again,
+            "retry_max_wait_seconds": retry_max_wait_seconds,
+        }
+        self._doubts, self._late = Doubts(**apart), Late(**apart)
 
     def are_free(self) -> bool:
         """Return whether another batch can begin."""
         return len(self._batches) < int(self._consumer.pool.num_processes)
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._batches) + len(self._doubts) + len(self._late)
 
     def __iter__(self) -> Iterator[Held]:
         for batch in self._batches.values():
             yield from batch.items
+        yield from self._doubts
+        yield from self._late
+
+    @property
+    def update_count(self) -> int:
+        """Return how many updates are in slots, or held apart."""
+        return self._in_slots + self.apart_update_count
+
+    @property
+    def apart_update_count(self) -> int:
+        """Return how many updates are in doubt, or late: they are held, and take no slot."""
+        return self._doubts.update_count + self._late.update_count
 
     @property
     def load(self) -> tuple[int, int, int]:
-        """Return how many messages, updates and batches are in slots, as any thread may ask."""
+        """Return how many messages, updates and batches are in slots, as any thread may ask.
+
+        What is held apart takes no slot, and counts with the messages.
+        """
         batches = list(self._batches.values())
         messages = sum(len(batch.items) for batch in batches)
+        messages += sum(1 for _ in self._doubts) + sum(1 for _ in self._late)
         return messages, self.update_count, len(batches)
 
     def begin(self, batch: Batch[Held]) -> None:
         """Let a free slot work on a batch."""
-        self._batches[batch.number] = batch
-        self.update_count += batch.update_count
         self._task_events.started(batch.items)
-        self._traces.begin(batch)
-        self._send(batch, job_of(batch.items), tries=1)
+        self._enter(batch, others_succeed=False)
 
     def stop(self) -> None:
         """Try nothing twice from now on."""
@@ -112,21 +136,37 @@ class Slots:
             entry.cancel()
             self._go_back(batch)
         self._pausing.clear()
+        for batch in (*self._doubts.stop(), *self._late.stop()):
+            self._return(batch)
 
     def abandon(self) -> None:
         """Forget everything; a late report is ignored, for its delivery tags are dead."""
         self._abandoned = True
+        self._doubts.abandon()
+        self._late.abandon()
         self._traces.abandon()
         measuring.tries_are_forgotten()
 
     # -- one batch ---------------------------------------------------------------
 
+    def _enter(self, batch: Batch[Held], *, others_succeed: bool) -> None:
+        self._batches[batch.number] = batch
+        self._in_slots += batch.update_count
+        self._traces.begin(batch)
+        self._send(batch, job_of(batch.items, others_succeed=others_succeed), tries=1)
+
+    def _begin_again(self, batch: Batch[Held], others_succeed: bool = False) -> None:
+        measuring.retried()
+        self._enter(batch, others_succeed=others_succeed)
+
     def _send(self, batch: Batch[Held], job: Job, tries: int) -> None:
         measuring.try_begins(job)
+        self._tries_begun += 1
+        number = self._tries_begun
 
         def report(result: Any) -> None:
             measuring.try_ends(job, result)
-            self._loop.call_soon(self._on_report, batch, job, tries, result)
+            self._loop.call_soon(self._on_report, batch, job, tries, number, result)
 
         try:
             self._consumer.pool.apply_async(
@@ -139,15 +179,21 @@ class Slots:
         except Exception as error:  # noqa: BLE001 - the pool is broken, or closed
             report(NotDone("pool", f"the pool took no job: {error}", expected=False))
 
-    def _on_report(self, batch: Batch[Held], job: Job, tries: int, result: Any) -> None:
+    def _on_report(
+        self, batch: Batch[Held], job: Job, tries: int, number: int, result: Any
+    ) -> None:
         if self._abandoned:
             return
         self._traces.note(batch, result)
         if isinstance(result, Done):
             self._leave(batch)
-            self._on_settled(batch, result)
+            doubtful = self._tell(batch, result)
             self._on_success()
-            self._on_free()
+            if result.changed:
+                self._doubts.note_success(number, result.changed, self._tries_begun)
+            if doubtful is not None and result.doubt is not None:
+                self._hold_apart(doubtful, result.doubt, number)
+            self._freed()
         elif not isinstance(result, NotDone):
             # The slot's process died: of the batch, for all that is known.
             logger.error("batch lost its slot", extra=failure_of(batch, str(result)))
@@ -155,14 +201,46 @@ class Slots:
         elif self._stopping:
             logger.warning("batch goes back", extra=failure_of(batch, result.error))
             self._go_back(batch)
+        elif result.in_doubt or result.took_too_long:
+            self._leave(batch)
+            self._traces.fail(batch.number)
+            self._hold_apart(batch, result, number)
+            self._freed()
         elif result.expected or self._deliveries.counts_returns:
             self._hold_and_try_again(batch, job, tries, result)
         else:
             self._go_back_later(batch, result)
 
+    def _tell(self, batch: Batch[Held], done: Done) -> Batch[Held] | None:
+        """Tell what became of a batch, and return what of it is in doubt."""
+        # Each counts the places of the whole batch.
+        settled, _ = split(batch, done.doubtful | done.dropped)
+        _, dropped = split(batch, done.dropped)
+        _, doubtful = split(batch, done.doubtful)
+        self._on_settled(settled, dropped.items if dropped is not None else (), done)
+        return doubtful
+
     def _leave(self, batch: Batch[Held]) -> None:
         del self._batches[batch.number]
-        self.update_count -= batch.update_count
+        self._late.note_end(batch.number)
+        self._in_slots -= batch.update_count
+
+    def _freed(self) -> None:
+        self._doubts.advance()
+        self._on_free()
+        self._late.advance()
+
+    def _hold_apart(self, batch: Batch[Held], result: NotDone, number: int) -> None:
+        """Hold without a slot what others are not to wait for."""
+        if self._stopping:
+            self._return(batch)
+            return
+        if self._trouble.note(result.kind, time.monotonic()):
+            logger.warning("batches are held", extra=failure_of(batch, result.error))
+        if result.took_too_long:
+            self._late.add(batch)
+        else:
+            self._doubts.add(batch, number, self._tries_begun)
 
     def _on_success(self) -> None:
         self._unexpected_in_a_row = 0
@@ -207,6 +285,9 @@ class Slots:
     def _go_back(self, batch: Batch[Held], *, died: bool = False) -> None:
         self._leave(batch)
         self._traces.fail(batch.number)
+        self._return(batch, died=died)
+        self._freed()
+
+    def _return(self, batch: Batch[Held], *, died: bool = False) -> None:
         measuring.given_back()
         self._give_back(batch.items, died)
-        self._on_free()

@@ -1,41 +1,100 @@
-"""Celery's event dispatcher, handed many task events at once that are written already.
+"""Celery's event dispatcher and remote control, which leave publishing to somebody else.
 
-Its own way takes one at a time, as a dictionary. When it cannot send, it keeps
-what it has for the next connection: so does this.
+Celery publishes task events and heartbeats, and answers to remote control, in the
+consumer's thread, and waits for the broker there; for the events it also opens a
+connection beside the consumer's, whose loss it takes for the consumer's. Here all of it
+is handed to who publishes it elsewhere, and no other connection is opened. The
+dispatcher also takes many task events at once that are written already: Celery's own way
+takes one at a time, as a dictionary.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+from celery.events.dispatcher import EventDispatcher
+from celery.worker.consumer import events
+from celery.worker.state import reserved_requests
+from kombu import pidbox
+from kombu.entity import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # The routing key under which monitors expect several task events at once.
 SEVERAL = "task.multi"
 
 
-def publish_task_events(dispatcher: Any, task_events: bytes) -> None:
-    """Publish task events in one message.
+class Dispatcher(EventDispatcher):
+    """Celery's dispatcher, which waits for nobody."""
 
-    Args:
-        dispatcher: Celery's.
-        task_events: A JSON array of them.
+    publish_elsewhere: Callable[..., None]
 
-    Raises:
-        Exception: Of whatever library reaches the broker.
-    """
-    with dispatcher.mutex:
-        dispatcher.producer.publish(
-            task_events,
-            routing_key=SEVERAL,
-            exchange=dispatcher.exchange.name,
-            content_type="application/json",
-            content_encoding="utf-8",
-            headers=dispatcher.headers,
-            delivery_mode=dispatcher.delivery_mode,
+    def publish_written(self, task_events: bytes) -> None:
+        """Publish task events in one message.
+
+        Args:
+            task_events: A JSON array of them.
+        """
+        self._put(task_events, SEVERAL, content_type="application/json", content_encoding="utf-8")
+
+    def _publish(self, event: Any, producer: Any, routing_key: str, **_: Any) -> None:
+        if producer is not None:
+            self._put(event, routing_key, serializer=self.serializer)
+
+    def _put(self, body: Any, routing_key: str, **how: Any) -> None:
+        self.publish_elsewhere(
+            body=body,
+            routing_key=routing_key,
+            exchange=self.exchange.name,
+            declare=[self.exchange],
+            headers=self.headers,
+            delivery_mode=self.delivery_mode,
+            **how,
         )
 
 
-def keep_task_events(dispatcher: Any, task_events: bytes) -> None:
-    """Keep task events for Celery to send when it has another connection."""
-    dispatcher._outbound_buffer.append((msgspec.json.decode(task_events), SEVERAL))  # noqa: SLF001
+class Node(pidbox.Node):
+    """A worker's end of remote control, which waits for nobody."""
+
+    mailbox: Any
+    publish_elsewhere: Callable[..., None]
+
+    def reply(self, data: Any, exchange: str, routing_key: str, ticket: str, **_: Any) -> None:
+        """Answer whoever has asked."""
+        declared: Any = Exchange(exchange, "direct", delivery_mode="transient", durable=False)
+        self.publish_elsewhere(
+            body=data,
+            routing_key=routing_key,
+            exchange=exchange,
+            declare=[declared],
+            headers={"ticket": ticket, "clock": self.mailbox.clock.forward()},
+            serializer=self.mailbox.serializer,
+        )
+
+
+def install(app: Any, publish: Callable[..., None]) -> None:
+    """Let somebody else publish what a worker says to monitors.
+
+    Args:
+        app: The Celery application.
+        publish: Takes what kombu's `Producer.publish` takes, and does not wait.
+    """
+    Dispatcher.publish_elsewhere = Node.publish_elsewhere = staticmethod(publish)
+    app.events.dispatcher_cls = Dispatcher
+    app.control.mailbox.node_cls = Node
+    events.Events.start = start_without_connection
+
+
+def start_without_connection(step: Any, consumer: Any) -> None:
+    """Make a dispatcher for a new connection; Celery's step does no more than that."""
+    step._close(consumer)  # noqa: SLF001 - the part of it that stays
+    dispatcher = consumer.event_dispatcher = consumer.app.events.Dispatcher(
+        hostname=consumer.hostname,
+        enabled=step.send_events,
+        groups=step.groups,
+        buffer_group=["task"] if consumer.hub else None,
+        on_send_buffered=consumer.on_send_event_buffered if consumer.hub else None,
+    )
+    for request in tuple(reserved_requests):
+        request.eventer = dispatcher

@@ -68,7 +68,7 @@ def settled(batch: Batch[Held], done: Done, acknowledging_seconds: float) -> Non
     """
     for reason, count in done.summary.reasons.items():
         _UPDATES[reason].inc(count)
-    metrics.DEAD_LETTERS.inc(done.summary.reasons["invalid"])
+    metrics.DEAD_LETTERS.inc(done.summary.failed)
     metrics.BATCH_UPDATES.observe(batch.update_count)
     _BATCHES[batch.why].inc()
     _STEPS["waiting"].observe(batch.waited_seconds)

@@ -128,3 +128,13 @@ DEAD_LETTERS_KEPT = CATALOGUE.gauge(
     "settle_dead_letters_kept",
     "Dead letters that nobody has seen to. The same from every worker; NaN if unknown.",
 )
+OUTCOMES_UNREAD = CATALOGUE.gauge(
+    "settle_outcomes_unread",
+    "Outcomes that the consumer group furthest behind has not read, of those that are kept. "
+    "The same from every worker; NaN if unknown.",
+)
+OUTCOMES_GONE = CATALOGUE.gauge(
+    "settle_outcomes_gone",
+    "Outcomes that were trimmed before a consumer group had read them, of all groups, until each "
+    "reads on. The same from every worker; NaN if unknown, as on Redis 6.2.",
+)

@@ -16,11 +16,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from celery.utils.log import get_logger
 from celery.utils.time import utcoffset
 
 from settle_client.names import TASK
-from worker.seams.event_dispatcher import keep_task_events, publish_task_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from service.batching import Batch
     from worker.held import Held
     from worker.job import Done
-
-logger = get_logger(__name__)
 
 # One publication: some 300 kB, which Redis and Flower take in their stride.
 TASK_EVENTS_AT_ONCE = 1_000
@@ -180,11 +176,7 @@ class TaskEvents:
             return
         for start in range(0, len(task_events), TASK_EVENTS_AT_ONCE):
             some = b"[" + b",".join(task_events[start : start + TASK_EVENTS_AT_ONCE]) + b"]"
-            try:
-                publish_task_events(dispatcher, some)
-            except Exception as error:  # noqa: BLE001 - nobody's message waits for a monitor
-                logger.debug("Task events wait for the next connection: %s", error)
-                keep_task_events(dispatcher, some)
+            dispatcher.publish_written(some)
 
 
 def _write(fields: _Fields) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from service.addresses import scheme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from service.finding import Finding
@@ -38,7 +38,7 @@ class Receiver:
 
     room: Callable[[], int]
     capacity: Callable[[], int]
-    take: Callable[[Sequence[RawDelivery]], int]
+    take: Callable[[Iterable[RawDelivery]], int]
     set_aside: Callable[[Received, str], None]
     renewed: Callable[[int], None]
     restored: Callable[[int], None]
@@ -87,6 +87,14 @@ class Deliveries(Protocol):
 
     def unpark(self, delivery: Delivery) -> None:
         """Take up a message whose time has come."""
+        ...
+
+    def begin(self, deliveries: Sequence[Delivery]) -> AbstractContextManager[None]:
+        """Note that the work on messages begins: should the worker die of it, they are suspect.
+
+        Returns:
+            What to hand them over to a slot in.
+        """
         ...
 
     def pause(self, deliveries: Sequence[Delivery]) -> None:

@@ -19,7 +19,7 @@ MAX_ITEM_BYTES = 12 * 2**20
 # Of what is written down of a delivery.
 MAX_NAME_CHARACTERS = 255
 MAX_COUNT = 1_000_000
-# How often a message was with a worker that did not live to acknowledge it.
+# How often a worker died while it worked on a message.
 DELIVERY_COUNT = "x-delivery-count"
 # In the place of headers that nobody could read; says why.
 UNREADABLE = "x-settle-unreadable"

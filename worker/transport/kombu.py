@@ -7,7 +7,7 @@ count. It is looked at by way of kombu, as workers reach it.
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
@@ -18,6 +18,7 @@ from settle_client.names import QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from service.settings import Settings
     from worker.transport.broker import Deliveries, Receiver
@@ -125,6 +126,10 @@ class OneByOne:
 
     def unpark(self, delivery: Delivery) -> None:
         """Take it up, for the broker has nothing to do."""
+
+    def begin(self, deliveries: Sequence[Delivery]) -> AbstractContextManager[None]:
+        """Keep no books: no broker but ours tells the suspects from the others."""
+        return nullcontext()
 
     def pause(self, deliveries: Sequence[Delivery]) -> None:
         """Hold them, for the broker has nothing to do."""

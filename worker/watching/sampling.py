@@ -15,7 +15,7 @@ from celery.utils.log import get_logger
 
 from db import Database
 from service.addresses import hide_password
-from service.backlog import Kept, dead_letters_kept, result_channel_of
+from service.backlog import Kept, dead_letters_kept, groups_standing, result_channel_of
 from service.database_checks import START
 from service.fitness import Fitness
 from service.trouble import Trouble
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from service.fitness import Obstacle
     from service.settings import Settings
+    from settle_client.standing import Standing
     from worker.telling.vitals import Vitals
 
 logger = get_logger(__name__)
@@ -60,6 +61,8 @@ class Sampler:
             metrics.QUEUE_MESSAGES,
             metrics.QUEUE_AGE_SECONDS,
             metrics.DEAD_LETTERS_KEPT,
+            metrics.OUTCOMES_UNREAD,
+            metrics.OUTCOMES_GONE,
         ):
             gauge.set(math.nan)
 
@@ -74,6 +77,10 @@ class Sampler:
         metrics.QUEUE_AGE_SECONDS.set(age)
         kept = self._ask("result_channel", self._channel, dead_letters_kept)
         metrics.DEAD_LETTERS_KEPT.set(math.nan if kept is None else kept)
+        standings = self._ask("result_channel", self._channel, groups_standing)
+        unread, gone = _together(standings)
+        metrics.OUTCOMES_UNREAD.set(unread)
+        metrics.OUTCOMES_GONE.set(gone)
         vitals = self._vitals
         if vitals.failing or vitals.unfit or now - vitals.answered_at > IDLE_SECONDS:
             self._look_at_database(now)
@@ -117,3 +124,16 @@ class Sampler:
             logger.warning("database cannot be used", extra=fields)
         elif obstacle is None and (lasted := self._trouble.over(now)) is not None:
             logger.info("database can be used again", extra={"seconds": round(lasted, 1)})
+
+
+def _together(standings: dict[str, Standing] | None) -> tuple[float, float]:
+    """Return how far the last group is behind, and how much all of them have lost."""
+    if standings is None:
+        return math.nan, math.nan
+    unread = [_or_nan(standing.unread) for standing in standings.values()]
+    gone = [_or_nan(standing.gone) for standing in standings.values()]
+    return (math.nan if any(map(math.isnan, unread)) else max(unread, default=0)), sum(gone)
+
+
+def _or_nan(number: int | None) -> float:
+    return math.nan if number is None else number

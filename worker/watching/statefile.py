@@ -7,6 +7,7 @@ share and nobody sets. Imports nothing that takes time.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -20,12 +21,27 @@ from worker.watching.judging import Judgement
 PREFIX = "settle-worker-"
 STALE_SECONDS = 15.0
 VARIABLE = "SETTLE_HEALTH_FILE"
+BROKER_VARIABLE = "CELERY_BROKER_URL"
+CREDENTIALS = re.compile(r"(?<=//)[^/]*@")
 
 
 def default_path(node: str) -> Path:
-    """Return where a worker of some node name writes, if nothing else is set."""
+    """Return where a worker of some node name writes, if nothing else is set.
+
+    Workers of other services, with brokers of their own, may have the same node name, and
+    what another user has left in the temporary directory cannot be replaced. So both
+    are in the name.
+    """
     name = re.sub(r"[^\w.@*-]", "_", node)
-    return Path(tempfile.gettempdir()) / f"{PREFIX}{name}.json"
+    return Path(tempfile.gettempdir()) / f"{_prefix()}{name}.json"
+
+
+def _prefix() -> str:
+    # Read here, as settings take longer to load than a probe may. Whoever asks may have
+    # a user of its own on the broker.
+    broker = CREDENTIALS.sub("", os.environ.get(BROKER_VARIABLE, ""))
+    digest = hashlib.sha256(broker.encode(errors="surrogateescape")).hexdigest()
+    return f"{PREFIX}{os.getuid()}-{digest[:8]}-"
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
@@ -64,13 +80,18 @@ def find(node: str) -> Path:
     if len(there) == 1:
         return there[0]
     if not there:
-        raise LookupError("no worker runs here, or it writes elsewhere: see SETTLE_HEALTH_FILE")
-    nodes = ", ".join(sorted(path.stem.removeprefix(PREFIX) for path in there))
+        raise LookupError(
+            f"no worker of this user and {BROKER_VARIABLE} runs here, or it writes elsewhere: "
+            f"see {VARIABLE}"
+        )
+    nodes = ", ".join(sorted(path.stem.removeprefix(_prefix()) for path in there))
     raise LookupError(f"several workers run here: name one with --node ({nodes})")
 
 
 def _is_of_one(path: Path) -> bool:
     with suppress(OSError, ValueError, KeyError, TypeError):
+        if path.lstat().st_uid != os.getuid():
+            return False
         os.kill(json.loads(path.read_text(encoding="utf-8"))["pid"], 0)
         return True
     return False

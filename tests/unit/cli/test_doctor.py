@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -98,12 +99,6 @@ def test_clocks_may_be_a_little_apart(ahead_seconds: float, verdict: Verdict) ->
         pytest.param(
             "leases of others",
             {},
-            [WorkerFacts("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=None)],
-            id="another-application",
-        ),
-        pytest.param(
-            "leases of others",
-            {},
             [WorkerFacts("w", is_ours=True, pool="thread", concurrency=1, lease_seconds=40)],
             id="another-lease",
         ),
@@ -139,7 +134,7 @@ def test_settings_that_do_not_go_together_are_warned_of(
         pytest.param(
             "leases of others",
             {},
-            [WorkerFacts("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=5)],
+            [WorkerFacts("w", is_ours=True, pool="prefork", concurrency=1, lease_seconds=5)],
             id="somebody-takes-from-the-living",
         ),
         pytest.param(
@@ -160,8 +155,9 @@ def test_settings_that_take_messages_from_the_living_fail(
 
 
 def test_defaults_go_together() -> None:
-    """With a worker, and with none."""
-    for workers in ([], [OURS]):
+    """With a worker, with none, and with one of another application on the broker."""
+    stranger = WorkerFacts("w", is_ours=False, pool="prefork", concurrency=1, lease_seconds=None)
+    for workers in ([], [OURS], [OURS, stranger]):
         assert {finding.verdict for finding in judge({}, workers).values()} == {Verdict.OK}
 
 
@@ -221,3 +217,14 @@ def test_the_gateways_keys_are_those_of_the_file(tmp_path: Path) -> None:
         f"{file} has no keys: see settle gateway new-key",
     )
     assert empty.finding.fix
+
+
+@pytest.mark.parametrize(
+    ("is_tripped", "verdict"), [(True, Verdict.FAILURE), (False, Verdict.WARNING)]
+)
+def test_a_worker_that_is_not_ready_says_why(is_tripped: bool, verdict: Verdict) -> None:
+    """It is there, though it consumes nothing."""
+    idle = replace(OURS, not_ready="it does not consume: …", is_tripped=is_tripped)
+    (result,) = examine(workers_part(Workers((OURS, idle))))
+    assert result.finding.verdict is verdict
+    assert result.finding.found == "w1 is not ready: it does not consume: …"

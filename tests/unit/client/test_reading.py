@@ -7,61 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from settle_client import Outcome, StatusUpdate, reading
+from settle_client import Outcome, reading
 from settle_client.steps import drive, iterate
-from tasks.settle import outcome_of
+from tests.stream import Server, outcome, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
+    from collections.abc import Callable
 
 STATUSES = ("completed", "failed")
-
-
-class Server:
-    """Answers commands from a script, and takes the time for which it is asked to block."""
-
-    def __init__(self, *replies: Any) -> None:
-        self.replies: Iterator[Any] = iter(replies)
-        self.commands: list[tuple[Any, ...]] = []
-        self.time = 0.0
-
-    def now(self) -> float:
-        """Return the time."""
-        return self.time
-
-    def __call__(self, command: tuple[Any, ...]) -> Any:
-        """Answer."""
-        self.commands.append(command)
-        reply = next(self.replies, None)
-        if reply is None and "BLOCK" in command:
-            self.time += command[command.index("BLOCK") + 1] / 1000
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    @property
-    def names(self) -> list[str]:
-        """Return what was asked, without arguments."""
-        return [command[0] for command in self.commands]
-
-
-def outcome(
-    id_: str = "ev_1", message_id: str = "m", status: Any = "failed", index: int = 0
-) -> Outcome:
-    """Make an outcome."""
-    return outcome_of(message_id, StatusUpdate(id=id_, status=status), None, index=index)
-
-
-def entries(*outcomes: Outcome, first: int = 1) -> list[Any]:
-    """Return entries of the stream."""
-    numbered = enumerate(outcomes, first)
-    return [(f"{number}-0", {"outcome": one.to_json().decode()}) for number, one in numbered]
-
-
-def stream(*outcomes: Outcome, first: int = 1) -> Any:
-    """Return a reply to XREAD."""
-    return [["event-outcomes", entries(*outcomes, first=first)]]
 
 
 def test_a_poll_asks_in_pieces_of_a_second() -> None:
@@ -128,75 +81,113 @@ def test_an_outcome_of_an_older_worker_has_no_index() -> None:
     assert list(iterate(waited, server)) == older
 
 
-def test_a_member_resumes_takes_over_and_goes_on() -> None:
-    """Its own pending entries first, then others', then what is new; each acknowledged."""
-    server = Server(
-        *(True, stream(outcome("mine")), 1, None),
-        *(["0-0", entries(outcome("theirs"), first=2), []], 1),
-        *(stream(outcome("new"), first=3), 1),
-    )
-    followed = iterate(reading.follow("g", "one", 60, server.now), server)
-    assert [next(followed).id for _ in range(3)] == ["mine", "theirs", "new"]
-    followed.close()
-    assert server.names == [
-        *("XGROUP CREATE", "XREADGROUP", "XACK", "XREADGROUP", "XAUTOCLAIM", "XACK", "XREADGROUP")
-    ]
-    acknowledged = [command[3:] for command in server.commands if command[0] == "XACK"]
-    # What was at hand when the loop was left is not.
-    assert acknowledged == [("1-0",), ("2-0",)]
+LOST = ConnectionError("lost")
 
 
-def test_a_member_resumes_in_as_many_steps_as_it_takes() -> None:
-    """Each from where the last one ended, for what is acknowledged is not among the next."""
-    server = Server(
-        *(True, stream(outcome("a"), outcome("b")), 2, stream(outcome("c"), first=3), 1, None),
-        *(["0-0", [], []], stream(outcome("new"), first=4)),
-    )
-    followed = iterate(reading.follow("g", "one", 60, server.now), server)
-    assert [next(followed).id for _ in range(4)] == ["a", "b", "c", "new"]
-    asked = [command[-1] for command in server.commands if command[0] == "XREADGROUP"]
-    assert asked == ["0", "2-0", "3-0", ">"]
+def test_a_reader_outlives_what_passes() -> None:
+    """It goes on from where it was, after pauses that grow, on new connections."""
+    server = Server(stream(outcome("a")), LOST, LOST, stream(outcome("b"), first=2), LOST, None)
+    coming = iterate(reading.read("0-0"), server)
+    assert [next(coming).id for _ in range(2)] == ["a", "b"]
+    assert [command[-1] for command in server.commands] == ["0-0", "1-0", "1-0", "1-0"]
+    assert server.pauses[1] > server.pauses[0]
 
 
-def test_leaving_acknowledges_what_was_handled() -> None:
-    """All but the outcome at hand."""
-    server = Server(True, None, ["0-0", [], []], stream(*map(outcome, "abcd")), 3)
-    followed = iterate(reading.follow("g", "one", 60, server.now), server)
-    assert [next(followed).id for _ in range(4)] == list("abcd")
-    followed.close()
-    assert server.commands[-1] == ("XACK", "event-outcomes", "g", "1-0", "2-0", "3-0")
-
-
-def test_what_others_left_is_taken_over_again_and_again() -> None:
-    """Whenever so much time has passed, and in as many steps as the server wants."""
-    nothing = ["0-0", [], []]
-    server = Server(True, None, ["5-0", [], []], nothing, None, None, nothing, stream(outcome()))
-    followed = iterate(reading.follow("g", "one", 2.0, server.now), server)
-    assert next(followed).id == "ev_1"
-    claims = [command for command in server.commands if command[0] == "XAUTOCLAIM"]
-    assert [command[5] for command in claims] == ["0-0", "5-0", "0-0"]
-    assert {command[4] for command in claims} == {2000}
-
-
-@pytest.mark.parametrize("error", ["BUSYGROUP Consumer Group name already exists", "NOPERM"])
-def test_a_group_that_is_there_is_no_trouble(error: str) -> None:
-    """Any other error is."""
-    server = Server(RuntimeError(error), stream(outcome()))
-    followed = iterate(reading.follow("g", "one", 60, server.now), server)
-    if "BUSYGROUP" in error:
-        assert next(followed).id == "ev_1"
-    else:
-        with pytest.raises(RuntimeError, match="NOPERM"):
-            next(followed)
-
-
-def test_a_lost_connection_is_the_callers_to_hear_of() -> None:
-    """Nothing is acknowledged that was not handled."""
-    server = Server(True, None, ["0-0", [], []], ConnectionError("lost"))
-    followed = iterate(reading.follow("g", "one", 60, server.now), server)
+def test_a_server_that_never_answered_is_not_waited_for() -> None:
+    """It may not be the one that is meant."""
+    server = Server(LOST)
     with pytest.raises(ConnectionError, match="lost"):
-        next(followed)
-    assert "XACK" not in server.names
+        next(iterate(reading.read("0-0"), server))
+    assert server.pauses == []
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("NOPERM"), ValueError("a bug")], ids=["a right", "a bug"]
+)
+def test_what_does_not_pass_is_not_waited_out(error: Exception) -> None:
+    """Not even by who has read before."""
+    server = Server(stream(outcome()), error)
+    coming = iterate(reading.read("0-0"), server)
+    next(coming)
+    with pytest.raises(type(error)):
+        next(coming)
+
+
+def test_waiting_outlives_what_passes_in_time() -> None:
+    """Also where the server does not answer at first."""
+    server = Server(LOST, LOST, stream(outcome("a")))
+    waited = reading.wait({"m": ["a"]}, 3.0, "0-0", server.now)
+    assert [one.id for one in iterate(waited, server)] == ["a"]
+
+
+def test_waiting_in_vain_says_what_the_trouble_was() -> None:
+    """And ends in its time."""
+    server = Server(*[LOST] * 50)
+    with pytest.raises(TimeoutError, match="within 3 s for 1 of the updates: lost") as raised:
+        next(iterate(reading.wait({"m": ["a"]}, 3.0, "0-0", server.now), server))
+    assert raised.value.__cause__ is LOST
+    assert server.time == pytest.approx(3.0)
+
+
+def test_a_poll_in_vain_raises_what_the_trouble_was() -> None:
+    """Nothing would say that there is nothing."""
+    server = Server(*[LOST] * 50)
+    with pytest.raises(ConnectionError, match="lost"):
+        drive(reading.poll("0-0", 2.0, server.now), server)
+    assert server.time == pytest.approx(2.0)
+
+
+def test_the_end_of_the_stream_is_asked_for_again() -> None:
+    """For a while."""
+    server = Server(LOST, [("7-0", {})])
+    assert drive(reading.position(server.now), server) == "7-0"
+    server = Server(*[LOST] * 50)
+    with pytest.raises(ConnectionError, match="lost"):
+        drive(reading.position(server.now), server)
+
+
+class Channel:
+    """What a listener's connection does, and what is asked of it."""
+
+    def __init__(self, *messages: Any) -> None:
+        self.messages = list(messages)
+        self.steps: list[str] = []
+
+    def __call__(self, step: Any) -> Any:
+        """Do it."""
+        self.steps.append(type(step).__name__)
+        if not isinstance(step, reading.Hear):
+            return None
+        message = self.messages.pop(0)
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+
+PUBLISHED = {"type": "message", "data": outcome().to_json().decode()}
+
+
+def test_a_listener_outlives_a_cut_connection() -> None:
+    """Its face connects anew; what was published meanwhile is not heard."""
+    channel = Channel(LOST, {"type": "subscribe", "data": 1}, PUBLISHED)
+    assert next(iterate(reading.listen(), channel)) == outcome()
+    assert channel.steps == ["Hear", "Pause", "Hear", "Hear"]
+
+
+def test_a_silent_connection_is_asked_for_a_sign_of_life() -> None:
+    """One that gives one is kept, for as long as nothing is published."""
+    silence = [None] * 10
+    channel = Channel(*silence, {"type": "pong", "data": ""}, *silence, PUBLISHED)
+    assert next(iterate(reading.listen(), channel)) == outcome()
+    assert channel.steps.count("Knock") == 2
+    assert "Pause" not in channel.steps
+
+
+def test_a_connection_that_gives_none_is_left() -> None:
+    """Nobody else would notice that the other end is gone."""
+    channel = Channel(*[None] * 20, PUBLISHED)
+    assert next(iterate(reading.listen(), channel)) == outcome()
+    assert channel.steps.count("Pause") == 1
 
 
 @pytest.mark.parametrize(
@@ -209,4 +200,4 @@ def test_what_is_no_message_is_not_heard(message: Any) -> None:
 
 def test_what_is_published_is_heard() -> None:
     """As the outcome that it is."""
-    assert reading.heard({"type": "message", "data": outcome().to_json()}) == outcome()
+    assert reading.heard(PUBLISHED) == outcome()

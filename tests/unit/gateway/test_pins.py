@@ -31,6 +31,7 @@ SIGNATURES = {
         "connection_made": "(self, transport: 'asyncio.Transport') -> 'None'",
         "connection_lost": "(self, exc: 'Exception | None') -> 'None'",
         "data_received": "(self, data: 'bytes') -> 'None'",
+        "eof_received": "(self) -> 'None'",
         "on_message_begin": "(self) -> 'None'",
         "on_headers_complete": "(self) -> 'None'",
         "on_body": "(self, body: 'bytes') -> 'None'",
@@ -51,7 +52,8 @@ ATTRIBUTES = {
     *("timeout_keep_alive", "timeout_keep_alive_task"),
 }
 OF_A_CYCLE = {
-    *("disconnected", "message_event", "more_body", "response_complete", "response_started")
+    *("disconnected", "keep_alive", "message_event", "more_body"),
+    *("response_complete", "response_started"),
 }
 OF_A_PARSER = {
     *("feed_data", "get_http_version", "get_method", "should_keep_alive", "should_upgrade")
@@ -147,6 +149,7 @@ def test_no_name_is_used_that_is_not_here() -> None:
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "super()")
     }
     own = {name for name in vars(Connection) if not name.startswith("__")}
+    own |= set(Connection.__annotations__)
     pinned = ATTRIBUTES | set(SIGNATURES[HttpToolsProtocol])
     assert sorted(used - own - pinned) == []
     theirs = set(dir(protocol()))

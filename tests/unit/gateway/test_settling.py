@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from db import TransientDatabaseError
+from db import DatabaseError, TransientDatabaseError
 from gateway import settling
 from gateway.settling import SLOTS, BusyError, Settler
 from tasks.errors import OutcomesNotPublishedError
@@ -165,6 +165,25 @@ def test_a_lost_connection_is_tried_once_more() -> None:
         assert (await settler.settle(message("m", "o1"), None))[0].updated
 
     run(stub, scenario)
+
+
+def test_what_the_database_refuses_is_told_at_once_and_hurts_nobody_else() -> None:
+    """Also if nothing else was settled: whoever asked waits for an answer."""
+    stub = Stub(["o1", "o2", "o9"])
+    stub.fails_on = {"o9": DatabaseError("P0001: the period is closed")}
+
+    async def scenario(settler: Settler) -> None:
+        taken = await occupy(settler, stub)
+        waiting = await ask(settler, (message("a", "o1", "o9"), None), (message("b", "o2"), None))
+        stub.is_open.set()
+        await asyncio.gather(*taken)
+        first, second = [await one for one in waiting]
+        assert [outcome.reason for outcome in (*first, *second)] == [None, "refused", None]
+        ((alone),) = await settler.settle(message("c", "o9"), None)
+        assert (alone.reason, alone.to_dict()["error"]["statusCode"]) == ("refused", 409)
+
+    run(stub, scenario)
+    assert [letter.message_id for letter in stub.letters] == ["a", "c"]
 
 
 def test_what_waits_when_it_is_closed_is_not_begun() -> None:

@@ -142,3 +142,16 @@ def test_only_roots_read_the_environment() -> None:
 def test_the_page_of_the_settings_is_current() -> None:
     """docs/configuration.md is what `settle config --reference` prints."""
     assert DOCUMENT.read_text(encoding="utf-8") == reference.configuration()
+
+
+@pytest.mark.parametrize(
+    ("said", "groups"),
+    [("", ()), ("billing", ("billing",)), (" billing, audit,,", ("billing", "audit"))],
+    ids=["none", "one", "some"],
+)
+def test_groups_are_named_with_commas_between(
+    monkeypatch: pytest.MonkeyPatch, said: str, groups: tuple[str, ...]
+) -> None:
+    """However that looks."""
+    monkeypatch.setenv("SETTLE_OUTCOME_KEEP_FOR_GROUPS", said)
+    assert load_settings().groups_kept_for == groups

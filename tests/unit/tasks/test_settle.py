@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db import BadDataError, EventRow, TransientDatabaseError
+from db import BadDataError, DatabaseError, EventRow, Rows, TransientDatabaseError
 from settle_client.checking import check
 from tasks.errors import OutcomesMissingError
 from tasks.messages import InvalidUpdate, Message
 from tasks.publishing import DeadLetter
-from tasks.settle import dead_letters, outcome_of, settle_batch
+from tasks.settle import KEPT_PENDING, dead_letters, outcome_of, settle, settle_batch
 from tests.model import CREATED, SETTLED, ReferenceEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from db import Settlement
     from settle_client.outcome import Outcome
@@ -29,6 +29,24 @@ if TYPE_CHECKING:
 PENDING = EventRow("ev_1", "acct_1", "order.created", CREATED, None, None, None)
 COMPLETED = PENDING._replace(completed_at=SETTLED, settled_by="winner")
 FAILED = PENDING._replace(failed_at=SETTLED, settled_by="winner")
+
+
+class Refusing(ReferenceEvents):
+    """A database that raises where certain events are to change, and remembers how often."""
+
+    def __init__(self, accounts: Mapping[str, str], errors: Mapping[str, Exception]) -> None:
+        super().__init__(accounts)
+        self.errors, self.statements = errors, 0
+
+    def settle_pending_events(
+        self, settlements: Sequence[Settlement], *, with_payload: bool = False
+    ) -> Rows:
+        """Settle them all, or none."""
+        self.statements += 1
+        for each in settlements:
+            if each.event_id in self.errors and each.applies_to(self.rows.get(each.event_id)):
+                raise self.errors[each.event_id]
+        return super().settle_pending_events(settlements, with_payload=with_payload)
 
 
 def update(status: str = "completed", account: str | None = None, id_: str = "ev_1") -> Any:
@@ -134,16 +152,14 @@ def test_the_first_update_of_an_event_wins() -> None:
 def test_bad_data_is_isolated_by_halving() -> None:
     """The update that the database refuses is told so; all the others are applied."""
 
-    class Refusing(ReferenceEvents):
-        def settle_pending_events(
-            self, settlements: Sequence[Settlement], *, with_payload: bool = False
-        ) -> dict[str, EventRow]:
-            if any(settlement.event_id == "ev_13" for settlement in settlements):
+    class Unable(Refusing):
+        def read_events(self, event_ids: Sequence[str], **_: Any) -> dict[str, EventRow]:
+            if event_ids == ["ev_13"]:
                 raise BadDataError("22021: refused")
-            return super().settle_pending_events(settlements, with_payload=with_payload)
+            return super().read_events(event_ids)
 
     ids = [f"ev_{number}" for number in range(50)]
-    events = Refusing(dict.fromkeys(ids, "a"))
+    events = Unable(dict.fromkeys(ids, "a"), {"ev_13": BadDataError("22021: refused")})
     message = Message("m", tuple(update(id_=id_) for id_ in ids))
     (outcomes,) = settle_batch([message], events)
     assert [outcome.id for outcome in outcomes if not outcome.updated] == ["ev_13"]
@@ -153,11 +169,126 @@ def test_bad_data_is_isolated_by_halving() -> None:
     assert json.loads(letter.raw)["id"] == "ev_13"
 
 
+CLOSED = DatabaseError("P0001: the period is closed")
+
+
+def test_what_the_database_refuses_is_isolated_by_halving() -> None:
+    """Its neighbours are applied, in the same message too; it is told what the database said."""
+    ids = [f"ev_{number}" for number in range(50)]
+    events = Refusing(dict.fromkeys(ids, "a"), {"ev_13": CLOSED})
+    messages = [
+        Message("bulk", tuple(update(id_=id_) for id_ in ids[:20])),
+        *(Message(f"m-{id_}", (update(id_=id_),)) for id_ in ids[20:]),
+    ]
+    settled = settle(messages, events)
+    outcomes = [outcome for many in settled.outcomes for outcome in many]
+    (refused,) = (outcome for outcome in outcomes if not outcome.updated)
+    assert refused.to_dict() | {"createdAt": None} == {
+        "id": "ev_13",
+        "updated": False,
+        "status": "completed",
+        "reason": "refused",
+        "messageId": "bulk",
+        "index": 13,
+        "accountId": "a",
+        "eventType": "order.created",
+        "createdAt": None,
+        "completedAt": None,
+        "failedAt": None,
+        "error": {"error": "Conflict", "message": str(CLOSED), "statusCode": 409},
+    }
+    assert (settled.changed, settled.doubtful) == (49, {})
+    (letter,) = dead_letters(messages, settled.outcomes, [{}] * len(messages))
+    assert (letter.message_id, letter.reason) == ("bulk", str(CLOSED))
+    assert json.loads(letter.raw) == {"id": "ev_13", "status": "completed"}
+
+
+def test_what_is_refused_alone_is_in_doubt() -> None:
+    """It may be the system; what is not refused is answered, though nothing was settled."""
+    events = Refusing({"closed": "a", "done": "a"}, {"closed": CLOSED})
+    events.rows["done"] = COMPLETED
+    messages = [
+        Message("m1", (update(id_="none"), update(id_="closed"))),
+        Message("m2", (update(id_="none"),)),
+        Message("m3", (update(id_="done"),)),
+    ]
+    settled = settle(messages, events)
+    assert (settled.outcomes[0], settled.doubtful) == ([], {0: CLOSED})
+    reasons = [many[0].reason for many in settled.outcomes[1:]]
+    assert reasons == ["not_found", "already_completed"]
+
+
+def test_what_is_refused_while_others_succeed_is_to_blame() -> None:
+    """So it is answered, though it is alone."""
+    events = Refusing({"closed": "a"}, {"closed": CLOSED})
+    message = Message("m", (update(id_="closed"),))
+    settled = settle([message], events, others_succeed=True)
+    assert [outcome.reason for outcome in settled.outcomes[0]] == ["refused"]
+    assert not settled.doubtful
+
+
+def test_a_batch_of_which_too_much_is_refused_is_tried_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or its worker would be taken for stuck; one message is seen through, for it is no less."""
+    monkeypatch.setattr("tasks.applying.MAX_HALVING_SECONDS", 0.0)
+    ids = [f"ev_{number}" for number in range(20)]
+    events = Refusing(dict.fromkeys(ids, "a"), dict.fromkeys(ids[:19], CLOSED))
+    with pytest.raises(TransientDatabaseError) as caught:
+        settle([Message(id_, (update(id_=id_),)) for id_ in ids], events)
+    assert caught.value.took_too_long
+    whole = Message("m", tuple(update(id_=id_) for id_ in ids))
+    reasons = [outcome.reason for outcome in settle([whole], events).outcomes[0]]
+    assert reasons == ["refused"] * 19 + [None]
+
+
+def test_a_statement_that_fails_with_nothing_to_do_is_not_tried_for_each_update() -> None:
+    """Such as one without a privilege: it is the system, at the cost of one more."""
+
+    class Broken(ReferenceEvents):
+        statements = 0
+
+        def settle_pending_events(self, *_: Any, **__: Any) -> Rows:
+            self.statements += 1
+            raise DatabaseError("42501: permission denied")
+
+    events = Broken({})
+    with pytest.raises(DatabaseError, match="42501"):
+        settle([Message(f"m{n}", (update(),)) for n in range(100)], events)
+    assert events.statements == 2
+
+
+def test_an_event_that_stays_pending_without_a_word_is_refused() -> None:
+    """As by a trigger that returns NULL; of another account it is not found all the same."""
+    refused = outcome_of("m", update(), PENDING)
+    assert (refused.updated, refused.reason, refused.account_id) == (False, "refused", "acct_1")
+    assert refused.to_dict()["error"]["message"] == KEPT_PENDING
+    assert outcome_of("m", update(account="x"), PENDING).reason == "not_found"
+
+
+def test_what_the_database_says_is_bounded() -> None:
+    """Whoever owns a trigger may say anything, and it is said of each update."""
+    refused = outcome_of("m", update(), PENDING, refusal="no " * 100_000)
+    assert len(refused.to_json()) < 2_000
+
+
+def test_an_event_that_another_settled_before_it_was_looked_up_is_told_so() -> None:
+    """The answer follows from the row, not from the error."""
+
+    class Late(Refusing):
+        def read_events(self, event_ids: Sequence[str], **_: Any) -> dict[str, EventRow]:
+            return {id_: COMPLETED._replace(id=id_) for id_ in event_ids}
+
+    events = Late({"closed": "a"}, {"closed": CLOSED})
+    ((outcome,),) = settle([Message("m", (update(id_="closed"),))], events).outcomes
+    assert outcome.reason == "already_completed"
+
+
 def test_other_trouble_of_the_database_is_the_whole_batchs() -> None:
     """It is raised, so that the same batch is tried again."""
 
     class Away(ReferenceEvents):
-        def settle_pending_events(self, *_: Any, **__: Any) -> dict[str, EventRow]:
+        def settle_pending_events(self, *_: Any, **__: Any) -> Rows:
             raise TransientDatabaseError
 
     with pytest.raises(TransientDatabaseError):

@@ -38,10 +38,20 @@ def test_nothing_is_too_much_where_all_is_allowed() -> None:
     assert tripped_at(Breaker(1), [1.0] * LATEST * 2) is None
 
 
-def test_it_begins_anew() -> None:
-    """When somebody has seen to it."""
+def test_it_stays_tripped() -> None:
+    """What was on its way is too much, too, if it is not valid."""
     breaker = Breaker(0.5)
     assert tripped_at(breaker, [1.0] * FEWEST) == FEWEST
-    breaker.reset()
+    breaker.trip()
+    assert not breaker.note([0.0])
+    assert breaker.note([0.0, 1.0])
+
+
+def test_it_lets_through_what_it_tripped_at_when_somebody_says_so() -> None:
+    """Which lies first in the queue; then it judges as before."""
+    breaker = Breaker(0.5)
+    tripped_at(breaker, [1.0] * FEWEST)
+    breaker.trip()
+    breaker.resume()
     assert breaker.share == 0
-    assert tripped_at(breaker, [1.0] * FEWEST) == FEWEST
+    assert tripped_at(breaker, [1.0] * 2 * LATEST) == LATEST + FEWEST

@@ -57,10 +57,11 @@ def test_only_a_queue_of_rabbitmq_has_arguments() -> None:
     assert arguments == {"redis": None, "rabbitmq": {"x-queue-type": "quorum"}, "kombu": None}
 
 
-def test_a_lease_is_what_kombu_calls_a_visibility_timeout() -> None:
-    """For a worker it is the setting; whoever looks on ends no lease in years."""
+def test_nobody_on_redis_restores_by_kombus_own_transport() -> None:
+    """A worker has its lease from the setting; `celery inspect`, given the same, has none."""
     options = Redis().transport_options(Settings(lease_seconds=7))
-    assert options["visibility_timeout"] == 7
+    assert options["lease_seconds"] == 7
+    assert options["visibility_timeout"] > 10**8
     assert Redis().onlooker_options["visibility_timeout"] > 10**8
     assert RabbitMQ().onlooker_options == AnyOther().onlooker_options == {}
 
@@ -171,6 +172,7 @@ def test_our_transport_is_answered_for_many_at_once() -> None:
     deliveries.give_back(both, died=True)
     deliveries.park(both[0])
     deliveries.unpark(both[0])
+    deliveries.begin(both)
     deliveries.pause(both)
     deliveries.resume(both)
     assert channel.calls == [
@@ -178,7 +180,7 @@ def test_our_transport_is_answered_for_many_at_once() -> None:
         ("give_back", ["a", "b"], False),
         ("give_back", ["a", "b"], True),
         *[("park", "a"), ("unpark", "a")],
-        *[("park", "a"), ("park", "b"), ("unpark", "a"), ("unpark", "b")],
+        *[("begin", ["a", "b"]), ("pause", ["a", "b"]), ("resume", ["a", "b"])],
     ]
     assert deliveries.more_waiting
     assert not deliveries.counts_returns

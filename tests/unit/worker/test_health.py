@@ -15,7 +15,15 @@ from worker.telling.vitals import Vitals, with_fix
 from worker.watching import statefile
 from worker.watching.judging import Judgement, judge_live, judge_ready, longest_seconds
 from worker.watching.pulse import Pulse
-from worker.watching.statefile import STALE_SECONDS, VARIABLE, default_path, find, look_up, write
+from worker.watching.statefile import (
+    BROKER_VARIABLE,
+    STALE_SECONDS,
+    VARIABLE,
+    default_path,
+    find,
+    look_up,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,22 +209,51 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a temporary directory of this test's own."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv(BROKER_VARIABLE, "redis://one/0")
     return tmp_path
 
 
 def test_workers_of_one_machine_have_a_file_each(folder: Path) -> None:
     """A probe finds the only one, or learns which there are; a dead one's is not counted."""
-    with pytest.raises(LookupError, match="no worker runs here"):
+    with pytest.raises(LookupError, match="no worker of this user and CELERY_BROKER_URL runs here"):
         find("")
     dead = 2**22 + 1  # beyond the largest process id
     for node, pid in (("celery@one", os.getpid()), ("celery@dead", dead)):
         write(default_path(node), {"pid": pid})
-    assert find("") == folder / "settle-worker-celery@one.json"
+    assert find("") == default_path("celery@one")
     write(default_path("celery@two"), {"pid": os.getpid()})
     with pytest.raises(LookupError, match=r"name one with --node \(celery@one, celery@two\)"):
         find("")
-    assert find("celery@two") == folder / "settle-worker-celery@two.json"
-    assert default_path("../a b").name == "settle-worker-.._a_b.json"
+    assert find("celery@two") == default_path("celery@two")
+    assert default_path("../a b").parent == folder
+
+
+@pytest.mark.usefixtures("folder")
+def test_services_of_one_machine_have_files_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with one node name, which is how Celery names them; by their brokers, not by users."""
+    write(default_path("celery@host"), {"pid": os.getpid()})
+    one = find("")
+    monkeypatch.setenv(BROKER_VARIABLE, "redis://two/0")
+    with pytest.raises(LookupError, match="no worker of this"):
+        find("")
+    assert find("celery@host") != one
+    monkeypatch.setenv(BROKER_VARIABLE, "redis://user:p@ss@one/0")
+    assert find("") == one
+    assert "p@ss" not in one.name
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_another_user_has_left_is_nobody_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not read, and stands in nobody's way."""
+    others = default_path("celery@host")
+    write(others, {"pid": os.getpid()})
+    another = others.stat().st_uid + 1
+    monkeypatch.setattr(os, "getuid", lambda: another)
+    mine = default_path("celery@host")
+    assert mine != others
+    others.rename(mine)
+    with pytest.raises(LookupError, match="no worker of this"):
+        find("")
 
 
 def test_a_configured_file_is_the_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +277,7 @@ def test_the_probe_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line; the exit code is what counts."""
     result = CliRunner().invoke(main, ["health", "ready"])
     assert result.exit_code == 1
-    assert result.output.startswith("not ready: no worker runs here")
+    assert result.output.startswith("not ready: no worker of this user")
     monkeypatch.setattr(statefile, "look_up", lambda *_: FINE)
     monkeypatch.setenv(VARIABLE, "anything")
     result = CliRunner().invoke(main, ["health", "live"])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from settle_client.names import QUEUE
 from worker.transport.broker import Receiver
 from worker.transport.rabbitmq.deliveries import InRuns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Consumer:
@@ -51,7 +55,7 @@ class Consumer:
 class Bench:
     """Deliveries with room for so many messages."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, settled: bool = True) -> None:
         self.capacity, self.consumer = capacity, Consumer()
 
         def nothing(*_: Any) -> Any:
@@ -59,6 +63,9 @@ class Bench:
 
         receiver = Receiver(nothing, lambda: self.capacity, nothing, nothing, nothing, nothing)
         self.deliveries = InRuns(self.consumer, receiver)
+        if settled:
+            # The first message has come.
+            self.fit(capacity)
 
     def fit(self, capacity: int) -> list[tuple[Any, ...]]:
         """Have room for another number, and return the frames of that."""
@@ -67,18 +74,39 @@ class Bench:
         return self.consumer.turn()
 
 
-def deliveries(*tags: int) -> list[Any]:
-    """Return some deliveries."""
-    return [SimpleNamespace(tag=tag) for tag in tags]
+def deliveries(*tags: int, counts: Sequence[int | None] = ()) -> list[Any]:
+    """Return some deliveries, as often returned as is said."""
+    headers: list[dict[str, Any]] = [
+        {} if count is None else {"x-delivery-count": count} for count in counts
+    ]
+    found: Any = zip_longest(tags, headers, fillvalue={})
+    return [SimpleNamespace(tag=tag, headers=lambda said=said: said) for tag, said in found]
 
 
 REPLACED = [("cancel",), ("qos", 50, False), ("consume",)]
 
 
-@pytest.mark.parametrize(("capacity", "prefetch"), [(7, 7), (1, 1), (0, 1)])
-def test_it_begins_with_what_there_is_room_for(capacity: int, prefetch: int) -> None:
-    """At least one message; none would mean no limit."""
-    assert Bench(capacity).consumer.initial_prefetch_count == prefetch
+@pytest.mark.parametrize("capacity", [0, 1, 1_000])
+def test_it_begins_with_one(capacity: int) -> None:
+    """Which may be what the worker before died of; none would mean no limit."""
+    assert Bench(capacity, settled=False).consumer.initial_prefetch_count == 1
+
+
+def test_what_came_back_often_is_fetched_alone() -> None:
+    """For as long as it is held, so that RabbitMQ counts a death against nothing else."""
+    for answer in ("acknowledge", "give_back"):
+        bench = Bench(100)
+        (fresh, returned, suspect) = deliveries(1, 2, 3, counts=(None, 2, 3))
+        for each in (fresh, returned):
+            bench.deliveries.account(each)
+        assert bench.fit(100) == []
+        bench.deliveries.account(suspect)
+        alone = [("cancel",), ("qos", 1, False), ("consume",)]
+        assert bench.fit(100) == alone
+        assert bench.fit(100) == []
+        getattr(bench.deliveries, answer)([suspect])
+        bench.consumer.turn()
+        assert bench.fit(100) == [("cancel",), ("qos", 100, False), ("consume",)]
 
 
 def test_a_batch_is_acknowledged_in_a_run() -> None:
@@ -129,6 +157,15 @@ def test_what_waits_for_its_time_is_made_up_for() -> None:
     bench.deliveries.unpark(one)
     bench.deliveries.park(three)
     assert bench.consumer.turn() == []
+
+
+def test_what_waits_is_not_made_up_for_without_room() -> None:
+    """Or more and more would be held of what nobody can settle."""
+    bench = Bench(1)
+    bench.capacity = 0
+    for each in deliveries(1, 2, 3):
+        bench.deliveries.park(each)
+        assert bench.consumer.turn() == []
 
 
 def test_who_consumes_nothing_is_not_replaced() -> None:

@@ -22,12 +22,15 @@ from celery.backends.base import BaseKeyValueStoreBackend
 from celery.backends.redis import RedisBackend
 from celery.concurrency import prefork, thread
 from celery.events.dispatcher import EventDispatcher
+from celery.utils.time import utcoffset
 from celery.worker import components, control, heartbeat, loops, state
-from celery.worker.consumer import Consumer
+from celery.worker.consumer import Consumer, events
 from celery.worker.consumer import tasks as consumer_tasks
 from celery.worker.request import Request
+from kombu import pidbox
 from kombu.asynchronous.hub import Hub
 
+UTCOFFSET = f"utcoffset={utcoffset!r}"
 SIGNATURES: list[tuple[Any, str]] = [
     # Overridden by worker.consumer.
     (Consumer.connect, "(self)"),
@@ -47,6 +50,13 @@ SIGNATURES: list[tuple[Any, str]] = [
     (control.query_task, "(state, ids, **kwargs)"),
     # Put in place of py-amqp's own by worker.transport.rabbitmq.properties.
     (serialization.decode_properties_basic, "(buf, offset)"),
+    # Overridden or put in place of Celery's and kombu's own by worker.seams.event_dispatcher.
+    (
+        EventDispatcher._publish,
+        f"(self, event, producer, routing_key, retry=False, retry_policy=None, {UTCOFFSET})",
+    ),
+    (events.Events.start, "(self, c)"),
+    (pidbox.Node.reply, "(self, data, exchange, routing_key, ticket, **kwargs)"),
     # Put in place of kombu's own by worker.seams.decompression.
     (kombu.compression.register, "(encoder, decoder, content_type, aliases=None)"),
 ]
@@ -103,13 +113,15 @@ SOURCES: list[tuple[Any, str]] = [
     (billiard_pool.ApplyResult.__init__, "cache[self._job] = self"),
     (billiard_pool.Pool.__init__, "self._cache = {}"),
     (prefork.TaskPool.on_start, "self._pool = Pool("),
-    (EventDispatcher.__init__, "self._outbound_buffer = deque()"),
-    (EventDispatcher.__init__, "self.mutex = threading.Lock()"),
     (EventDispatcher.__init__, "self.producer = None"),
     (EventDispatcher.__init__, "self.delivery_mode = delivery_mode"),
     (EventDispatcher.__init__, "self.headers = {'hostname': self.hostname}"),
     (EventDispatcher.flush, "'%s.multi' % group"),
-    (EventDispatcher.extend_buffer, "self._outbound_buffer.extend("),
+    (EventDispatcher._publish, "if producer is None:\n            return"),
+    (events.Events._close, "self.groups = dispatcher.groups"),
+    (loops._enable_amqheartbeats, "if not connection:\n        return"),
+    (pidbox.Mailbox._publish_reply, "'ticket': ticket, 'clock': self.clock.forward(),"),
+    (pidbox.Mailbox.Node, "return self.node_cls("),
     (bootsteps.Blueprint.close, "self.send_all(parent, 'close', 'closing', reverse=False)"),
     (components.Consumer.create, "c = w.consumer = self.instantiate("),
 ]

@@ -12,10 +12,11 @@ import redis
 
 from service.backlog import Kept
 from service.settings import Settings
+from settle_client.standing import Standing
 from worker.telling import metrics
 from worker.telling.vitals import Vitals
 from worker.transport.redis.broker import _age_seconds
-from worker.watching.sampling import Sampler
+from worker.watching.sampling import Sampler, _together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,3 +130,21 @@ def test_the_oldest_of_all_priorities_counts() -> None:
     assert _age_seconds([]) == 0
     assert _age_seconds([young, old, b"{}"]) == pytest.approx(100, abs=5)
     assert math.isnan(_age_seconds([b"{}", b'{"headers": {}}']))
+
+
+@pytest.mark.parametrize(
+    ("standings", "unread", "gone"),
+    [
+        ({}, 0, 0),
+        ({"a": Standing(5, 0), "b": Standing(7, 2), "c": Standing(1, 3)}, 7, 5),
+        ({"a": Standing(5, None), "b": Standing(7, 2)}, 7, math.nan),
+        ({"a": Standing(None, 0)}, math.nan, 0),
+        (None, math.nan, math.nan),
+    ],
+    ids=["no groups", "all known", "not counted", "no lag", "no answer"],
+)
+def test_groups_are_measured_together(
+    standings: dict[str, Standing] | None, unread: float, gone: float
+) -> None:
+    """The one furthest behind, and what all of them have lost."""
+    assert _together(standings) == pytest.approx((unread, gone), nan_ok=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, deque
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from service.lines import fields_of
 from service.settings import Settings
 from tasks.status_updates import update_status
 from worker import acknowledging
-from worker.batching.breaker import FEWEST
+from worker.batching.breaker import FEWEST, SAMPLE
 from worker.celery import app
 from worker.job import Done, Job, NotDone
 from worker.seams import inspecting
@@ -228,20 +230,34 @@ def test_a_batch_is_held_and_tried_again_while_a_server_is_away(
 
 @pytest.mark.parametrize("report", [AWAY, BROKEN], ids=["to be tried again", "to go back"])
 def test_a_batch_that_waits_is_held_for_as_long_as_it_takes(report: NotDone) -> None:
-    """The transport learns that nobody works on its messages, and when somebody does again."""
-    channel: Any = Channel.__new__(Channel)
-    channel._pace = Pace()
-    parked: set[str] = set()
-    channel.park, channel.unpark = parked.add, parked.discard
+    """The transport learns what is worked on, that nobody does, and when somebody does again."""
+    channel = bare_channel()
+    noted: list[tuple[str, list[str]]] = []
+
+    def note(name: str, tags: list[str]) -> Any:
+        noted.append((name, tags))
+        return nullcontext()
+
+    for name in ("begin", "pause", "resume"):
+        setattr(channel, name, partial(note, name))
     channel.give_back = lambda *_, **__: None
     consumer = Consumer(channel=channel)
     receive(strategy_of(consumer, "redis://127.0.0.1"), one("a"), one("b"))
+    assert not noted
     consumer.turn()
-    assert not parked
+    assert noted == [("begin", ["a", "b"])]
     consumer.report(report)
-    assert parked == {"a", "b"}
+    assert noted[1:] == [("pause", ["a", "b"])]
     consumer.wait()
-    assert not parked
+    assert noted[2:] == [("resume", ["a", "b"])]
+
+
+def bare_channel() -> Any:
+    """Return a channel that is connected to nothing."""
+    channel: Any = Channel.__new__(Channel)
+    channel._pace = Pace()
+    channel.begin = lambda _: nullcontext()
+    return channel
 
 
 def test_trouble_is_logged_once_and_its_end_too(
@@ -278,10 +294,276 @@ def test_a_batch_that_nobody_expected_to_fail_goes_back(
     assert pauses[0] < 1 < pauses[-1] <= 10
 
 
+IN_DOUBT = NotDone("DatabaseError", "P0001: the period is closed", expected=False, in_doubt=True)
+SETTLED = Done(DONE.summary, DONE.seconds, changed=1)
+
+
+def ids_of(job: Job) -> list[str | None]:
+    """Return the message ids of a job."""
+    return [message.id for message in job.messages]
+
+
+def test_what_is_in_doubt_takes_no_slot(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Three such messages would stop a worker of three slots."""
+    for name in "abc":
+        receive(strategy, one(name))
+        consumer.turn()
+        consumer.report(IN_DOUBT)
+    assert strategy.load.slots_taken == 0
+    assert (strategy.load.slot_messages, strategy.load.slot_updates) == (3, 3)
+    assert strategy.busy
+    assert [held.message.id for held in strategy.in_slots()] == ["a", "b", "c"]
+    receive(strategy, one("d"))
+    consumer.turn()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["d"]]
+
+
+def test_what_is_in_doubt_is_to_blame_when_others_succeed(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """Then it is tried again at once, together, and answered."""
+    doubtful = [one("a"), one("b")]
+    for message in doubtful:
+        receive(strategy, message)
+        consumer.turn()
+        consumer.report(IN_DOUBT)
+    receive(strategy, one("c"))
+    consumer.turn()
+    assert not consumer.jobs[0][0].others_succeed
+    consumer.report(SETTLED)
+    ((job, _),) = consumer.jobs
+    assert (ids_of(job), job.others_succeed) == (["a", "b"], True)
+    consumer.report(DONE)
+    assert all(message.acknowledged for message in doubtful)
+    assert not strategy.busy
+
+
+@pytest.mark.parametrize(
+    ("report", "cleared"), [(DONE, False), (SETTLED, True)], ids=["settled none", "settled some"]
+)
+def test_only_a_try_that_settled_events_clears_a_doubt(
+    strategy: BatchStrategy, consumer: Consumer, report: Done, cleared: bool
+) -> None:
+    """What was answered off settled rows says nothing of whether one can be settled."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    receive(strategy, one("b"))
+    consumer.turn()
+    consumer.report(report)
+    assert [job.others_succeed for job, _ in consumer.jobs] == [True] * cleared
+
+
+def test_a_try_that_began_earlier_clears_no_doubt() -> None:
+    """Whatever is wrong may have begun in between."""
+    consumer = Consumer(slots=2)
+    strategy = strategy_of(consumer)
+    for name in "ab":
+        receive(strategy, one(name))
+        consumer.turn()
+    earlier = consumer.jobs.pop(0)
+    consumer.report(IN_DOUBT)
+    earlier[1](SETTLED)
+    consumer.turn()
+    assert not consumer.jobs
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["failed later", "failed first"])
+def test_a_try_beside_it_clears_what_is_less_than_it_settled(order: list[int]) -> None:
+    """Or the last one of many would wait for the next to come, which may be long."""
+    consumer = Consumer(slots=2)
+    strategy = strategy_of(consumer)
+    for name in "ab":
+        receive(strategy, one(name))
+        consumer.turn()
+    reports = (Done(DONE.summary, DONE.seconds, changed=2), IN_DOUBT)
+    tries, consumer.jobs = consumer.jobs, []
+    for place in order:
+        tries[place][1](reports[place])
+        consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert (ids_of(job), job.others_succeed) == (["b"], True)
+
+
+def test_a_try_that_was_over_clears_nothing(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Whatever is wrong may have begun since."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(Done(DONE.summary, DONE.seconds, changed=1_000))
+    receive(strategy, one("b"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    assert not consumer.jobs
+
+
+def test_what_is_in_doubt_is_tried_again_in_case_the_trouble_is_over(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """After a pause that grows, together, and not as if others had succeeded."""
+    messages = [one("a"), one("b")]
+    for message in messages:
+        receive(strategy, message)
+        consumer.turn()
+        consumer.report(IN_DOUBT)
+    pauses = []
+    for _ in range(12):
+        (timer,) = consumer.later
+        pauses.append(timer[0])
+        consumer.wait()
+        ((job, _),) = consumer.jobs
+        assert (ids_of(job), job.others_succeed) == (["a", "b"], False)
+        consumer.report(IN_DOUBT)
+    assert pauses[0] < 1 < pauses[-1] <= 10
+    consumer.wait()
+    consumer.report(SETTLED)
+    assert all(message.acknowledged for message in messages)
+    assert not strategy.busy
+
+
+def test_what_is_in_doubt_waits_for_a_slot(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """Before what came later."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    receive(strategy, one("b"))
+    consumer.turn()
+    receive(strategy, one("c"))
+    consumer.wait()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["b"]]
+    consumer.report(DONE)
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["a"]]
+
+
+def test_the_neighbours_of_what_is_in_doubt_are_acknowledged(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """The rest of the batch is held."""
+    messages = [one("a"), one("b"), one("c")]
+    receive(strategy, *messages)
+    consumer.turn()
+    consumer.report(Done(DONE.summary, DONE.seconds, 0, 0b010, IN_DOUBT))
+    assert [message.acknowledged for message in messages] == [True, False, True]
+    assert [held.message.id for held in strategy.in_slots()] == ["b"]
+    consumer.wait()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["b"]]
+
+
+def test_what_is_in_doubt_goes_back_at_a_stop(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """As anything that could not be finished; what turns out so later, too."""
+    messages = [one("a"), one("b")]
+    receive(strategy, messages[0])
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    receive(strategy, messages[1])
+    consumer.turn()
+    strategy.stop()
+    assert [message.given_back for message in messages] == [True, False]
+    consumer.report(IN_DOUBT)
+    assert [message.given_back for message in messages] == [True, True]
+    assert not strategy.busy
+    assert not consumer.later
+
+
+def test_what_is_in_doubt_is_forgotten_with_its_connection(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """The broker delivers it again."""
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    strategy.abandon()
+    consumer.wait()
+    assert not consumer.jobs
+    assert not strategy.busy
+
+
+def test_what_is_in_doubt_is_held_for_as_long_as_it_takes() -> None:
+    """The transport learns that nobody works on it, and when somebody does again."""
+    channel: Any = Channel.__new__(Channel)
+    channel._pace = Pace()
+    parked: set[str] = set()
+    channel.park, channel.unpark = parked.add, parked.discard
+    consumer = Consumer(channel=channel)
+    receive(strategy_of(consumer, "redis://127.0.0.1"), one("a"), one("b"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    assert parked == {"a", "b"}
+    consumer.wait()
+    assert not parked
+
+
+TOO_LONG = NotDone(
+    "TransientDatabaseError", "55P03: lock timeout", expected=True, took_too_long=True
+)
+
+
+def test_what_took_too_long_is_tried_by_halves(consumer: Consumer) -> None:
+    """One at a time and without keeping a slot, until what is late stands alone."""
+    consumer.pool.num_processes = 2
+    strategy = strategy_of(consumer)
+    messages = [one(name) for name in "abcd"]
+    receive(strategy, *messages)
+    consumer.turn()
+    consumer.report(TOO_LONG)
+    assert (strategy.load.slots_taken, strategy.load.slot_updates) == (0, 4)
+    tried = []
+    while not all(each.acknowledged for each in messages[1:]):
+        consumer.wait()
+        ((job, _),) = consumer.jobs
+        tried.append("".join(map(str, ids_of(job))))
+        consumer.report(TOO_LONG if "a" in ids_of(job) else SETTLED)
+    assert tried == ["ab", "cd", "a", "b"]
+    assert [held.message.id for held in strategy.in_slots()] == ["a"]
+    assert not messages[0].acknowledged
+    pauses = []
+    for _ in range(10):
+        pauses.append(consumer.wait())
+        assert [ids_of(job) for job, _ in consumer.jobs] == [["a"]]
+        consumer.report(TOO_LONG)
+    assert pauses[0] < 1 < pauses[-1] <= 10
+    consumer.wait()
+    consumer.report(SETTLED)
+    assert messages[0].acknowledged
+    assert not strategy.busy
+
+
+def test_what_is_late_has_one_slot_and_others_the_rest(consumer: Consumer) -> None:
+    """However many messages are late."""
+    consumer.pool.num_processes = 3
+    strategy = strategy_of(consumer)
+    for name in "abc":
+        receive(strategy, one(name))
+        consumer.turn()
+    for _ in range(3):
+        consumer.report(TOO_LONG)
+    consumer.wait()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["a"]]
+    assert not consumer.later
+    receive(strategy, one("d"))
+    consumer.turn()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["a"], ["d"]]
+    consumer.report(TOO_LONG)
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["d"]]
+    consumer.wait()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["d"], ["b"]]
+
+
+def test_what_is_late_goes_back_at_a_stop(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """As anything that could not be finished."""
+    messages = [one("a"), one("b")]
+    receive(strategy, *messages)
+    consumer.turn()
+    consumer.report(TOO_LONG)
+    strategy.stop()
+    assert all(message.given_back for message in messages)
+    assert not strategy.busy
+    assert not consumer.later
+
+
 def test_a_batch_fills_while_more_is_waiting() -> None:
     """Our transport knows; a timer makes sure that nothing waits for ever."""
-    channel = Channel.__new__(Channel)
-    channel._pace = Pace(more_waiting=True)
+    channel = bare_channel()
+    channel._pace.more_waiting = True
     consumer = Consumer(channel=channel)
     strategy = strategy_of(consumer, "redis://127.0.0.1")
     receive(strategy, one("a"))
@@ -298,10 +580,9 @@ def test_a_batch_fills_while_more_is_waiting() -> None:
 
 def test_what_the_transport_sets_aside_is_answered() -> None:
     """In turn, as any message that makes no sense, and acknowledged with its batch."""
-    channel = Channel.__new__(Channel)
-    channel._pace = Pace()
+    channel = bare_channel()
     acknowledged: list[str] = []
-    channel.ack_many = acknowledged.extend  # type: ignore[method-assign,assignment]
+    channel.ack_many = acknowledged.extend
     consumer = Consumer(channel=channel)
     strategy_of(consumer, "redis://127.0.0.1")
     assert channel.on_set_aside
@@ -520,11 +801,35 @@ def test_a_queue_of_rubbish_is_not_made_into_dead_letters(
     bad = [Delivered(str(number), args=["nonsense"]) for number in range(FEWEST)]
     receive(strategy, good, *bad)
     assert consumer.stopped == ["99% of the latest messages are not valid"]
-    assert all(message.given_back for message in bad[: FEWEST - 1])
+    assert all(message.given_back for message in bad[SAMPLE : FEWEST - 1])
     consumer.turn()
-    assert consumer.jobs[0][0].messages[0].id == "good"
+    # Something is to be seen of them.
+    kept = [message.id for message in consumer.jobs[0][0].messages]
+    assert kept == ["good", *map(str, range(SAMPLE))]
     consumer.report(DONE)
     assert good.acknowledged
+    assert all(message.acknowledged for message in bad[:SAMPLE])
+
+
+def test_what_was_on_its_way_when_consuming_stopped_goes_back(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """There is one sample, and one line in the log."""
+    late = [Delivered(f"late-{number}", args=["nonsense"]) for number in range(FEWEST)]
+    receive(strategy, *(Delivered(str(n), args=["nonsense"]) for n in range(FEWEST)))
+    receive(strategy, *late)
+    assert all(message.given_back for message in late)
+    assert len(consumer.stopped) == 1
+
+
+def test_what_is_consumed_again_is_let_through(strategy: BatchStrategy, consumer: Consumer) -> None:
+    """By who has seen to it, though it is what lay first in the queue."""
+    receive(strategy, *(Delivered(str(n), args=["nonsense"]) for n in range(FEWEST)))
+    strategy.on_resumed()
+    again = [Delivered(f"again-{number}", args=["nonsense"]) for number in range(FEWEST)]
+    receive(strategy, *again)
+    assert len(consumer.stopped) == 1
+    assert not any(message.given_back for message in again)
 
 
 def test_a_rate_limit_lets_some_leave_together_and_the_rest_wait(

@@ -48,4 +48,4 @@ def test_it_stays_small_whatever_there_is_to_say() -> None:
     assert len(pickle.dumps(summary)) < 3_500
     results = summary.results()
     assert [one.failed for one in results] == [bool(many[0].error) for many in mixed]
-    assert Result("invalid: see `settle dead list`", failed=True) in results
+    assert Result("not applied: see `settle dead list`", failed=True) in results

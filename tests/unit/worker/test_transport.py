@@ -97,7 +97,7 @@ def test_a_failed_delivery_is_counted() -> None:
     """A message counts the workers that went away with it, and says that it comes again."""
     raw = item()
     for count in (1, 2):
-        raw, message = redelivered(raw, counted=True)
+        raw, message = redelivered(raw, deaths=1)
         assert delivery_count(message) == count
     assert json.loads(raw) == message
     assert message["headers"] == {"id": "m1", "redelivered": True, DELIVERY_COUNT: 2}
@@ -106,13 +106,13 @@ def test_a_failed_delivery_is_counted() -> None:
 
 def test_a_message_given_back_is_not_counted() -> None:
     """A worker that stops in good order is no failure of its messages."""
-    assert delivery_count(redelivered(item(), counted=False)[1]) == 0
-    assert redelivered(item(headers=None), counted=False)[1]["headers"] == {"redelivered": True}
+    assert delivery_count(redelivered(item(), deaths=None)[1]) == 0
+    assert redelivered(item(headers=None), deaths=None)[1]["headers"] == {"redelivered": True}
 
 
 def test_what_is_not_a_message_goes_back_as_it_is() -> None:
     """Restoring does not touch what it does not understand."""
-    assert redelivered(b"not JSON", counted=True) == (b"not JSON", {})
+    assert redelivered(b"not JSON", deaths=1) == (b"not JSON", {})
 
 
 @pytest.mark.parametrize(
@@ -214,6 +214,7 @@ SIGNATURES = [
     (stock.Channel.close, "(self)"),
     (stock.Channel._put_fanout, "(self, exchange, message, routing_key, **kwargs)"),
     (stock.Channel._get_publish_topics, "(self, exchange, routing_key)"),
+    (stock.Channel._queue_bind, "(self, exchange, routing_key, pattern, queue)"),
     (stock.QoS.append, "(self, message, delivery_tag)"),
     (stock.QoS.ack, "(self, delivery_tag)"),
     (stock.QoS.reject, "(self, delivery_tag, requeue=False)"),
@@ -258,13 +259,17 @@ def test_kombu_calls_what_is_overridden() -> None:
     assert "dumps([message._raw, EX, RK])" in source(stock.QoS.append)
     assert "_put_fanout(" in source(virtual.exchange.FanoutExchange.deliver)
     assert "kwargs.pop('_publish_batch', None)" in source(stock.Channel._put_fanout)
+    # What worker.transport.redis.binding does in its place.
+    assert "args=[member, exchange, self._binding_ttl(queue)]" in source(stock.Channel._queue_bind)
+    assert source(stock.Channel._queue_bind).count("pipe.sadd(") == 2
+    assert stock.REFRESH_BINDING.count("redis.call(") == 3
 
 
 def test_kombu_has_the_attributes_that_are_used() -> None:
     """Private names that are read or set here exist with kombu."""
     names = (
         "_in_poll _brpop_sent_at _closing pool priority_steps unacked_key unacked_index_key "
-        "visibility_timeout unacked_restore_interval unacked_restore_throttle "
+        "unacked_restore_interval unacked_restore_throttle "
         "global_keyprefix active_queues"
     )
     assert [name for name in names.split() if not hasattr(stock.Channel, name)] == []
@@ -283,7 +288,11 @@ def test_options_are_kombus_and_ours() -> None:
     """Transport options of kombu's are kept, but for the one that would lose messages."""
     for ours, theirs in ((Channel, stock.Channel), (SentinelChannel, stock.SentinelChannel)):
         kept = set(theirs.from_transport_options) - {"ack_emulation"}
-        assert set(ours.from_transport_options) == kept | {"delivery_limit", "lease_max_seconds"}
+        assert set(ours.from_transport_options) == kept | {
+            "delivery_limit",
+            "lease_seconds",
+            "lease_max_seconds",
+        }
     assert Channel.QoS is QoS
     assert issubclass(SentinelTransport, Transport)
     assert SentinelTransport.default_port == stock.SentinelTransport.default_port

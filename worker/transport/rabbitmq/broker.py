@@ -11,7 +11,6 @@ from worker.transport.rabbitmq.deliveries import InRuns
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.settings import Settings
     from worker.transport.broker import Deliveries, Receiver
 
 
@@ -21,10 +20,6 @@ class RabbitMQ(AnyOther):
     name = "rabbitmq"
     # Replicated, and counts deliveries. No other arguments: producers declare it too.
     queue_arguments: Mapping[str, Any] | None = {"x-queue-type": "quorum"}
-
-    def transport_options(self, settings: Settings) -> dict[str, Any]:
-        """Return that what is published is confirmed."""
-        return {"confirm_publish": True}
 
     def install(self) -> None:
         """Let no message's properties end the connection."""

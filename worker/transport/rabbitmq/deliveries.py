@@ -2,21 +2,27 @@
 
 RabbitMQ pushes messages up to a prefetch count, in messages, that a consumer of a
 quorum queue has for life. How many updates they carry shows only when they are
-here. So the consumer begins with few, and is replaced by one with another count
+here. So the consumer begins with one, and is replaced by one with another count
 when the messages turn out to be smaller or larger: docs/adr/0007-rabbitmq.md.
+
+When a worker dies RabbitMQ counts that against everything that it held. So what came
+back often is fetched alone, before there is any company that would be counted too.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 
 from settle_client.names import QUEUE
+from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.rabbitmq.outstanding import Outstanding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from worker.transport.broker import Receiver
     from worker.transport.delivery import Delivery
@@ -25,6 +31,8 @@ logger = get_logger(__name__)
 
 # How much another number of messages must fit before the consumer is replaced.
 WORTH_IT = 2
+# How often a message came back when it is fetched alone.
+SUSPECT_AFTER = 3
 
 
 class InRuns:
@@ -34,30 +42,36 @@ class InRuns:
     more_waiting = False
 
     def __init__(self, consumer: Any, receiver: Receiver) -> None:
-        """Begin with as many messages as there is room for if they are of the largest."""
+        """Begin with one message: it may be what the worker before died of."""
         self._consumer = consumer
         self._channel = consumer.connection.default_channel
         self._capacity = receiver.capacity
         self._outstanding = Outstanding()
+        self._suspects: set[Any] = set()
         self._parked = 0
         self._replacing = False
-        self._prefetch = max(1, receiver.capacity())
+        self._prefetch = 1
         # Celery sets it in a moment, before it consumes.
         consumer.initial_prefetch_count = self._prefetch
 
     def account(self, delivery: Delivery) -> None:
         """Account for a delivery; tags come in ascending order."""
         self._outstanding.add(delivery.tag)
+        count = delivery.headers().get(DELIVERY_COUNT)
+        if isinstance(count, int) and count >= SUSPECT_AFTER:
+            self._suspects.add(delivery.tag)
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge messages, in as few frames as can be."""
         for tag, multiple in self._outstanding.done(delivery.tag for delivery in deliveries):
             self._channel.basic_ack(tag, multiple=multiple)
+        self._suspects.difference_update(delivery.tag for delivery in deliveries)
 
     def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:
         """Put messages back; a quorum queue counts that, whatever the reason."""
         tags = [delivery.tag for delivery in deliveries]
         self._outstanding.forget(tags)
+        self._suspects.difference_update(tags)
         for tag in tags:
             self._channel.basic_reject(tag, requeue=True)
 
@@ -69,6 +83,10 @@ class InRuns:
     def unpark(self, delivery: Delivery) -> None:
         """Take it up: its place in the prefetch was made up for."""
 
+    def begin(self, deliveries: Sequence[Delivery]) -> AbstractContextManager[None]:
+        """Keep no books: RabbitMQ counts whatever comes back."""
+        return nullcontext()
+
     def pause(self, deliveries: Sequence[Delivery]) -> None:
         """Hold them: RabbitMQ waits for as long as the connection lives."""
 
@@ -77,10 +95,12 @@ class InRuns:
 
     def fit(self) -> None:
         """See to it that as many messages are fetched as there is room for."""
-        wanted = max(1, self._capacity())
+        room = self._capacity()
+        wanted = 1 if self._suspects else max(1, room)
         is_other = not self._prefetch / WORTH_IT < wanted < self._prefetch * WORTH_IT
         # What waits for its time takes up the old consumer's prefetch for good.
-        if (is_other or self._parked * WORTH_IT >= self._prefetch) and not self._replacing:
+        is_taken = room > 0 and self._parked * WORTH_IT >= self._prefetch
+        if (is_other or is_taken) and not self._replacing:
             self._replacing = True
             self._consumer.call_soon(self._replace, wanted)
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from worker.transport.broker import Deliveries, Receiver
 
 LISTS = (f"{QUEUE}.retry", *(QUEUE + priority for priority in checks.PRIORITIES))
-# kombu's Redis transport gives back what dead workers held, whoever connects. That
-# is the workers' to do: they count how often.
+# kombu's Redis transport puts back what it takes for dead workers' after this time, whoever
+# connects, also to ask something. What others hold there is not ours to put back.
 NEVER_SECONDS = 10 * 365 * 24 * 3600
 
 
@@ -43,7 +43,9 @@ class Redis:
     def transport_options(self, settings: Settings) -> dict[str, Any]:
         """Return the lease, and what distinguishes a dead link from a silent one."""
         return {
-            "visibility_timeout": settings.lease_seconds,
+            # Of our transport alone: who asks workers something by kombu's own takes these too.
+            "lease_seconds": settings.lease_seconds,
+            **self.onlooker_options,
             # Without these a link that died silently hangs the worker.
             "socket_timeout": 10,
             "socket_connect_timeout": 3,

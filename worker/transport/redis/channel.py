@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import deque
 from contextlib import suppress
+from itertools import takewhile
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +19,18 @@ from celery.utils.log import get_logger
 from kombu.transport import redis as stock
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
+from worker.transport.redis.binding import Binding
 from worker.transport.redis.fanout import Fanout
 from worker.transport.redis.fetch import Fetch, Fetched, Pace, Source, empty_reply, script_command
 from worker.transport.redis.holding import Holding
-from worker.transport.redis.items import entry_tail
-from worker.transport.redis.keyspace import Keyspace
+from worker.transport.redis.items import entry_tail, was_with_a_dead_worker
+from worker.transport.redis.keyspace import UNACKED, UNACKED_INDEX, Keyspace
 from worker.transport.redis.leases import QoS
 from worker.transport.redis.scripts import FETCH, SUSPECTS
 from worker.transport.redis.setting_aside import SettingAside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
 logger = get_logger(__name__)
 
@@ -36,33 +38,40 @@ logger = get_logger(__name__)
 GRACE_SECONDS = 1.0
 
 
+def _is_unsuspected(fetched: Fetched) -> bool:
+    return not was_with_a_dead_worker(fetched.item)
+
+
 def _count_nothing(_: int) -> None:
     """Stand in for whoever counts."""
 
 
-class Channel(Holding, SettingAside, Fanout, Keyspace, stock.Channel):
+class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
     """A channel that fetches many messages at once."""
 
     QoS = QoS
     # Without `ack_emulation`: a fetch without a record is what this replaces.
     from_transport_options: Any = (
         *(name for name in stock.Channel.from_transport_options if name != "ack_emulation"),
-        *("delivery_limit", "lease_max_seconds"),
+        *("delivery_limit", "lease_seconds", "lease_max_seconds"),
     )
-    visibility_timeout = 30
+    unacked_key = UNACKED
+    unacked_index_key = UNACKED_INDEX
     unacked_restore_interval = 2
     unacked_restore_throttle = 1
 
     #: How many messages are fetched at once, at most.
     fetch_max = 1_000
-    #: How long one message is held at most: a stuck process must not hold for ever.
+    #: How long a worker may be silent before its messages go to others.
+    lease_seconds = 30.0
+    #: How long one message is worked on at most: a stuck slot must not hold it for ever.
     lease_max_seconds = 600
 
     #: Returns how many more messages there is room for, besides the prefetch count.
     room: Callable[[], int] | None = None
     #: Is offered what came, before it is delivered one by one, and returns how many of
     #: the first it has taken. The others are offered again after the next delivery.
-    take: Callable[[Sequence[Fetched]], int] | None = None
+    take: Callable[[Iterable[Fetched]], int] | None = None
     #: Count leases that were renewed, and messages of dead workers that were put back.
     on_renewed: Callable[[int], None] = staticmethod(_count_nothing)
     on_restored: Callable[[int], None] = staticmethod(_count_nothing)
@@ -198,15 +207,29 @@ class Channel(Holding, SettingAside, Fanout, Keyspace, stock.Channel):
 
     def _deliver(self) -> None:
         while self._fetched and not self.closed:
-            if self.take is not None and self._fetched[0].source.queue in self._active_queues:
-                for _ in range(self.take(self._fetched)):
+            if self._fetched[0].source.queue in self._active_queues:
+                for _ in range(self._offer()):
                     self._fetched.popleft()
                 if not self._fetched:
-                    return
+                    break
             fetched = self._fetched.popleft()
             if fetched.source.queue not in self._active_queues:
                 self._return_all(fetched)
-                return
+                break
+            self._deliver_one(fetched)
+        if not self.closed:
+            self.qos.look_away()
+
+    def _offer(self) -> int:
+        if self.take is None:
+            return 0
+        with self.qos.looking_at((fetched.tag for fetched in self._fetched), deaths=0):
+            return self.take(takewhile(_is_unsuspected, self._fetched))
+
+    def _deliver_one(self, fetched: Fetched) -> None:
+        if fetched.tag and not _is_unsuspected(fetched):
+            self.qos.look_closely(fetched.tag)
+        with self.qos.looking_at([fetched.tag], deaths=1):
             message = self.understand(fetched)
             if message is not None:
                 self._receivers[fetched.source.queue](message)

@@ -8,6 +8,7 @@ import redis
 
 from service.finding import Finding, failure, ok, warning
 from settle_client.names import QUEUE
+from worker.transport.redis.keyspace import UNACKED, UNACKED_INDEX
 
 if TYPE_CHECKING:
     from service.reaching import RedisServer
@@ -19,21 +20,22 @@ COMMANDS = (
     ("EVALSHA", "0" * 40, 0),
     ("TIME",),
     ("BLMOVE", QUEUE, QUEUE, "RIGHT", "RIGHT", 1),
-    ("BRPOP", "unacked.pause", 1),
+    ("BRPOP", f"{UNACKED}.pause", 1),
     ("RPOP", QUEUE),
     ("RPUSH", f"{QUEUE}.retry", ""),
     ("EXISTS", f"{QUEUE}.retry"),
     ("LLEN", QUEUE),
     ("LINDEX", QUEUE, -1),
-    ("HSET", "unacked", "", ""),
-    ("HGET", "unacked", ""),
-    ("HDEL", "unacked", ""),
-    ("HLEN", "unacked"),
-    ("ZADD", "unacked_index", 0, ""),
-    ("ZREM", "unacked_index", ""),
-    ("ZSCORE", "unacked_index", ""),
-    ("ZCARD", "unacked_index"),
-    ("ZREVRANGEBYSCORE", "unacked_index", 0, 0),
+    ("HSET", UNACKED, "", ""),
+    ("HGET", UNACKED, ""),
+    ("HDEL", UNACKED, ""),
+    ("HLEN", UNACKED),
+    ("ZADD", UNACKED_INDEX, 0, ""),
+    ("ZREM", UNACKED_INDEX, ""),
+    ("ZSCORE", UNACKED_INDEX, ""),
+    ("ZCARD", UNACKED_INDEX),
+    ("ZREVRANGEBYSCORE", UNACKED_INDEX, 0, 0),
+    ("ZRANGEBYSCORE", "unacked_index", 0, 0),
     ("SADD", f"_kombu.binding.{QUEUE}", ""),
     ("SMEMBERS", "_kombu.binding.reply.celery.pidbox"),
     ("SREM", "_kombu.binding.celery.pidbox", ""),
@@ -69,7 +71,7 @@ def judge_rights(denied: list[str]) -> Finding:
 def backlog(server: RedisServer) -> Finding:
     """Check how much waits, and whether a message is suspected of killing workers."""
     waiting = sum(server.client.llen(QUEUE + priority) for priority in PRIORITIES)
-    held, suspects = server.client.hlen("unacked"), server.client.llen(f"{QUEUE}.retry")
+    held, suspects = server.client.hlen(UNACKED), server.client.llen(f"{QUEUE}.retry")
     found = f"{waiting:,} messages waiting, {held:,} held by workers"
     if suspects:
         return warning(

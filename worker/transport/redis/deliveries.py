@@ -9,6 +9,7 @@ from worker.transport.redis.items import salvage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from worker.transport.broker import Receiver
     from worker.transport.delivery import Delivery
@@ -55,15 +56,17 @@ class AtOnce:
         """Take up a message whose time has come."""
         self._channel.unpark(delivery.tag)
 
+    def begin(self, deliveries: Sequence[Delivery]) -> AbstractContextManager[None]:
+        """Let Redis know what is worked on from now on: only that is suspect, should it kill."""
+        return self._channel.begin([delivery.tag for delivery in deliveries])
+
     def pause(self, deliveries: Sequence[Delivery]) -> None:
         """Hold messages for as long as it takes."""
-        for delivery in deliveries:
-            self._channel.park(delivery.tag)
+        self._channel.pause([delivery.tag for delivery in deliveries])
 
     def resume(self, deliveries: Sequence[Delivery]) -> None:
         """Take up the work on paused messages."""
-        for delivery in deliveries:
-            self._channel.unpark(delivery.tag)
+        self._channel.resume([delivery.tag for delivery in deliveries])
 
     def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
         headers, properties = salvage(item)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
 
 
 class Holding:
@@ -25,6 +26,19 @@ class Holding:
             died: Whether who worked on them died of it, perhaps; that is counted.
         """
         self.qos.give_back(tags, died=died)
+
+    def begin(self, tags: Sequence[str]) -> AbstractContextManager[None]:
+        """Note that the work on messages begins, and return what to hand them over in."""
+        begun: AbstractContextManager[None] = self.qos.begin(tags)
+        return begun
+
+    def pause(self, tags: Sequence[str]) -> None:
+        """Note that nobody works on messages for a while, which is not their fault."""
+        self.qos.pause(tags)
+
+    def resume(self, tags: Sequence[str]) -> None:
+        """Note that they are worked on again."""
+        self.qos.resume(tags)
 
     def park(self, tag: str) -> None:
         """Hold a message for as long as it takes: it waits for its time, nobody works on it."""

@@ -161,19 +161,24 @@ def _decode(item: bytes) -> Any:
 
 
 def delivery_count(message: dict[str, Any]) -> int:
-    """Return how often a message was with a worker that did not live to acknowledge it."""
+    """Return how often a worker died while it worked on a message."""
     count = (message.get("headers") or {}).get(DELIVERY_COUNT, 0)
     return count if type(count) is int else 0
 
 
-def redelivered(item: bytes, *, counted: bool) -> tuple[bytes, dict[str, Any]]:
+def was_with_a_dead_worker(item: bytes) -> bool:
+    """Return whether an item says so, or looks as if it did; without reading it."""
+    return DELIVERY_COUNT.encode() in item
+
+
+def redelivered(item: bytes, *, deaths: int | None) -> tuple[bytes, dict[str, Any]]:
     """Return the item as it goes back to a queue, and the message that it is.
 
     What is not a message goes back as it is, for the fetch to set it aside.
 
     Args:
         item: What is held.
-        counted: Whether this was a failed delivery.
+        deaths: How many to count, None if no worker died with it.
     """
     try:
         read_item(item)
@@ -183,8 +188,8 @@ def redelivered(item: bytes, *, counted: bool) -> tuple[bytes, dict[str, Any]]:
         return item, {}
     headers = message["headers"] = message.get("headers") or {}
     headers["redelivered"] = True
-    if counted:
-        headers[DELIVERY_COUNT] = delivery_count(message) + 1
+    if deaths is not None:
+        headers[DELIVERY_COUNT] = delivery_count(message) + deaths
     properties = message["properties"]
     properties["delivery_info"] = properties.get("delivery_info") or {}
     properties["delivery_info"]["redelivered"] = True

@@ -1,15 +1,24 @@
-"""Where things are in Redis, by names as kombu lays them out, and how to reach them."""
+"""Where things are in Redis, and how to reach them.
+
+Queues and bindings have the names that kombu gives them. What is held is kept as kombu
+keeps it, under names of our own: what lies under kombu's, any stock worker puts back.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from redis import Redis
 from redis.exceptions import NoScriptError
 
+from settle_client.names import QUEUE
+
 if TYPE_CHECKING:
     from worker.transport.redis.items import Entry
     from worker.transport.redis.scripts import Script
+
+UNACKED: Final = f"{QUEUE}.unacked"
+UNACKED_INDEX: Final = f"{QUEUE}.unacked_index"
 
 
 class Keyspace:

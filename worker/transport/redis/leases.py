@@ -2,7 +2,12 @@
 
 Redis remembers every message that a worker holds, with the time until which it
 is believed to be alive: a lease. A worker renews its leases; those of a dead one
-end, and any worker, stock or ours, puts the messages back.
+end, and any other puts the messages back. They are kept under names of our own:
+others on the same database, stock workers too, have theirs, and neither takes what
+the other holds.
+
+What a dead worker worked on is counted (`worker.transport.redis.working`); what merely
+waited in it is not, nor what a living worker held whose connection was lost.
 
 This is kombu's QoS of the Redis transport. What differs: recording is part of
 the fetch, many messages are acknowledged or moved in one step, and no mutex is
@@ -18,33 +23,37 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 from kombu.transport import redis, virtual
 
+from worker.transport.redis.former import KEYS as FORMER_KEYS
+from worker.transport.redis.former import Former
 from worker.transport.redis.items import delivery_count, read_entry, redelivered
-from worker.transport.redis.scripts import EXPIRED, LOOK_UP, MOVE, RENEW
+from worker.transport.redis.scripts import EXPIRED, LOOK_UP, MOVE
+from worker.transport.redis.working import STEP, WORKED, Working
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Seen = tuple[bytes, bytes, bytes | None]
     Place = Callable[[bytes], tuple[list[str], bytes]]
 
 logger = get_logger(__name__)
 
-# Entries that one step of Redis handles: a few milliseconds.
-STEP = 500
 # Steps of one sweep, so that the event loop is not held up for long.
 SWEEP_STEPS = 10
 # A lease is renewed when this part of it has gone by.
 RENEWED_AFTER = 0.25
 
+# What this process held when a connection was lost: the next one gives it back.
+_left_behind: dict[str, None] = {}
 
-class QoS(redis.QoS):
+
+class QoS(Working, redis.QoS):
     """What one channel holds."""
 
     def __init__(self, channel: Any, prefetch_count: int = 0) -> None:
         super().__init__(channel, prefetch_count)
         self.parked: set[str] = set()
         self.suspect = ""
-        self._held_since: dict[str, float] = {}
+        self._former = Former(channel)
         self._renewal_due = 0.0
         self._sweep_due = 0.0
 
@@ -134,22 +143,10 @@ class QoS(redis.QoS):
         """Renew what is held, then restore what others held, if either is due."""
         now = time.monotonic()
         if now >= self._renewal_due:
-            self._renewal_due = now + self.visibility_timeout * RENEWED_AFTER
+            self._renewal_due = now + self.channel.lease_seconds * RENEWED_AFTER
+            self.parked &= self._delivered.keys()
             self._renew(now)
         self.restore_visible()
-
-    def _renew(self, now: float) -> None:
-        self._flush()
-        self.parked &= self._delivered.keys()
-        since = self._held_since
-        self._held_since = {
-            tag: now if tag in self.parked else since.get(tag, now) for tag in self._delivered
-        }
-        oldest = now - self.channel.lease_max_seconds
-        tags = [tag for tag, since in self._held_since.items() if since > oldest]
-        for some in _steps(tags):
-            self.channel.run(RENEW, [self.unacked_index_key], some)
-        self.channel.on_renewed(len(tags))
 
     # -- given back ----------------------------------------------------------
 
@@ -159,24 +156,41 @@ class QoS(redis.QoS):
         if now < self._sweep_due or not self.channel.active_queues:
             return
         self._sweep_due = now + self.channel.unacked_restore_interval
+        self._take_up()
         keys, most = [self.unacked_key, self.unacked_index_key], num or STEP
-        restored = 0
+        restored = self._sweep_former()
         for _ in range(SWEEP_STEPS):
             # The newest first: the oldest is then the next to be fetched.
-            found = _entries(self.channel.run(EXPIRED, keys, [self.visibility_timeout, most]))
-            restored += self._move(found, self._place_of_dead)
+            found = _entries(self.channel.run(EXPIRED, keys, [self.channel.lease_seconds, most]))
+            worked_on = [seen for seen in found if float(seen[1]) >= WORKED]
+            waited = [seen for seen in found if float(seen[1]) < WORKED]
+            restored += self._move(waited, self._place_of_waiting)
+            restored += self._move(worked_on, self._place_of_dead)
             if len(found) < most:
                 break
         if restored:
             logger.warning("messages of a dead worker restored", extra={"messages": restored})
             self.channel.on_restored(restored)
 
+    def _sweep_former(self) -> int:
+        queues = self.channel.active_queues
+        found = _entries(self._former.ended(self.channel.lease_seconds, queues))
+        return self._move(found[::-1], self._place_of_waiting, FORMER_KEYS)
+
+    def _take_up(self) -> None:
+        """Give back what was held over a connection that was lost: who held it lives."""
+        for some in _steps(list(_left_behind)[::-1]):
+            self.move(some, self._place_of_living)
+            for tag in some:
+                del _left_behind[tag]
+
     def give_back(self, tags: Iterable[str], *, died: bool = False) -> None:
         """Put back what is held; the next worker is to have it."""
-        tags = list(tags)
+        self._give_back(list(tags), self._place_of_dead if died else self._place_of_living)
+
+    def _give_back(self, tags: list[str], place: Place) -> None:
         if not tags or self._is_too_late(tags):
             return
-        place = self._place_of_dead if died else self._place_of_living
         for some in _steps(tags[::-1]):
             self.move(some, place)
         self.let_go(tags)
@@ -185,10 +199,13 @@ class QoS(redis.QoS):
         """Give back whatever is held; if Redis is away, it comes back when its lease ends."""
         self._flush()
         try:
-            self.give_back(self._delivered)
+            for deaths, place in self._places_by_deaths.items():
+                held = [tag for tag in self._delivered if self._blamed.get(tag) == deaths]
+                self._give_back(held, place)
         except Exception as error:  # noqa: BLE001 - of a connection in any state of decay
             fields = {"messages": len(self._delivered), "error": str(error)}
             logger.warning("messages come back later", extra=fields)
+            _left_behind.update(self._delivered)
         self._delivered.clear()
         self._dirty.clear()
 
@@ -197,7 +214,7 @@ class QoS(redis.QoS):
         keys = [self.unacked_key, self.unacked_index_key]
         return self._move(_entries(self.channel.run(LOOK_UP, keys, tags)), place)
 
-    def _move(self, seen: list[Seen], place: Place) -> int:
+    def _move(self, seen: list[Seen], place: Place, keys: Sequence[str] = ()) -> int:
         if not seen:
             return 0
         numbers: dict[str, int] = {}
@@ -207,22 +224,30 @@ class QoS(redis.QoS):
             sha = hashlib.sha1(entry, usedforsecurity=False).hexdigest() if entry else ""
             args += [tag, score, sha, item, len(lists)]
             args += [numbers.setdefault(name, len(numbers) + 1) for name in lists]
-        keys = [self.unacked_key, self.unacked_index_key, *numbers]
-        moved: int = self.channel.run(MOVE, keys, args)
+        places = keys or (self.unacked_key, self.unacked_index_key)
+        moved: int = self.channel.run(MOVE, [*places, *numbers], args)
         return moved
 
+    @property
+    def _places_by_deaths(self) -> dict[int | None, Place]:
+        # What was last given back is first to be fetched.
+        return {1: self._place_of_dead, None: self._place_of_living, 0: self._place_of_waiting}
+
     def _place_of_living(self, entry: bytes) -> tuple[list[str], bytes]:
-        return self._place_again(entry, counted=False)
+        return self._place_again(entry, deaths=None)
+
+    def _place_of_waiting(self, entry: bytes) -> tuple[list[str], bytes]:
+        return self._place_again(entry, deaths=0)
 
     def _place_of_dead(self, entry: bytes) -> tuple[list[str], bytes]:
-        return self._place_again(entry, counted=True)
+        return self._place_again(entry, deaths=1)
 
-    def _place_again(self, value: bytes, *, counted: bool) -> tuple[list[str], bytes]:
+    def _place_again(self, value: bytes, *, deaths: int | None) -> tuple[list[str], bytes]:
         entry = read_entry(value)
         if entry is None:
             return [self.channel.dead_list(self.unacked_key)], value
         try:
-            item, message = redelivered(entry.item, counted=counted)
+            item, message = redelivered(entry.item, deaths=deaths)
             return self.channel.lists_of(entry, message, delivery_count(message)), item
         except Exception:  # noqa: BLE001 - whatever is odd in it, its neighbours move all the same
             # As it is, where it is fetched alone: the fetch sets it aside.

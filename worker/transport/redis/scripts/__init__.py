@@ -40,6 +40,9 @@ FETCH: Final = _script("fetch")
 NOTHING, MORE, SUSPECTS = 0, 1, 2
 
 EXPIRED: Final = _script("expired")
+FORMER: Final = _script("former")
 LOOK_UP: Final = _script("look_up")
 MOVE: Final = _script("move")
+BIND: Final = _script("bind")
+BIND_FOR_A_WHILE: Final = _script("bind_for_a_while")
 RENEW: Final = _script("renew")

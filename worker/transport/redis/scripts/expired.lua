@@ -4,17 +4,24 @@
 --
 -- KEYS: unacked, unacked_index.
 -- ARGV: the lease in seconds, how many at most.
--- Returns the newest entries whose lease has ended: tag, score, entry.
+-- Returns the entries whose lease has ended: tag, score, entry. First those that waited,
+-- then those that were worked on, whose scores are WORKED seconds later; of each the
+-- newest first.
 
 local time = redis.call('TIME')
-local now = time[1] + time[2] / 1000000
+local ended = time[1] + time[2] / 1000000 - ARGV[1]
+local most, WORKED = tonumber(ARGV[2]), 4294967296
 
-local found = redis.call('ZREVRANGEBYSCORE', KEYS[2], now - ARGV[1], '-inf',
-  'WITHSCORES', 'LIMIT', 0, ARGV[2])
 local reply = {}
-for i = 1, #found, 2 do
-  reply[#reply + 1] = found[i]
-  reply[#reply + 1] = found[i + 1]
-  reply[#reply + 1] = redis.call('HGET', KEYS[1], found[i])
+local function find(newest, oldest)
+  local found = redis.call('ZREVRANGEBYSCORE', KEYS[2], newest, oldest,
+    'WITHSCORES', 'LIMIT', 0, most - #reply / 3)
+  for i = 1, #found, 2 do
+    reply[#reply + 1] = found[i]
+    reply[#reply + 1] = found[i + 1]
+    reply[#reply + 1] = redis.call('HGET', KEYS[1], found[i])
+  end
 end
+find(ended, '-inf')
+find(WORKED + ended, WORKED)
 return reply

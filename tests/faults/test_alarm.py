@@ -1,0 +1,119 @@
+"""A RabbitMQ that is short of memory or disk, and takes nothing in: its queue drains meanwhile."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from settle_client.names import QUEUE
+from tests.faults.rig import renew
+from tests.service import PATIENCE_SECONDS, Service, eventually
+from tests.watching import Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.faults.rig import Servers
+    from tests.rabbitmq import RabbitMQ
+
+pytestmark = pytest.mark.rabbitmq
+
+ALARMS = {
+    "memory": ("set_vm_memory_high_watermark", "absolute", "1MB"),
+    "disk": ("set_disk_free_limit", "100000GB"),
+}
+NO_ALARM = (("set_vm_memory_high_watermark", "0.4"), ("set_disk_free_limit", "50MB"))
+EVENTS = [f"ev_{number}" for number in range(400)]
+
+
+@pytest.fixture
+def service(breakable: Servers, rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[Service]:
+    """Give a service without a worker yet; in the end there is no alarm."""
+    renew(breakable)
+    postgres, broker, outcomes = breakable
+    made = Service(postgres.url, broker.url, tmp_path, outcome_url=outcomes.url, rabbitmq=rabbitmq)
+    with closing(made) as service:
+        # As an operator has it: workers look for each other, and tell everything.
+        service.worker_options = ("-E",)
+        service.load(*EVENTS)
+        try:
+            yield service
+        finally:
+            end_alarm(rabbitmq)
+    rabbitmq.control("purge_queue", QUEUE)
+
+
+def raise_alarm(rabbitmq: RabbitMQ, kind: str) -> None:
+    """Let the broker be short of something."""
+    rabbitmq.control(*ALARMS[kind])
+    eventually(lambda: kind in rabbitmq.control("eval", "rabbit_alarm:get_alarms()."))
+
+
+def end_alarm(rabbitmq: RabbitMQ) -> None:
+    """Let it have enough."""
+    for command in NO_ALARM:
+        rabbitmq.control(*command)
+    eventually(lambda: rabbitmq.control("eval", "rabbit_alarm:get_alarms().").strip() == "[]")
+
+
+def send(service: Service) -> dict[str, list[str]]:
+    """Send an update of each event."""
+    return {
+        service.send(kwargs={"id": id_, "status": "completed"}, ignore_result=True).id: [id_]
+        for id_ in EVENTS
+    }
+
+
+@pytest.mark.parametrize("kind", ALARMS)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_queue_drains(service: Service, rabbitmq: RabbitMQ, kind: str, when: str) -> None:
+    """Whether the worker has started before the alarm or starts after; and it is live."""
+    watched = Watched()
+    if when == "before":
+        worker = service.start_worker(**watched.settings)
+        worker.process.send_signal(signal.SIGSTOP)
+    sent = send(service)
+    raise_alarm(rabbitmq, kind)
+    if when == "before":
+        worker.process.send_signal(signal.SIGCONT)
+    else:
+        worker = service.start_worker(**watched.settings)
+    by_message = service.wait(sent)
+    assert all(outcome.updated for (outcome,) in by_message.values())
+    service.wait_until_empty()
+    assert watched.get("/livez").status == 200
+    assert rabbitmq.control("eval", "rabbit_alarm:get_alarms().").strip() != "[]"
+    assert worker.stop() == 0
+
+
+def test_afterwards_the_worker_is_heard_again(service: Service, rabbitmq: RabbitMQ) -> None:
+    """What it could not say meanwhile is lost; it answers, and its task events come."""
+    service.start_worker()
+    sent = send(service)
+    service.wait(sent)
+    raise_alarm(rabbitmq, "memory")
+    service.operator.conf.broker_url = rabbitmq.url
+    end_alarm(rabbitmq)
+    eventually(lambda: bool(service.operator.control.ping(timeout=2)))
+    told: set[str] = set()
+    with service.operator.connection_for_read() as connection:
+        handlers = {"*": lambda event: hear(event["type"], told)}
+        receiver = service.operator.events.Receiver(connection, handlers=handlers)
+        service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
+        with pytest.raises(EnoughError):
+            receiver.capture(timeout=PATIENCE_SECONDS)
+
+
+class EnoughError(Exception):
+    """All that was to be heard was heard."""
+
+
+def hear(kind: str, told: set[str]) -> None:
+    """Take note of a task event, until there is nothing to wait for."""
+    told.add(kind)
+    if {"worker-heartbeat", "task-succeeded"} <= told:
+        raise EnoughError

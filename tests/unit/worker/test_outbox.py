@@ -1,0 +1,140 @@
+"""What is said to monitors, whatever the broker does about it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from tests.service import eventually
+from worker.telling import outbox as module
+from worker.telling.outbox import MOST_WAITING, Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Broker:
+    """Connections of kombu's, to a broker that can be slow, blocked or away."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.connections = 0
+        self.is_away = False
+        self.answers = threading.Event()
+        self.answers.set()
+        self.driver = SimpleNamespace(on_blocked=None, on_unblocked=None)
+        self.news: list[bool] = []
+
+    # -- a connection, and a producer's channel --------------------------------
+
+    def __call__(self) -> Broker:
+        """Connect."""
+        if self.is_away:
+            raise ConnectionError("it is away")
+        self.connections += 1
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @property
+    def connection(self) -> Any:
+        """Return the driver's."""
+        return self.driver
+
+    @property
+    def default_channel(self) -> Any:
+        """Return none: what publishes is this as well."""
+        return None
+
+    def drain_events(self, timeout: float) -> None:
+        """Tell the next news, if there are any."""
+        if not self.news:
+            raise TimeoutError
+        if self.news.pop(0):
+            self.driver.on_blocked("memory")
+        else:
+            self.driver.on_unblocked()
+
+    def publish(self, *, body: str) -> None:
+        """Take what is said."""
+        assert self.answers.wait(10)
+        if self.is_away:
+            raise ConnectionError("it is away")
+        self.said.append(body)
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+    """Give a broker that takes everything."""
+    broker = Broker()
+    monkeypatch.setattr(module, "Producer", lambda *_, **__: broker)
+    monkeypatch.setattr(module, "CONNECT_AGAIN_SECONDS", 0.0)
+    return broker
+
+
+@pytest.fixture
+def outbox(broker: Broker) -> Iterator[Outbox]:
+    """Give an outbox of that broker."""
+    with closing(Outbox(broker)) as outbox:
+        yield outbox
+
+
+def test_what_is_put_is_published_in_order(broker: Broker, outbox: Outbox) -> None:
+    """By one connection, and the last of it before the outbox is closed."""
+    for number in range(10):
+        outbox.put(body=str(number))
+    outbox.close()
+    assert broker.said == [str(number) for number in range(10)]
+    assert broker.connections == 1
+
+
+def test_nothing_is_connected_for_nothing(broker: Broker, outbox: Outbox) -> None:
+    """Who says nothing has no connection."""
+    outbox.close()
+    assert not broker.connections
+
+
+def test_who_puts_never_waits(broker: Broker, outbox: Outbox) -> None:
+    """While the broker does not answer a few are kept; the rest is lost, and nobody waits."""
+    broker.answers.clear()
+    for number in range(10 * MOST_WAITING):
+        outbox.put(body=str(number))
+    broker.answers.set()
+    eventually(lambda: len(broker.said) >= MOST_WAITING)
+    outbox.put(body="after")
+    eventually(lambda: broker.said[-1] == "after")
+    assert len(broker.said) <= MOST_WAITING + 2
+
+
+def test_a_blocked_connection_is_not_written_to(broker: Broker, outbox: Outbox) -> None:
+    """What is said meanwhile is lost; what is said afterwards is not."""
+    outbox.put(body="before")
+    eventually(lambda: broker.said == ["before"])
+    broker.news.append(True)
+    outbox.put(body="meanwhile")
+    eventually(lambda: not broker.news)
+    broker.news.append(False)
+    outbox.put(body="after")
+    eventually(lambda: broker.said == ["before", "after"])
+    assert broker.connections == 1
+
+
+def test_a_lost_connection_is_replaced(broker: Broker, outbox: Outbox) -> None:
+    """As soon as there is something to say again."""
+    outbox.put(body="before")
+    eventually(lambda: broker.said == ["before"])
+    broker.is_away = True
+    outbox.put(body="meanwhile")
+    eventually(lambda: outbox._trouble.tries == 1)
+    broker.is_away = False
+    outbox.put(body="after")
+    eventually(lambda: broker.said == ["before", "after"])
+    assert broker.connections == 2

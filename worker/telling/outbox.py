@@ -1,0 +1,131 @@
+"""What is said to whoever listens: published on a thread and a connection of its own.
+
+Task events, heartbeats and answers to remote control only inform. A broker may be slow
+to take them, or take nothing in for hours, as RabbitMQ while it is short of memory or
+disk; then it does not even read from a connection that publishes. So none of it goes by
+the consumer's connection or waits in its thread: it is put here, and what cannot be
+sent is dropped. Nothing is confirmed, kept for later or tried twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from queue import Empty, Full, Queue
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.log import get_logger
+from kombu.messaging import Producer
+
+from service.addresses import hide_password
+from service.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = get_logger(__name__)
+
+# Some of them are of a thousand task events, 300 kB.
+MOST_WAITING = 64
+# Less than any broker waits for a connection that says nothing.
+IDLE_SECONDS = 5.0
+CONNECT_AGAIN_SECONDS = 1.0
+LAST_WORDS_SECONDS = 1.0
+
+
+class Outbox:
+    """The publications of one process."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            connect: Returns a connection of kombu's, for this alone.
+        """
+        self._connect = connect
+        self._waiting: Queue[dict[str, Any] | None] = Queue(MOST_WAITING)
+        self._trouble = Trouble()
+        self._thread: threading.Thread | None = None
+        self._is_blocked = self._hears = False
+
+    def put(self, **publication: Any) -> None:
+        """Publish something soon, unless too much waits already; from any thread.
+
+        Args:
+            publication: What kombu's `Producer.publish` takes.
+        """
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+            self._thread.start()
+        try:
+            self._waiting.put_nowait(publication)
+        except Full:
+            self._note("too much waits")
+
+    def close(self) -> None:
+        """Publish what waits, if that is a matter of a moment."""
+        if self._thread is None:
+            return
+        with suppress(Full):
+            self._waiting.put_nowait(None)
+            self._thread.join(LAST_WORDS_SECONDS)
+
+    # -- in its thread ---------------------------------------------------------
+
+    def _run(self) -> None:
+        publication: dict[str, Any] | None = {}
+        while publication is not None:
+            publication = self._waiting.get()
+            if publication is None:
+                return
+            try:
+                with self._connect() as connection:
+                    publication = self._publish_all(connection, publication)
+            except Exception as error:  # noqa: BLE001 - of whatever library reaches the broker
+                self._note(hide_password(f"{type(error).__name__}: {error}"))
+                time.sleep(CONNECT_AGAIN_SECONDS)
+
+    def _publish_all(self, connection: Any, publication: dict[str, Any]) -> dict[str, Any] | None:
+        """Publish until nothing more comes; return what came last, None at the end."""
+        self._listen(connection)
+        producer: Any = Producer(connection.default_channel, auto_declare=False)
+        more: dict[str, Any] | None = publication
+        while more is not None:
+            self._hear(connection)
+            if self._is_blocked:
+                self._note("the broker takes nothing in: it is short of memory or disk")
+            else:
+                producer.publish(**more)
+                self._over()
+            try:
+                more = self._waiting.get(timeout=IDLE_SECONDS)
+            except Empty:
+                return {}
+        return None
+
+    def _listen(self, connection: Any) -> None:
+        """Let RabbitMQ's driver say whether the broker reads what is published."""
+        driver = connection.connection
+        self._is_blocked, self._hears = False, hasattr(driver, "on_blocked")
+        if self._hears:
+            driver.on_blocked, driver.on_unblocked = self._on_blocked, self._on_unblocked
+
+    def _on_blocked(self, _reason: str) -> None:
+        self._is_blocked = True
+
+    def _on_unblocked(self) -> None:
+        self._is_blocked = False
+
+    def _hear(self, connection: Any) -> None:
+        if self._hears:
+            with suppress(TimeoutError):
+                connection.drain_events(timeout=0)
+
+    def _note(self, why: str) -> None:
+        if self._trouble.note(why, time.monotonic()):
+            logger.warning("monitors are not told", extra={"error": why.partition("\n")[0]})
+
+    def _over(self) -> None:
+        if self._trouble.over(time.monotonic()) is not None:
+            logger.info("monitors are told again")
