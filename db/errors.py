@@ -15,6 +15,8 @@ TRANSIENT = ("08", "53", "57", "25006", "40001", "40P01", "55P03")
 TOO_LONG = ("57014", "55P03")
 # A value that PostgreSQL refuses, or a constraint that it would break.
 BAD_DATA = ("22", "23")
+# It may be told of each update of a batch.
+MAX_REASON_CHARACTERS = 1_000
 
 
 class DatabaseError(Exception):
@@ -46,7 +48,7 @@ def translate_error(error: sqlalchemy.exc.SQLAlchemyError) -> DatabaseError:
     driver_error = getattr(error, "orig", None)
     sqlstate: str = getattr(driver_error, "sqlstate", None) or ""
     # The first line only: the rest of a driver's message may quote values.
-    reason = str(driver_error or error).strip().partition("\n")[0]
+    reason = str(driver_error or error).strip().partition("\n")[0][:MAX_REASON_CHARACTERS]
     classed = _class_of(error, sqlstate)(f"{sqlstate}: {reason}" if sqlstate else reason)
     if isinstance(classed, TransientDatabaseError):
         classed.connection_was_lost = getattr(error, "connection_invalidated", False)

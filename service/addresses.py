@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +13,8 @@ REDIS_SCHEMES = ("redis", "rediss")
 AMQP_SCHEMES = ("amqp", "amqps", "pyamqp")
 SENTINEL_SCHEME = "sentinel"
 DATABASE_SCHEMES = ("postgresql", "postgres")
+# As redis-py spells them, and as Celery's documentation does.
+CERTIFICATE_CHECKS = ("none", "optional", "required", "CERT_NONE", "CERT_OPTIONAL", "CERT_REQUIRED")
 
 _SCHEMES = "|".join((*REDIS_SCHEMES, *AMQP_SCHEMES, SENTINEL_SCHEME, *DATABASE_SCHEMES))
 # Where one of several URLs begins.
@@ -55,6 +57,12 @@ def is_clear(url: str) -> bool:
     except ValueError:
         return False
     return "@" not in parts.path + _VALUE.sub("", parts.query) + parts.fragment
+
+
+def checks_certificates_clearly(url: str) -> bool:
+    """Return whether what a URL says of the server's certificate is known, if it says anything."""
+    options = parse_qsl(urlsplit(url).query)
+    return all(value in CERTIFICATE_CHECKS for name, value in options if name == "ssl_cert_reqs")
 
 
 def hide_password(text: str) -> str:

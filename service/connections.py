@@ -12,11 +12,11 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import redis
-
 from db import Database
 from service.fitness import Fitness
 from service.settings import Settings, SettingsError, load_settings
+from settle_client.errors import AddressError
+from settle_client.redis_server import open_client
 from tasks.looking_up import were_applied
 from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import Settled, dead_letters, settle, settle_batch
@@ -24,12 +24,10 @@ from tasks.settle import Settled, dead_letters, settle, settle_batch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import redis
+
     from settle_client.outcome import Outcome
     from tasks.messages import Message
-
-# Longer than any single command takes, short enough to notice a dead link.
-SOCKET_TIMEOUT_SECONDS = 10
-CONNECT_TIMEOUT_SECONDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +87,8 @@ def make_service(settings: Settings) -> Service:
 
 def _make_client(name: str, url: str) -> redis.Redis:
     try:
-        client = redis.Redis.from_url(
-            url,
-            socket_timeout=SOCKET_TIMEOUT_SECONDS,
-            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            socket_keepalive=True,
-        )
-        # Not connected: it finds an unknown option before a batch is committed.
-        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
-    except (TypeError, ValueError) as error:
+        client: redis.Redis = open_client(url, asynchronous=False)
+    except AddressError as error:
         raise SettingsError(
             f"{name}: correct its options, behind the `?`: redis-py does not take them"
         ) from error

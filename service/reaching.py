@@ -13,6 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
+from settle_client.redis_server import open_client
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -70,8 +72,9 @@ def _is_denied(connection: Any, command: Sequence[object]) -> bool:
 @contextmanager
 def reach_redis(url: str, *, stream_max_length: int = 0) -> Iterator[RedisServer]:
     """Connect to a server, and see that it answers."""
-    with redis.Redis.from_url(
+    with open_client(
         url,
+        asynchronous=False,
         decode_responses=True,
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,

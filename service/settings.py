@@ -14,7 +14,14 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.engine import engine_url
-from service.addresses import hide_password, is_clear, is_redis, scheme_of, uses_sentinels
+from service.addresses import (
+    checks_certificates_clearly,
+    hide_password,
+    is_clear,
+    is_redis,
+    scheme_of,
+    uses_sentinels,
+)
 
 RPC_CANNOT_SERVE = (
     "rpc:// cannot be used, for it answers who sent the one message that a task runs for, and here "
@@ -34,6 +41,8 @@ def _check_database_url(url: str) -> str:
 def _check_url(url: str) -> str:
     if not is_clear(url):
         raise ValueError("its host and port cannot be read: percent-encode the password")
+    if not checks_certificates_clearly(url):
+        raise ValueError("its ssl_cert_reqs must be none, optional or required")
     return url
 
 

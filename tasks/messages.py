@@ -19,13 +19,17 @@ from msgspec import Meta, Raw
 from settle_client.checking import check, explain_text
 from settle_client.errors import InvalidUpdateError
 from settle_client.update import MAX_ID_CHARACTERS, StatusUpdate
+from tasks.density import MAX_VALUES, decode_sparsely, is_too_dense
 from tasks.errors import NotUnderstoodError
+from tasks.type_marks import with_ids_as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # A thousand updates that are whole events of eight kibibytes each.
 MAX_BODY_BYTES = 8 * 2**20
+# It is in every outcome and in every row of its message, a thousand times.
+MAX_MESSAGE_ID_CHARACTERS = 255
 # Of what an outcome says is wrong with a message.
 MAX_ERROR_CHARACTERS = 1_000
 
@@ -61,6 +65,7 @@ _decode_one = msgspec.json.Decoder(tuple[tuple[()], StatusUpdate, Raw]).decode
 _decode_many = msgspec.json.Decoder(
     tuple[tuple[list[StatusUpdate]], Annotated[dict[str, Raw], Meta(max_length=0)], Raw]
 ).decode
+_decode_nothing = msgspec.json.Decoder(Raw).decode
 _decode_any = msgspec.json.Decoder(tuple[Any, Any, Raw]).decode
 
 
@@ -131,6 +136,8 @@ def decode_body(body: bytes | str) -> tuple[Any, Any]:
         raise NotUnderstoodError(
             f"the body is {len(body):,} bytes, more than {MAX_BODY_BYTES:,}: send smaller messages"
         )
+    if is_too_dense(body):
+        return _decode_dense_body(body)
     try:
         args, kwargs, _ = _decode_any(body)
     except (ValueError, RecursionError):
@@ -138,6 +145,15 @@ def decode_body(body: bytes | str) -> tuple[Any, Any]:
         # this one lets the update that has it be singled out.
         return _decode_odd_body(body)
     return args, kwargs
+
+
+def _decode_dense_body(body: bytes | str) -> tuple[Any, Any]:
+    try:
+        return decode_sparsely(body)
+    except (ValueError, RecursionError) as error:
+        raise NotUnderstoodError(
+            f"the body may have more than {MAX_VALUES:,} values, and {error}: send smaller messages"
+        ) from error
 
 
 def _decode_odd_body(body: bytes | str) -> tuple[Any, Any]:
@@ -183,6 +199,11 @@ def understand(message_id: Any, args: Any, kwargs: Any, *, max_updates: int) -> 
 def _check_message_id(message_id: Any) -> None:
     if not isinstance(message_id, str) or not message_id:
         raise NotUnderstoodError("the message id (header 'id') must be a non-empty string")
+    if len(message_id) > MAX_MESSAGE_ID_CHARACTERS:
+        raise NotUnderstoodError(
+            f"the message id has {len(message_id):,} characters: "
+            f"send one of at most {MAX_MESSAGE_ID_CHARACTERS}"
+        )
     if text := explain_text(message_id):
         raise NotUnderstoodError(f"the message id cannot be stored: {text}")
 
@@ -201,13 +222,15 @@ def unintelligible(message_id: Any, error: str, raw: str) -> Message:
         raw: The message as received.
     """
     said = printable(error, MAX_ERROR_CHARACTERS) or "it cannot be understood"
-    return Message(printable(message_id), (InvalidUpdate(said, raw),))
+    if isinstance(message_id, str) and len(message_id) > MAX_MESSAGE_ID_CHARACTERS:
+        said += f" (its message id is cut to {MAX_MESSAGE_ID_CHARACTERS} characters)"
+    return Message(printable(message_id, MAX_MESSAGE_ID_CHARACTERS), (InvalidUpdate(said, raw),))
 
 
 def validate(update: Any) -> Update:
     """Check one update, as decoded from JSON."""
     try:
-        return check(update)
+        return check(with_ids_as_text(update))
     except InvalidUpdateError as error:
         fields = update if isinstance(update, dict) else {}
         return InvalidUpdate(
@@ -216,6 +239,25 @@ def validate(update: Any) -> Update:
             id=printable(fields.get("id")),
             status=printable(fields.get("status")),
         )
+
+
+def is_json(body: Any) -> bool:
+    """Return whether a body can be read, whatever it says."""
+    try:
+        _decode_nothing(body)
+    except (TypeError, ValueError, RecursionError):
+        return _is_odd_json(body)
+    return True
+
+
+def _is_odd_json(body: Any) -> bool:
+    if is_too_dense(body):
+        return False
+    try:
+        json.loads(body)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def write_down(value: Any) -> str:

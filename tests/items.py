@@ -8,4 +8,4 @@ from worker.transport.redis.fetch import Fetched, Source
 def fetched(item: str | bytes, tag: str = "tag") -> Fetched:
     """Return an item as if it had been fetched."""
     raw = item.encode() if isinstance(item, str) else item
-    return Fetched(Source("q", "q", "tail"), tag, raw)
+    return Fetched(Source("q", "q", "tail"), tag, raw, len(raw))

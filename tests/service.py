@@ -197,6 +197,7 @@ class Service:
         with self.redis.pipeline(transaction=True) as pipe:
             pipe.llen("event-status-updates")
             pipe.hlen("event-status-updates.unacked")
+            pipe.zcard("event-status-updates.delayed")
             return any(pipe.execute())
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from service.settings import load_settings
 from service.watchdog import GRACE_SECONDS
 from settle_client.names import QUEUE, TASK
 from worker.batching.breaker import WAY_OUT
-from worker.seams import inspecting
+from worker.seams import delays, inspecting
 from worker.seams.outage import outage
 from worker.seams.prefork import remember_begun_jobs
 from worker.seams.stopping import end_after
@@ -35,6 +35,8 @@ SHOUT_AGAIN_AFTER_SECONDS = 60.0
 
 class Consumer(CeleryConsumer):
     """The consumer of the update queue."""
+
+    Blueprint = delays.Blueprint
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

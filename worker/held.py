@@ -22,6 +22,7 @@ class Held(NamedTuple):
         delivery: What came of the broker's.
         message: What it says.
         update_count: How many updates it carries.
+        byte_count: How much memory it takes, about, besides what its updates do.
         invalid_share: Which part of them is not valid.
         wants_result: Whether the producer asked for a Celery result.
         details: How it came, for a dead letter.
@@ -34,6 +35,7 @@ class Held(NamedTuple):
     delivery: Delivery
     message: Message
     update_count: int
+    byte_count: int
     invalid_share: float
     wants_result: bool
     details: dict[str, Any]
@@ -64,12 +66,13 @@ class Load(NamedTuple):
 
 def hold(delivery: Received, message: Message, request: Any = None) -> Held:
     """Hold what kombu delivered, or what stands in for it."""
-    invalid = sum(isinstance(update, InvalidUpdate) for update in message.updates)
+    invalid = [update for update in message.updates if isinstance(update, InvalidUpdate)]
     return Held(
         delivery=delivery,
         message=message,
         update_count=len(message.updates),
-        invalid_share=invalid / len(message.updates),
+        byte_count=delivery.byte_count + sum(len(update.raw) for update in invalid),
+        invalid_share=len(invalid) / len(message.updates),
         wants_result=not delivery.headers().get("ignore_result"),
         details=delivery.details(),
         request=request,

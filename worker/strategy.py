@@ -23,7 +23,7 @@ from worker.applying.doubts import part
 from worker.applying.slots import Slots
 from worker.batching.breaker import SAMPLE, Breaker
 from worker.batching.dispatcher import Dispatcher
-from worker.batching.room import Room
+from worker.batching.room import Amount, Room
 from worker.held import Load
 from worker.seams.loop import Loop
 from worker.telling import measuring
@@ -32,7 +32,7 @@ from worker.telling.task_events import TaskEvents
 from worker.telling.tracing import Traces
 from worker.transport.broker import Receiver, broker_of
 from worker.transport.delivery import Received
-from worker.understanding.intake import Intake
+from worker.understanding.intake import Intake, Onward
 from worker.understanding.options import Requests
 
 if TYPE_CHECKING:
@@ -66,9 +66,10 @@ class BatchStrategy:
         self._deliveries = broker.deliveries(
             consumer,
             Receiver(
-                room=lambda: self._room.messages(self._held_updates),
-                capacity=lambda: self._room.messages(self._updates_apart()),
+                room=lambda: self._room.messages(self._held),
+                capacity=lambda: self._room.messages(Amount(self._updates_apart(), 0)),
                 take=self._take,
+                is_overfull=lambda: self._room.is_overfull(self._held),
                 set_aside=self._set_aside,
                 renewed=measuring.renewed,
                 restored=measuring.restored,
@@ -81,9 +82,12 @@ class BatchStrategy:
             task_events=self._task_events,
             loop=loop,
             prefetch=consumer,
-            hold_new=self._hold_new,
-            hold_due=self._hold_due,
-            drop=self._acknowledgements.drop,
+            onward=Onward(
+                hold_new=self._hold_new,
+                hold_due=self._hold_due,
+                drop=self._acknowledgements.drop,
+                learn=self._learn_size,
+            ),
             max_updates=settings.message_max_updates,
         )
         self._slots = Slots(
@@ -117,8 +121,11 @@ class BatchStrategy:
         return (int(self._consumer.pool.num_processes) + 1) * self._settings.batch_max_updates
 
     @property
-    def _held_updates(self) -> int:
-        return self._waiting.update_count + self._slots.update_count
+    def _held(self) -> Amount:
+        waiting, slots = self._waiting, self._slots
+        return Amount(
+            waiting.update_count + slots.update_count, waiting.byte_count + slots.byte_count
+        )
 
     def _rate_limit(self) -> float:
         bucket = self._consumer.task_buckets.get(self._task.name)
@@ -167,11 +174,15 @@ class BatchStrategy:
         # Called by a timer, whose thread nothing wakes.
         self._waiting.dispatch()
 
+    def _learn_size(self, held: Held) -> None:
+        self._room.learn([Amount(held.update_count, held.byte_count)])
+        self._deliveries.fit()
+
     def _learn(self, came: Sequence[Held]) -> None:
         self._task_events.received(came)
-        self._room.learn(held.update_count for held in came)
+        self._room.learn(Amount(held.update_count, held.byte_count) for held in came)
         self._deliveries.fit()
-        if self._deliveries.counts_returns and self._room.is_overfull(self._held_updates):
+        if self._deliveries.counts_returns and self._room.is_overfull(self._held):
             new = set(map(id, came))
             self._give_back(self._waiting.remove(lambda held: id(held) in new))
         elif self._breaker.note([held.invalid_share for held in came]):
@@ -261,6 +272,6 @@ class BatchStrategy:
     def abandon(self) -> None:
         """Forget what is held; the broker delivers it again."""
         self._abandoned = True
-        for stage in (self._intake, self._waiting, self._slots):
+        for stage in (self._deliveries, self._intake, self._waiting, self._slots):
             stage.abandon()
         self._task_events.flush()

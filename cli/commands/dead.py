@@ -16,6 +16,7 @@ from rich.table import Table
 from db import Database
 from service.settings import Settings, load_settings
 from settle_client.names import QUEUE, TASK
+from settle_client.redis_server import open_client
 from tasks.dead_letters import DeadLetters, KeptLetter
 from tasks.errors import NotUnderstoodError
 from tasks.replaying import Replay, replay_of
@@ -42,7 +43,7 @@ def command() -> None:
 def opened(settings: Settings) -> Iterator[DeadLetters]:
     """Open the stream."""
     url = settings.result_channel_url
-    with redis.Redis.from_url(url, decode_responses=True) as client:
+    with open_client(url, asynchronous=False, decode_responses=True) as client:
         yield DeadLetters(client)
 
 

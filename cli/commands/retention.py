@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-import redis
 
 from service.settings import load_settings
 from settle_client.moments import timestamp
 from settle_client.names import DEAD_LETTERS, OUTCOMES
+from settle_client.redis_server import open_client
 from tasks.retention import AgedStream, Removal
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def command(
         raise click.UsageError("nothing to remove: give --outcomes AGE, --dead-letters AGE or both")
     report: dict[str, Any] = {"dryRun": dry_run}
     url = load_settings().result_channel_url
-    with redis.Redis.from_url(url, decode_responses=True) as client:
+    with open_client(url, asynchronous=False, decode_responses=True) as client:
         for what, name, age in (
             ("outcomes", OUTCOMES, outcomes),
             ("dead letters", DEAD_LETTERS, dead_letters),

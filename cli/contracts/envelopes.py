@@ -11,6 +11,7 @@ from typing import Any
 
 from cli.contracts.examples import MAX_UPDATES
 from settle_client.names import QUEUE, SENT_AT, TASK
+from tasks.messages import MAX_MESSAGE_ID_CHARACTERS
 
 _EMBED = {
     "type": "object",
@@ -23,6 +24,7 @@ _HEADERS = {
     "id": {
         "type": "string",
         "minLength": 1,
+        "maxLength": MAX_MESSAGE_ID_CHARACTERS,
         "pattern": r"^[^\x00]+$",
         "description": "The message id: Celery's task id. "
         "A message that is sent again under the same id gets the same outcomes.",

@@ -32,7 +32,8 @@ class Asker:
         self._app = app
         broker = broker_of(settings.broker_url)
         self._options = dict(broker.onlooker_options)
-        self._broker, self._count = Kept(partial(broker.reach, settings)), broker.waiting
+        self._broker = Kept(partial(broker.reach, settings))
+        self._count, self._count_delayed = broker.waiting, broker.delayed
         self._channel = result_channel_of(settings)
         self._is_one_server = settings.result_channel_url == settings.broker_url
 
@@ -40,18 +41,20 @@ class Asker:
         """Ask them all."""
         notes: list[str] = []
         waiting: int | None = None
+        delayed: int | None = None
         age: float | None = None
         answers: tuple[Answer, ...] = ()
         away = ""
         try:
             waiting, age = self._queue(notes)
+            delayed = self._delayed(notes)
             answers = self._workers()
         except Exception as error:  # noqa: BLE001 - of whatever library reaches it
             self._broker.close()
             away = say(error)
         # What is away is waited for once.
         dead = None if away and self._is_one_server else self._dead_letters(notes)
-        return Poll(time.monotonic(), answers, waiting, age, dead, away, tuple(notes))
+        return Poll(time.monotonic(), answers, waiting, age, dead, away, tuple(notes), delayed)
 
     def close(self) -> None:
         """Close every connection."""
@@ -66,6 +69,13 @@ class Asker:
             notes.append(f"the queue could not be asked: {say(error)}")
             return None, None
         return int(waiting), None if math.isnan(age) else age
+
+    def _delayed(self, notes: list[str]) -> int | None:
+        try:
+            return int(self._broker.ask(self._count_delayed))
+        except redis.exceptions.ResponseError as error:
+            notes.append(f"what is delayed could not be asked: {say(error)}")
+            return None
 
     def _dead_letters(self, notes: list[str]) -> int | None:
         try:

@@ -16,7 +16,11 @@ def to_json(view: View) -> dict[str, Any]:
     """Write it down; a rate or a mean that is not known is null."""
     poll = view.poll
     return {
-        "queue": {"messages": poll.waiting, "oldestAgeSeconds": _round(poll.oldest_age_seconds)},
+        "queue": {
+            "messages": poll.waiting,
+            "oldestAgeSeconds": _round(poll.oldest_age_seconds),
+            "delayed": poll.delayed,
+        },
         "deadLettersKept": poll.dead_letters,
         "updates": {outcome: view.total(f"updates.{outcome}") for outcome in OUTCOMES},
         "updatesPerSecond": _rates(view, "updates", OUTCOMES),

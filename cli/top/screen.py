@@ -83,6 +83,8 @@ def _facts(view: View) -> Iterator[Text]:
         waiting = f"{amount(poll.waiting)} messages waiting"
         if poll.waiting:
             waiting += f", the oldest for {duration(poll.oldest_age_seconds)}"
+        if poll.delayed:
+            waiting += f"; {amount(poll.delayed)} delayed"
         yield _line("queue", waiting)
     yield _line("dead letters", f"{amount(poll.dead_letters)} kept")
     if not view.answering:

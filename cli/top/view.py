@@ -60,11 +60,12 @@ class Poll:
     Attributes:
         at: When, in seconds.
         answers: The workers', by their names.
-        waiting: Messages in the queue; None if unknown, as are the next two.
+        waiting: Messages in the queue; None if unknown, as are the next two and `delayed`.
         oldest_age_seconds: Since the oldest of them was sent.
         dead_letters: How many are kept.
         broker_away: Why the broker does not answer, if it does not.
         notes: What else could not be asked, and why.
+        delayed: Messages that the broker holds until their time has come.
     """
 
     at: float
@@ -74,6 +75,7 @@ class Poll:
     dead_letters: int | None = None
     broker_away: str = ""
     notes: tuple[str, ...] = ()
+    delayed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

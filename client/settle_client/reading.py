@@ -146,7 +146,7 @@ def _too_late(seconds: float, count: int, error: Exception | None = None) -> Tim
 
 def listen() -> Reading[None]:
     """Give what is published, for as long as the caller listens."""
-    # It has answered: the caller is told when listening has begun.
+    # It has answered: listening has begun.
     patience = Patience(is_endless=False)
     while True:
         message = yield from patience.outlast(_hear)

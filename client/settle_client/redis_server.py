@@ -46,6 +46,8 @@ def open_client(url: str, *, asynchronous: bool, **options: Any) -> Any:
     if not url.startswith("unix://"):
         timeouts["socket_keepalive"] = True
     make = _open_primary if url.startswith(SENTINEL) else _open_server
+    from redis import RedisError  # noqa: PLC0415 - see the module
+
     try:
         client = make(url, asynchronous, {**timeouts, **options})
         # Not connected: it finds an option that there is not.
@@ -56,7 +58,7 @@ def open_client(url: str, *, asynchronous: bool, **options: Any) -> Any:
     except TypeError as error:
         # Names an option, never its value.
         raise AddressError(f"redis-py does not take an option: {error}") from None
-    except ValueError:
+    except (ValueError, RedisError):
         raise AddressError(
             "the URL cannot be understood: percent-encode what is special in its password, "
             "and correct its options, behind the `?`"

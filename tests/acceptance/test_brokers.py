@@ -6,12 +6,15 @@ import ssl
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
+import pytest
 import redis
 import trustme
+from click.testing import CliRunner
 
 from cli.doctor.examination import examine
-from cli.doctor.parts import broker_part
+from cli.doctor.parts import broker_part, result_channel_part
 from cli.embedded import Redis, temporary_folder
+from cli.main import main
 from service.finding import Verdict
 from service.settings import Settings
 from tests.faults.network import Link
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_broker_behind_tls(redis_url: str, database_url: str, tmp_path: Path) -> None:
-    """Its certificate is checked against the authority that the URL names."""
+@pytest.mark.parametrize("spelled", ["required", "CERT_REQUIRED", "CERT_NONE"])
+def test_a_broker_behind_tls(
+    redis_url: str, database_url: str, tmp_path: Path, spelled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its certificate is checked as the URL says, in redis-py's words or in Celery's, by all."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -32,13 +38,24 @@ def test_a_broker_behind_tls(redis_url: str, database_url: str, tmp_path: Path) 
     port = int(redis_url.rpartition(":")[2].partition("/")[0])
     with Link(port, tls=context) as link:
         secured = link.through(redis_url).replace("redis://", "rediss://")
-        secured += f"?ssl_cert_reqs=required&ssl_ca_certs={trusted}"
+        secured += f"?ssl_cert_reqs={spelled}"
+        if spelled != "CERT_NONE":
+            secured += f"&ssl_ca_certs={trusted}"
         with closing(Service(database_url, redis_url, tmp_path)) as service:
             service.load("ev_1")
-            service.start_worker(CELERY_BROKER_URL=secured, SETTLE_OUTCOME_URL=secured)
+            urls = ("CELERY_BROKER_URL", "SETTLE_OUTCOME_URL", "CELERY_RESULT_BACKEND")
+            service.start_worker(**dict.fromkeys(urls, secured))
             sent = service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
             assert service.wait({sent.id: ["ev_1"]})[sent.id][0].updated
             service.wait_until_empty()
+        for name in urls:
+            monkeypatch.setenv(name, secured)
+        settings = Settings()
+        for part, check in ((broker_part, "rights"), (result_channel_part, "publishing")):
+            checks = {result.check: result.finding for result in examine(part(settings))}
+            assert checks[check].verdict is Verdict.OK
+        for command in (["dead", "list"], ["retention", "--dead-letters", "1d"]):
+            assert CliRunner().invoke(main, command).exit_code == 0
 
 
 def wait_for_failover(client: redis.Redis) -> None:

@@ -64,6 +64,7 @@ def test_the_metrics_agree_with_what_happened(
         "already_completed": 5,
         "already_failed": 0,
         "not_found": 1,
+        "refused": 0,
         "invalid": 2,
     }
     assert metrics["settle_dead_letters_total"] == 2
@@ -86,7 +87,7 @@ def test_the_metrics_agree_with_what_happened(
     eventually(lambda: watched.metrics()["settle_dead_letters_kept"] == 2, watched.metrics)
 
 
-OUTCOMES = ("updated", "already_completed", "already_failed", "not_found", "invalid")
+OUTCOMES = ("updated", "already_completed", "already_failed", "not_found", "refused", "invalid")
 
 
 def test_the_queue_is_sampled(service: Service, watched: Watched) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.acceptance.python_values import settle_on_every_path
 from tests.service import Service
 
 if TYPE_CHECKING:
@@ -98,3 +99,8 @@ def test_messages_that_turn_out_to_be_large_are_not_all_held(service: Service) -
     service.wait_until_empty()
     assert len({row.settled_by for row in service.database.read_events(ids).values()}) == 2
     assert service.channel.xlen("event-outcomes") >= sum(sent.values())
+
+
+def test_a_uuid_is_an_id_and_what_is_ignored_may_be_anything(service: Service) -> None:
+    """As on any broker."""
+    settle_on_every_path(service)

@@ -50,9 +50,10 @@ def test_the_numbers_agree_with_what_happened(service: Service) -> None:
         "already_completed": 5,
         "already_failed": 0,
         "not_found": 1,
+        "refused": 0,
         "invalid": 1,
     }
-    assert report["queue"] == {"messages": 0, "oldestAgeSeconds": 0}
+    assert report["queue"] == {"messages": 0, "oldestAgeSeconds": 0, "delayed": 0}
     assert report["deadLettersKept"] == 1
     assert report["updatesPerSecond"]["updated"] == 0
     assert report["notes"] == []

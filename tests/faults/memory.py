@@ -1,16 +1,13 @@
 """How much memory a worker takes, whatever waits for it: `uv run python -m tests.faults.memory`.
 
-Prints, for a backlog of single updates and one of messages as large as they may
-be, each with a database that works and one that does not answer, what a worker
-takes when it has nothing to do and at its most.
+Prints for each backlog what a worker takes when it has nothing to do, and how much
+more at its most: with a database that works, and with one that does not answer.
 """
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
-import uuid
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,13 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 import psutil
 
-from settle_client.names import QUEUE, TASK
+from settle_client.names import QUEUE
+from tests.faults.backlogs import Backlog, item, odd, one, ordinary, times
 from tests.faults.rig import Rig, durable_servers, rig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.service import Worker
 
-PUSHED_AT_ONCE = 1_000
+PUSHED_AT_ONCE_BYTES = 2**20
 STALLED_SECONDS = 5.0
 #: What a worker may take more than when it is idle.
 BOUND_MEBIBYTES = 150
@@ -35,7 +35,6 @@ class Measured(NamedTuple):
 
     idle: float
     most: float
-    messages: int
 
     @property
     def growth(self) -> float:
@@ -43,18 +42,18 @@ class Measured(NamedTuple):
         return self.most - self.idle
 
 
-def fill(rig: Rig, messages: int, updates_each: int) -> None:
-    """Put messages into the queue, made from one that a Celery client sent."""
-    redis = rig.service.redis
-    update = {"id": "ev_0", "status": "completed"}
-    updates = [{**update, "id": f"ev_{number}"} for number in range(updates_each)]
-    form = {"kwargs": update} if updates_each == 1 else {"args": [updates]}
-    rig.service.producer.send_task(TASK, **form, queue="elsewhere", ignore_result=True)
-    message = redis.rpop("elsewhere").replace("elsewhere", QUEUE)
-    tag = json.loads(message)["headers"]["id"]
-    for start in range(0, messages, PUSHED_AT_ONCE):
-        count = min(PUSHED_AT_ONCE, messages - start)
-        redis.lpush(QUEUE, *(message.replace(tag, str(uuid.uuid4())) for _ in range(count)))
+def push(rig: Rig, items: Iterator[bytes]) -> None:
+    """Put items into the queue, the first to be fetched first."""
+    together: list[bytes] = []
+    size = 0
+    for each in items:
+        together.append(each)
+        size += len(each)
+        if size > PUSHED_AT_ONCE_BYTES:
+            rig.service.redis.lpush(QUEUE, *together)
+            together, size = [], 0
+    if together:
+        rig.service.redis.lpush(QUEUE, *together)
 
 
 def taken_by(worker: Worker) -> float:
@@ -62,42 +61,46 @@ def taken_by(worker: Worker) -> float:
     return float(psutil.Process(worker.process.pid).memory_info().rss / 2**20)
 
 
-def measure(rig: Rig, messages: int, updates_each: int, *, stalled: bool) -> Measured:
+def measure(rig: Rig, backlog: Backlog, *, stalled: bool) -> Measured:
     """Let a worker go through a backlog, or hold what it can while its database stalls."""
     rig.service.load(*(f"ev_{number}" for number in range(1_000)))
-    worker = rig.start_worker()
-    # The first batch brings in what is needed for every other.
-    fill(rig, 100, 1)
+    worker = rig.start_worker(SETTLE_DEAD_LETTER_MAX_SHARE="1")
+    # The first batches bring in what is needed for every other, and small messages are expected.
+    push(rig, times(300, lambda: item(one())))
     rig.service.wait_until_empty()
     idle = most = taken_by(worker)
+    process = psutil.Process(worker.process.pid)
     with rig.frozen_database() if stalled else nullcontext():
-        fill(rig, messages, updates_each)
+        # It finds all of it at once.
+        process.suspend()
+        push(rig, backlog.items())
+        process.resume()
         deadline = time.monotonic() + STALLED_SECONDS
-        while time.monotonic() < deadline if stalled else rig.service.redis.llen(QUEUE):
+        while time.monotonic() < deadline if stalled else any(rig.backlog()):
             most = max(most, taken_by(worker))
             time.sleep(0.02)
-    return Measured(idle, most, messages)
+    assert worker.process.poll() is None
+    return Measured(idle, most)
 
 
 @click.command()
 @click.option("--messages", default=1_000_000, show_default=True, help="Of one update each.")
 @click.option("--bulk", default=2_000, show_default=True, help="Messages of 1,000 updates.")
-def main(messages: int, bulk: int) -> None:
+@click.option("--odd", "odd_ones", default=100, show_default=True, help="Of what is odd.")
+def main(messages: int, bulk: int, odd_ones: int) -> None:
     """Measure and print."""
-    click.echo("| backlog | database | idle | at most | more |\n|---|---|--:|--:|--:|")
-    for count, each in ((messages, 1), (bulk, 1_000)):
+    click.echo("| backlog | idle | database works | database does not answer |\n|---|--:|--:|--:|")
+    for backlog in (*ordinary(messages, bulk), *odd(odd_ones)):
+        seen = []
         for stalled in (False, True):
             with (
                 tempfile.TemporaryDirectory() as folder,
                 durable_servers() as servers,
                 rig(servers, Path(folder)) as at,
             ):
-                seen = measure(at, count, each, stalled=stalled)
-            state = "does not answer" if stalled else "works"
-            click.echo(
-                f"| {count:,} messages of {each:,} | {state} "
-                f"| {seen.idle:.0f} MiB | {seen.most:.0f} MiB | {seen.growth:.0f} MiB |"
-            )
+                seen.append(measure(at, backlog, stalled=stalled))
+        growths = " | ".join(f"+{each.growth:.0f}" for each in seen)
+        click.echo(f"| {backlog.in_words} | {seen[0].idle:.0f} | {growths} |")
 
 
 if __name__ == "__main__":

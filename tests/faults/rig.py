@@ -135,7 +135,7 @@ class Rig:
             time.sleep(0.05)
 
     def backlog(self) -> tuple[int, ...]:
-        """Return how many messages wait, are held, are indexed, are suspect, at one moment."""
+        """Return how many messages wait, are held, indexed, suspect, delayed, at one moment."""
         if self.service.rabbitmq is not None:
             return (self.service.rabbitmq.waiting_or_held(),)
         with self.service.redis.pipeline(transaction=True) as pipe:
@@ -145,6 +145,7 @@ class Rig:
                 pipe.hlen(f"{prefix}unacked")
                 pipe.zcard(f"{prefix}unacked_index")
             pipe.llen("event-status-updates.retry")
+            pipe.zcard("event-status-updates.delayed")
             return tuple(pipe.execute())
 
 

@@ -17,6 +17,7 @@ from service.settings import Settings
 from settle_client.names import DEAD_LETTERS, QUEUE
 from tests.sentinel import sentinel
 from worker.transport.redis.broker import Redis, Sentinels, Socket
+from worker.transport.redis.checks import backlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,16 @@ def item(age_seconds: float) -> str:
 def test_nothing_waits_in_an_empty_queue(redis_url: str) -> None:
     """Since no time at all."""
     assert waiting(redis_url) == (0, 0.0)
+
+
+def test_what_is_delayed_is_counted_by_itself(redis_url: str, client: Any) -> None:
+    """It does not wait: its time has not come. The doctor has a word for it where there is any."""
+    with Redis().reach(settings(redis_url)) as server:
+        assert Redis().delayed(server) == 0
+        assert backlog(server).found == "0 messages waiting, 0 held by workers"
+        client.zadd(f"{QUEUE}.delayed", {"tag\0list\0item": 1, "another": 2})
+        assert (Redis().delayed(server), Redis().waiting(server)) == (2, (0, 0.0))
+        assert backlog(server).found == "0 messages waiting, 0 held by workers, 2 delayed"
 
 
 def test_what_waits_is_counted_in_every_list(redis_url: str, client: Any) -> None:

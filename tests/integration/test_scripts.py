@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from worker.transport.delivery import MAX_ITEM_BYTES
 from worker.transport.redis.scripts import (
     EXPIRED,
     FETCH,
@@ -18,6 +19,7 @@ from worker.transport.redis.scripts import (
     RENEW,
 )
 from worker.transport.redis.working import WORKED
+from worker.understanding.other import KEPT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +38,8 @@ def client(redis_url: str) -> Iterator[Any]:
 
 def fetch(client: Any, *, limit: int = 1_000, tail: str = RECORDED) -> tuple[int, list[bytes]]:
     """Fetch from one list, and return what is left and the items."""
-    state, *pairs = client.eval(FETCH.text, 3, UNACKED, INDEX, "q", limit, "tag-", 0, 0, tail)
-    return state, pairs[1::2]
+    state, *came = client.eval(FETCH.text, 3, UNACKED, INDEX, "q", limit, "tag-", 0, 0, tail)
+    return state, came[2::3]
 
 
 @pytest.mark.parametrize("key", [UNACKED, INDEX])
@@ -57,13 +59,38 @@ def test_what_nobody_will_acknowledge_is_taken_one_by_one(client: Any) -> None:
     assert not client.exists(UNACKED, INDEX)
 
 
-def test_about_a_mebibyte_ends_a_fetch(client: Any) -> None:
-    """So that a thousand bulk messages do not come at once."""
-    client.rpush("q", *["x" * (MEBIBYTE // 2)] * 20)
+def test_a_mebibyte_ends_a_fetch(client: Any) -> None:
+    """Whatever is small before what is large: a thousand bulk messages do not come at once."""
+    client.rpush("q", *["x" * (MEBIBYTE // 4)] * 480, *["small"] * 520)
     state, items = fetch(client)
     assert state == MORE
-    assert MEBIBYTE <= sum(map(len, items)) <= 3 * MEBIBYTE
+    assert len(items) == 523
+    assert sum(map(len, items)) <= MEBIBYTE
     assert client.hlen(UNACKED) == client.zcard(INDEX) == len(items)
+    assert client.llen("q") == 1_000 - len(items)
+
+
+def test_what_is_larger_than_a_fetch_comes_alone(client: Any) -> None:
+    """It comes, and nothing with it."""
+    large = b"x" * (2 * MEBIBYTE)
+    client.rpush("q", "small", large, large)
+    assert fetch(client) == (MORE, [large])
+    assert fetch(client) == (MORE, [large])
+    assert fetch(client) == (NOTHING, [b"small"])
+
+
+@pytest.mark.parametrize("tail", [RECORDED, UNRECORDED], ids=["recorded", "not recorded"])
+def test_of_what_is_no_message_the_beginning_comes(client: Any, tail: str) -> None:
+    """A worker only has to say how large it is; what nobody acknowledges is nobody's to cut."""
+    for size in (MAX_ITEM_BYTES, MAX_ITEM_BYTES + 1):
+        client.rpush("q", b"x" * size)
+        reply = client.eval(FETCH.text, 3, UNACKED, INDEX, "q", 1, "tag-", 0, 0, tail)
+        whole = size == MAX_ITEM_BYTES or tail == UNRECORDED
+        assert reply[2] == size
+        kept = size if whole else KEPT_BYTES
+        assert len(reply[3]) == kept
+        if tail == RECORDED:
+            assert client.hstrlen(UNACKED, "tag-1") == kept + len(f"[{RECORDED}")
 
 
 def test_a_fetch_ends_with_its_list(client: Any) -> None:

@@ -156,6 +156,20 @@ def test_room_bounds_the_fetch(server: Redis, client: Client) -> None:
         assert not channel.qos.can_consume()
 
 
+def test_more_than_there_is_room_for_goes_back(server: Redis, client: Client) -> None:
+    """What turns out to be far larger than it looked: the rest of a fetch, in its order."""
+    publish(server, *range(5))
+    with consuming(server) as (connection, channel, got):
+        channel.room = lambda: 5 if len(got) < 2 else 0
+        channel.is_overfull = lambda: len(got) >= 2
+        turn_until(connection, lambda: left(client) == (2, 2, 3))
+        assert bodies(got) == [0, 1]
+        assert not channel.qos.can_consume()
+    with consuming(server) as (connection, _channel, got):
+        turn_until(connection, lambda: len(got) == 5)
+        assert bodies(got) == list(range(5))
+
+
 def test_what_is_on_its_way_is_read_though_there_is_no_room(server: Redis, client: Client) -> None:
     """It is held already: otherwise nobody would work on it, nor give it back."""
     client.script_load(FETCH.text)
@@ -450,11 +464,12 @@ def counts(client: Client) -> dict[str, Any]:
 @pytest.mark.usefixtures("client")
 def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> None:
     """Of a dead worker's messages: not what waited, nor what it had paused, or tried again."""
-    publish(server, "waiting", "begun", "paused", "resumed", "done")
+    publish(server, "waiting", "begun", "paused", "resumed", "done", "parked")
     with consuming(server) as (connection, channel, got):
-        turn_until(connection, lambda: len(got) == 5)
+        turn_until(connection, lambda: len(got) == 6)
         tags = {message.payload: message.delivery_tag for message in got}
-        channel.begin([tags[name] for name in ("begun", "paused", "resumed", "done")])
+        channel.begin([tags[name] for name in tags if name != "waiting"])
+        channel.park(tags["parked"])
         channel.pause([tags["paused"], tags["resumed"]])
         channel.resume([tags["resumed"]])
         channel.ack_many([tags["done"]])
@@ -466,7 +481,7 @@ def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> No
         channel._active_queues.append("q")
         turn_until_restored(channel, client)
         channel._active_queues.clear()
-    assert counts(client) == {"waiting": 0, "begun": 1, "paused": 0, "resumed": 0}
+    assert counts(client) == {"waiting": 0, "begun": 1, "paused": 0, "resumed": 0, "parked": 0}
 
 
 def has_come(got: list[Any], count: int) -> bool:
@@ -606,14 +621,14 @@ def test_an_odd_item_keeps_no_other_from_going_back(
         item[part].update(changed)
     client.lpush("q", json.dumps(item).replace('"nines"', "9" * 4_300))
     with consuming(server) as (connection, channel, got):
-        channel.on_set_aside = lambda *item: got.append(item[-1])
+        channel.on_set_aside = lambda item, _: got.append(item.tag)
         turn_until(connection, lambda: len(got) == 4)
         if died:
             die(channel)
         else:
             channel.qos.restore_unacked()
     with consuming(server) as (connection, channel, again):
-        channel.on_set_aside = lambda *item: again.append(item[-1])
+        channel.on_set_aside = lambda item, _: again.append(item.tag)
 
         def all_acknowledged() -> bool:
             channel.ack_many([getattr(each, "delivery_tag", each) for each in again])
@@ -791,18 +806,19 @@ def test_a_consumer_can_take_what_is_set_aside(server: Redis, client: Client) ->
     """The hook gets what, where, why, and the tag that it acknowledges; failing is no harm."""
     client.lpush("q", "first", "second")
     with consuming(server) as (connection, channel, _got):
-        taken: list[tuple[Any, ...]] = []
+        taken: list[tuple[Any, str]] = []
 
-        def take(*details: Any) -> None:
-            taken.append(details)
+        def take(item: Any, reason: str) -> None:
+            taken.append((item, reason))
             if len(taken) == 1:
                 raise RuntimeError("on purpose")
-            channel.ack_many([details[3]])
+            channel.ack_many([item.tag])
 
         channel.on_set_aside = take
         turn_until(connection, lambda: len(taken) == 2)
-        assert [details[:2] for details in taken] == [(b"first", "q"), (b"second", "q")]
-        assert "not JSON" in taken[0][2]
+        assert [item.item for item, _ in taken] == [b"first", b"second"]
+        assert {item.source.queue for item, _ in taken} == {"q"}
+        assert "not JSON" in taken[0][1]
         assert left(client) == (1, 1, 0)
 
 

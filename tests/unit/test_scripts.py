@@ -24,6 +24,7 @@ RUN = (
     *(scripts.FETCH, scripts.EXPIRED, scripts.LOOK_UP, scripts.MOVE, scripts.RENEW, scripts.FORMER),
     *(scripts.BIND, scripts.BIND_FOR_A_WHILE),
     *(PUBLISH_OUTCOMES, KEEP_DEAD_LETTER, COUNT_ENTRIES, MAKE_ROOM),
+    *(scripts.DELAY, scripts.DUE),
 )
 
 

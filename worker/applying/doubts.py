@@ -85,6 +85,7 @@ class Doubts:
             tried: The number of the try in which they failed.
             since: The number of the last try that has begun.
         """
+        self._deliveries.pause([held.delivery for held in batch.items])
         for held in batch.items:
             self._deliveries.park(held.delivery)
         last = self._doubts[-1] if self._doubts else None
@@ -140,6 +141,7 @@ class Doubts:
         self._doubts.remove(doubt)
         for held in doubt.batch.items:
             self._deliveries.unpark(held.delivery)
+        self._deliveries.resume([held.delivery for held in doubt.batch.items])
         self._begin(doubt.batch, doubt.cleared)
 
     def _wait(self) -> None:

@@ -58,6 +58,7 @@ class Late:
 
     def add(self, batch: Batch[Held]) -> None:
         """Hold a batch that took too long, by halves if it can be halved."""
+        self._deliveries.pause([held.delivery for held in batch.items])
         for held in batch.items:
             self._deliveries.park(held.delivery)
         middle = len(batch.items) // 2
@@ -86,6 +87,7 @@ class Late:
             self._in_slot = batch.number
             for held in batch.items:
                 self._deliveries.unpark(held.delivery)
+            self._deliveries.resume([held.delivery for held in batch.items])
             self._begin(batch)
 
     def stop(self) -> list[Batch[Held]]:

@@ -26,7 +26,7 @@ from worker.telling import measuring
 from worker.telling.log_lines import failure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from service.batching import Batch
     from worker.held import Held
@@ -80,7 +80,7 @@ class Slots:
         self._stopping = False
         self._abandoned = False
         self._tries_begun = 0
-        self._in_slots = 0
+        self._in_slots = self._bytes_in_slots = 0
         apart: dict[str, Any] = {
             "loop": loop,
             "deliveries": deliveries,
@@ -107,6 +107,11 @@ class Slots:
     def update_count(self) -> int:
         """Return how many updates are in slots, or held apart."""
         return self._in_slots + self.apart_update_count
+
+    @property
+    def byte_count(self) -> int:
+        """Return how much memory their messages take, about."""
+        return self._bytes_in_slots + _byte_count(self._doubts) + _byte_count(self._late)
 
     @property
     def apart_update_count(self) -> int:
@@ -152,6 +157,7 @@ class Slots:
     def _enter(self, batch: Batch[Held], *, others_succeed: bool) -> None:
         self._batches[batch.number] = batch
         self._in_slots += batch.update_count
+        self._bytes_in_slots += _byte_count(batch.items)
         self._traces.begin(batch)
         self._send(batch, job_of(batch.items, others_succeed=others_succeed), tries=1)
 
@@ -224,6 +230,7 @@ class Slots:
         del self._batches[batch.number]
         self._late.note_end(batch.number)
         self._in_slots -= batch.update_count
+        self._bytes_in_slots -= _byte_count(batch.items)
 
     def _freed(self) -> None:
         self._doubts.advance()
@@ -291,3 +298,7 @@ class Slots:
     def _return(self, batch: Batch[Held], *, died: bool = False) -> None:
         measuring.given_back()
         self._give_back(batch.items, died)
+
+
+def _byte_count(items: Iterable[Held]) -> int:
+    return sum(held.byte_count for held in items)

@@ -43,6 +43,7 @@ class Dispatcher:
             begin: Takes a batch that leaves.
         """
         self._batcher, self._loop = batcher, loop
+        self.byte_count = 0
         self._slot_is_free, self._more_waiting = slot_is_free, more_waiting
         self._rate_limit, self._begin = rate_limit, begin
         self._pacing = Pacing()
@@ -69,10 +70,13 @@ class Dispatcher:
             came: In order.
         """
         self._batcher.add(came, time.monotonic())
+        self.byte_count += sum(held.byte_count for held in came)
 
     def remove(self, unwanted: Callable[[Held], bool]) -> list[Held]:
         """Take out messages, and return them."""
-        return self._batcher.remove(unwanted)
+        removed = self._batcher.remove(unwanted)
+        self.byte_count -= sum(held.byte_count for held in removed)
+        return removed
 
     def dispatch_soon(self) -> None:
         """Let leave what can, in the next turn: what came together leaves together."""
@@ -100,6 +104,7 @@ class Dispatcher:
                 return
             if limit:
                 self._pacing.spend(len(batch.items), limit, now)
+            self.byte_count -= sum(held.byte_count for held in batch.items)
             self._begin(batch)
 
     def on_rate_limit(self) -> None:

@@ -1,12 +1,12 @@
-"""How many more messages may be fetched, so that a bounded number of updates is held; pure.
+"""How many more messages may be fetched, so that a bounded amount of them is held; pure.
 
-What is still at the broker may carry one update or a thousand; it is taken to be
-like what came lately, and at first to be as large as it may be.
+What is still at the broker may carry one update or a thousand, in a few bytes or in
+millions; it is taken to be like what came lately, and at first to carry as much as it may.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 WEIGHT = 0.1
 # Times the room: more than an estimate is wrong by.
 OVERFULL = 2
+# With what it takes to read the next message, well below the bound in docs/guarantees.md.
+MAX_BYTES = 32 * 2**20
+
+
+class Amount(NamedTuple):
+    """How much some messages are."""
+
+    updates: int
+    bytes: int
+
+
+NOTHING = Amount(0, 0)
 
 
 class Room:
@@ -28,22 +40,27 @@ class Room:
             largest_message: How many one message may carry.
         """
         self.max_updates = max_updates
-        self._mean = float(largest_message)
+        self._mean_updates, self._mean_bytes = float(largest_message), 0.0
 
-    def learn(self, update_counts: Iterable[int]) -> None:
+    def learn(self, came: Iterable[Amount]) -> None:
         """Take messages that came into the estimate."""
-        for count in update_counts:
-            self._mean += (count - self._mean) * WEIGHT
+        for one in came:
+            self._mean_updates += (one.updates - self._mean_updates) * WEIGHT
+            self._mean_bytes += (one.bytes - self._mean_bytes) * WEIGHT
 
-    def messages(self, held_updates: int) -> int:
+    def messages(self, held: Amount) -> int:
         """Return how many messages there is room for, at least one while nothing is held."""
-        free = self.max_updates - held_updates
-        fit = int(max(free, 0) / max(self._mean, 1.0))
-        return max(fit, 1 if held_updates == 0 else 0)
+        free_updates = max(self.max_updates - held.updates, 0)
+        free_bytes = max(MAX_BYTES - held.bytes, 0)
+        fit = min(
+            int(free_updates / max(self._mean_updates, 1.0)),
+            int(free_bytes / max(self._mean_bytes, 1.0)),
+        )
+        return max(fit, 1 if held.updates == 0 else 0)
 
-    def is_overfull(self, held_updates: int) -> bool:
+    def is_overfull(self, held: Amount) -> bool:
         """Return whether far more is held than there is room for.
 
         So it is when messages become larger: some were on their way already.
         """
-        return held_updates > OVERFULL * self.max_updates
+        return held.updates > OVERFULL * self.max_updates or held.bytes > OVERFULL * MAX_BYTES

@@ -73,7 +73,8 @@ def infos(strategy: Any, items: Iterable[Any]) -> Iterator[dict[str, Any]]:
     """Describe messages as Celery describes requests."""
     for held in items:
         try:
-            info = strategy.request_of(held).info()
+            # `safe`: as their sender shows the arguments.
+            info = strategy.request_of(held).info(safe=True)
         except Exception:  # noqa: BLE001 - what is not understood is held too, to be answered
             info = {"id": held.message.id, "name": TASK, "args": None, "kwargs": None}
             info["delivery_info"] = held.details

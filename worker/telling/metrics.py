@@ -119,6 +119,11 @@ QUEUE_MESSAGES = CATALOGUE.gauge(
     "settle_queue_messages",
     "Messages waiting in the queue, of all priorities. The same from every worker; NaN if unknown.",
 )
+QUEUE_DELAYED = CATALOGUE.gauge(
+    "settle_queue_delayed_messages",
+    "Messages that the broker holds until their time has come (`eta`, `countdown`); they are not "
+    "counted as waiting. The same from every worker; NaN if unknown.",
+)
 QUEUE_AGE_SECONDS = CATALOGUE.gauge(
     "settle_queue_oldest_age_seconds",
     "Seconds since the oldest waiting message was sent, 0 if none waits. Redis only; NaN if its "

@@ -19,6 +19,7 @@ import msgspec
 from celery.utils.time import utcoffset
 
 from settle_client.names import TASK
+from worker.transport.delivery import cut_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from service.batching import Batch
     from worker.held import Held
     from worker.job import Done
+    from worker.transport.delivery import Shown
 
 # One publication: some 300 kB, which Redis and Flower take in their stride.
 TASK_EVENTS_AT_ONCE = 1_000
 MAX_DELAY_SECONDS = 0.1
 MAX_SHOWN_CHARACTERS = 1_024
+# What else is shown of a message that is not plain.
+SHORT = ("root_id", "parent_id", "retries", "eta", "expires")
 
 
 class _Received(msgspec.Struct, omit_defaults=True):
@@ -189,7 +193,7 @@ def _write(fields: _Fields) -> bytes:
 
 def _received(held: Held) -> _Received:
     shown = held.shown
-    if shown is not None and len(shown.argsrepr) + len(shown.kwargsrepr) < MAX_SHOWN_CHARACTERS:
+    if shown is not None and _size(shown) < MAX_SHOWN_CHARACTERS:
         return _Received(
             uuid=held.message.id,
             args=shown.argsrepr,
@@ -203,13 +207,20 @@ def _received(held: Held) -> _Received:
         uuid=held.message.id,
         args=_cut(headers.get("argsrepr")),
         kwargs=_cut(headers.get("kwargsrepr")),
-        root_id=headers.get("root_id"),
-        parent_id=headers.get("parent_id"),
-        retries=headers.get("retries"),
-        eta=headers.get("eta"),
-        expires=headers.get("expires"),
+        **{name: _short(headers.get(name)) for name in SHORT},
+    )
+
+
+def _size(shown: Shown) -> int:
+    return sum(
+        map(len, (shown.argsrepr, shown.kwargsrepr, shown.root_id, shown.parent_id, shown.retries))
     )
 
 
 def _cut(text: Any) -> str:
     return text[:MAX_SHOWN_CHARACTERS] if isinstance(text, str) else ""
+
+
+def _short(value: Any) -> Any:
+    """Return an id, a time or a number, None in place of anything that is none."""
+    return cut_text(value) if isinstance(value, str) else value if type(value) is int else None

@@ -31,6 +31,8 @@ class Receiver:
         capacity: Returns how many there would be room for if none were held.
         take: Is offered raw deliveries in order, and returns how many of the first it
             has taken; the others are delivered one by one, by way of kombu.
+        is_overfull: Returns whether far more is held than there is room for; what is fetched
+            and not yet taken is given back then.
         set_aside: Takes what is not delivered, and why.
         renewed: Counts leases that were renewed.
         restored: Counts messages of dead workers that were put back.
@@ -39,6 +41,7 @@ class Receiver:
     room: Callable[[], int]
     capacity: Callable[[], int]
     take: Callable[[Iterable[RawDelivery]], int]
+    is_overfull: Callable[[], bool]
     set_aside: Callable[[Received, str], None]
     renewed: Callable[[int], None]
     restored: Callable[[int], None]
@@ -81,8 +84,18 @@ class Deliveries(Protocol):
         """
         ...
 
+    def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
+        """Let the broker hold a message, and deliver it anew when its time has come.
+
+        Args:
+            delivery: Accounted for; it is answered by this.
+            seconds: From now until then, more than none.
+            otherwise: Called, at once or later, if the broker cannot: it stays here.
+        """
+        ...
+
     def park(self, delivery: Delivery) -> None:
-        """Hold a message until its time has come, however long that takes."""
+        """Hold a message here until its time has come, however long that takes."""
         ...
 
     def unpark(self, delivery: Delivery) -> None:
@@ -103,6 +116,10 @@ class Deliveries(Protocol):
 
     def resume(self, deliveries: Sequence[Delivery]) -> None:
         """Take up the work on paused messages."""
+        ...
+
+    def abandon(self) -> None:
+        """Answer nothing any more: the connection is lost, or the worker stops."""
         ...
 
 
@@ -148,6 +165,14 @@ class Broker(Protocol):
 
     def waiting(self, server: Any) -> tuple[float, float]:
         """Return how many messages wait, and for how many seconds the oldest does.
+
+        Args:
+            server: What `reach` gives.
+        """
+        ...
+
+    def delayed(self, server: Any) -> float:
+        """Return how many messages the broker holds until their time has come.
 
         Args:
             server: What `reach` gives.

@@ -33,6 +33,11 @@ class Delivery(Protocol):
         """Return what the broker knows it by."""
         ...
 
+    @property
+    def byte_count(self) -> int:
+        """Return how much memory it takes while it is held, about."""
+        ...
+
     def headers(self) -> dict[str, Any]:
         """Return its headers, empty if they are none."""
         ...
@@ -113,6 +118,11 @@ class Received:
         """Return its delivery tag."""
         return self.message.delivery_tag
 
+    @property
+    def byte_count(self) -> int:
+        """Return how much memory it takes while it is held, about: its body is forgotten."""
+        return sum(map(_header_size, self.headers().values()))
+
     def headers(self) -> dict[str, Any]:
         """Return its headers, empty if they are none."""
         return _mapping(self.message.headers)
@@ -124,6 +134,13 @@ class Received:
     def properties(self) -> dict[str, Any]:
         """Return its properties, empty if they are none."""
         return _mapping(self.message.properties)
+
+    def forget_body(self) -> None:
+        """Keep no body, which may be as large expanded as it was small at the broker."""
+        # The traceback of an error has what a decoder was about, and refers to itself.
+        for _, error, _ in getattr(self.message, "errors", None) or ():
+            error.__traceback__ = None
+        self.message.body, self.message.errors = b"", []
 
     def details(self) -> dict[str, Any]:
         """Return how it came; see `delivery_details`."""
@@ -152,17 +169,20 @@ class SetAside:
         tag: str,
         headers: dict[str, Any],
         properties: dict[str, Any],
+        byte_count: int,
     ) -> None:
         """Stand in for an item.
 
         Args:
-            item: As it lay in the queue.
+            item: As it lay in the queue, or its beginning.
             queue: Its name.
             tag: By which it is acknowledged.
             headers: As far as they can be read.
             properties: The same.
+            byte_count: How large it was there.
         """
-        self.body, self.delivery_tag = item, tag
+        self.body, self.delivery_tag, self.byte_count = item, tag, byte_count
+        self.errors: list[Any] = []
         self.headers, self.properties = headers, properties
         self.delivery_info = {"routing_key": queue, "redelivered": False}
 
@@ -179,15 +199,33 @@ def delivery_details(
         deliveries: To how many workers that died.
     """
     return {
-        "queue": _text(queue),
-        "exchange": _text(exchange),
+        "queue": cut_text(queue),
+        "exchange": cut_text(exchange),
         "redelivered": redelivered,
         "deliveriesToDeadWorkers": _count(deliveries),
     }
 
 
-def _text(value: Any) -> str | None:
-    # Anybody can send anything in their place, as long as it pleases them.
+def size_of(body: Any) -> int:
+    """Return how large a body is, 0 if it is none."""
+    return len(body) if isinstance(body, str | bytes | bytearray | memoryview) else 0
+
+
+def _header_size(value: Any) -> int:
+    if value is None or isinstance(value, int | float):
+        return 0
+    return len(value) if isinstance(value, str | bytes) else _nested_size(value)
+
+
+def _nested_size(value: Any) -> int:
+    try:
+        return len(str(value))
+    except Exception:  # noqa: BLE001 - nested too deeply, which nothing large can be
+        return 0
+
+
+def cut_text(value: Any) -> str | None:
+    """Return a name as it is written down: anybody can send anything, of any length."""
     return value[:MAX_NAME_CHARACTERS] if isinstance(value, str) else None
 
 

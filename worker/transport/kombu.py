@@ -89,6 +89,10 @@ class AnyOther:
         queue = look_at_queue(server)
         return (queue.message_count if queue is not None else 0), math.nan
 
+    def delayed(self, server: Any) -> float:
+        """Return none: workers hold them."""
+        return 0
+
     def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
         """Begin with a new connection."""
         return OneByOne(consumer)
@@ -121,6 +125,10 @@ class OneByOne:
             errors = self._consumer.connection_errors
             self._message(delivery).reject_log_error(logger, errors, requeue=True)
 
+    def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
+        """Leave it here, as Celery does, for the broker has no way to delay."""
+        otherwise()
+
     def park(self, delivery: Delivery) -> None:
         """Hold it, for the broker has nothing to do."""
 
@@ -136,6 +144,9 @@ class OneByOne:
 
     def resume(self, deliveries: Sequence[Delivery]) -> None:
         """Take them up, for the broker has nothing to do."""
+
+    def abandon(self) -> None:
+        """Leave it to kombu."""
 
     def _message(self, delivery: Delivery) -> Any:
         return delivery.to_message(self._channel)

@@ -1,22 +1,26 @@
 """From what the broker delivered to messages that are held.
 
 A message is understood, or refused: then it carries an answer and no update. One
-that asks for a later time is put off, one that has expired or was revoked is
-dropped; if it may have been applied before, a slot looks that up. What is held leaves
-in batches, which is not decided here.
+that asks for a later time is left to the broker until then, one that has expired or was
+revoked is dropped; if it may have been applied before, a slot looks that up. What is held
+leaves in batches, which is not decided here.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
 
+from tasks.messages import unintelligible
 from worker.held import Held, hold
 from worker.seams.delays import remember_timer
 from worker.telling import measuring
 from worker.telling.log_lines import log_refused
+from worker.understanding.delayed import read_delayed
 from worker.understanding.options import is_revoked, uses_options, why_dropped
 from worker.understanding.other import receive, refuse
 from worker.understanding.plain import read_plain
@@ -32,6 +36,23 @@ if TYPE_CHECKING:
     from worker.understanding.options import Requests
 
 
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where messages go from here.
+
+    Attributes:
+        hold_new: Holds messages that came.
+        hold_due: Holds a message whose time has come while it was here.
+        drop: Answers messages that are not to be applied.
+        learn: Is told what messages are like that are not held, for the broker does.
+    """
+
+    hold_new: Callable[[Sequence[Held]], None]
+    hold_due: Callable[[Held], None]
+    drop: Callable[[Sequence[Held]], None]
+    learn: Callable[[Held], None]
+
+
 class Intake:
     """The way in of one connection."""
 
@@ -43,9 +64,7 @@ class Intake:
         task_events: TaskEvents,
         loop: Loop,
         prefetch: Any,
-        hold_new: Callable[[Sequence[Held]], None],
-        hold_due: Callable[[Held], None],
-        drop: Callable[[Sequence[Held]], None],
+        onward: Onward,
         max_updates: int,
     ) -> None:
         """Take messages from a broker.
@@ -56,36 +75,45 @@ class Intake:
             task_events: What monitors see.
             loop: The consumer's.
             prefetch: Celery's consumer, for its `qos`, made when it consumes.
-            hold_new: Holds messages that came.
-            hold_due: Holds a message whose time has come.
-            drop: Answers messages that are not to be applied.
+            onward: Where messages go from here.
             max_updates: How many updates a message may carry.
         """
         self._deliveries, self._requests = deliveries, requests
         self._task_events, self._loop, self._prefetch = task_events, loop, prefetch
-        self._hold_new, self._hold_due, self._drop = hold_new, hold_due, drop
-        self._max_updates = max_updates
+        self._onward, self._max_updates = onward, max_updates
         self._abandoned = False
 
     def take(self, came: Iterable[RawDelivery]) -> int:
-        """Take the plain messages that stand first, and return how many they are."""
+        """Take the plain messages that stand first, and return how many they are.
+
+        One that only asks for a later time is plain, too, and left to the broker.
+        """
         plain: list[Held] = []
+        delayed = 0
         shown = self._task_events.wanted
         for delivery in came:
-            held = self._read_plain(delivery, shown=shown)
+            held, seconds = self._read_plain(delivery, shown=shown)
             if held is None or not delivery.tag or is_revoked(held.message.id):
                 break
-            plain.append(held)
+            if seconds > 0:
+                self._delay(held, seconds, partial(self._put_off_plain, held))
+                delayed += 1
+            else:
+                plain.append(held)
+        if plain or delayed:
+            measuring.fetched("plain", len(plain) + delayed)
         if plain:
-            measuring.fetched("plain", len(plain))
-            self._hold_new(plain)
-        return len(plain)
+            self._onward.hold_new(plain)
+        return len(plain) + delayed
 
-    def _read_plain(self, delivery: RawDelivery, *, shown: bool) -> Held | None:
+    def _read_plain(self, delivery: RawDelivery, *, shown: bool) -> tuple[Held | None, float]:
         try:
-            return read_plain(delivery, max_updates=self._max_updates, shown=shown)
+            held = read_plain(delivery, max_updates=self._max_updates, shown=shown)
+            if held is None:
+                return read_delayed(delivery, max_updates=self._max_updates)
         except Exception:  # noqa: BLE001 - then it is not plain, and goes the other way
-            return None
+            return None, 0.0
+        return held, 0.0
 
     def accept(self, delivery: Received) -> None:
         """Take one message as kombu delivered it, whatever it is; raises nothing."""
@@ -100,12 +128,14 @@ class Intake:
                     return
         except Exception as error:  # noqa: BLE001 - an option of it makes no sense
             held = hold(delivery, refuse(delivery, error))
+        finally:
+            delivery.forget_body()
         if held.is_to_be_dropped:
-            self._drop([held])
+            self._onward.drop([held])
             return
         if held.invalid_share:
             log_refused(held.message)
-        self._hold_new([held])
+        self._onward.hold_new([held])
 
     def refuse(self, delivery: Received, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
@@ -119,23 +149,45 @@ class Intake:
         measuring.fetched("other")
         self._deliveries.account(delivery)
         held = hold(delivery, refuse(delivery, error))
-        self._hold_new([held])
+        delivery.forget_body()
+        self._onward.hold_new([held])
         return held.message
 
     def _delays(self, held: Held) -> bool:
         request = held.request
         if not request.eta:
             return False
-        self._delay(held, request)
+        seconds = (request.eta - datetime.now(UTC)).total_seconds()
+        if seconds <= 0:
+            return False
+        self._delay(held, seconds, partial(self._put_off, request, held))
         return True
 
-    def _delay(self, held: Held, request: Any) -> None:
+    def _delay(self, held: Held, seconds: float, otherwise: Callable[[], None]) -> None:
+        self._onward.learn(held)
+        self._deliveries.delay(held.delivery, seconds, otherwise)
+
+    def _put_off_plain(self, held: Held) -> None:
+        try:
+            request = self._requests.make(held.delivery)
+        except Exception as error:  # noqa: BLE001 - then it cannot be put off, and is answered
+            message = unintelligible(held.message.id, str(error), "")
+            self._onward.hold_new(
+                [held._replace(message=message, update_count=1, invalid_share=1.0)]
+            )
+        else:
+            self._put_off(request, held._replace(request=request))
+
+    def _put_off(self, request: Any, held: Held) -> None:
+        """Hold a message here until its time has come, as Celery does."""
+        if self._abandoned:
+            return
         self._task_events.received([held])
         # A delayed message must not take the place of one that could be applied.
         self._prefetch.qos.increment_eventually()
-        pause = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())
+        seconds = max(0.0, (request.eta - datetime.now(UTC)).total_seconds())
         self._deliveries.park(held.delivery)
-        remember_timer(request, self._loop.call_later(pause, self._on_due, request, held))
+        remember_timer(request, self._loop.call_later(seconds, self._on_due, request, held))
         state.task_scheduled(request)
 
     def _on_due(self, request: Any, held: Held) -> None:
@@ -143,7 +195,7 @@ class Intake:
         if not self._abandoned:
             self._prefetch.qos.decrement_eventually()
             self._deliveries.unpark(held.delivery)
-            self._hold_due(held)
+            self._onward.hold_due(held)
 
     def look_again(self, held: Held) -> Held:
         """Return a message with why it is to be dropped, if that is so by now."""

@@ -62,6 +62,22 @@ def _is_revoked_by_stamp(request: Any) -> bool:
     return False
 
 
+class Options:
+    """A message without what it carries: a request is asked about its options alone.
+
+    What it carries is understood already, and was nothing that Celery must be able to read.
+    """
+
+    content_type, content_encoding = "application/json", "utf-8"
+    body = b"[[], {}, {}]"
+    payload: tuple[Any, ...] = ([], {}, {})
+
+    def __init__(self, message: Any) -> None:
+        """Have the rest of a `kombu.Message`."""
+        self.headers, self.properties = message.headers, message.properties
+        self.delivery_info = message.delivery_info
+
+
 class Requests:
     """Makes requests for the messages of one connection."""
 
@@ -80,7 +96,7 @@ class Requests:
         consumer = self._consumer
         message = delivery.to_message(self._channel)
         return Request(
-            message,
+            Options(message),
             on_ack=message.ack_log_error,
             on_reject=message.reject_log_error,
             app=self._app,
@@ -88,7 +104,7 @@ class Requests:
             eventer=consumer.event_dispatcher,
             task=self._task,
             connection_errors=consumer.connection_errors,
-            body=message.body,
+            body=Options.body,
             headers=message.headers,
             utc=self._app.uses_utc_timezone(),
         )

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from settle_client.names import TASK
 from tasks.errors import NotUnderstoodError
-from tasks.messages import Message, read_message, unintelligible, write_down
-from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES, UNREADABLE
+from tasks.messages import Message, is_json, read_message, unintelligible, write_down
+from tasks.type_marks import id_as_text
+from worker.transport.delivery import (
+    DELIVERY_COUNT,
+    MAX_ITEM_BYTES,
+    UNREADABLE,
+    SetAside,
+    size_of,
+)
 from worker.understanding.protocol_1 import translate
 
 if TYPE_CHECKING:
@@ -22,7 +29,8 @@ if TYPE_CHECKING:
 # version 4 on drops a message at the twentieth. Our own transport gives up earlier.
 MAX_DELIVERIES = 15
 JSON_CONTENT_TYPE = "application/json"
-KEPT_OF_TOO_MUCH_BYTES = 65_536
+# Of what nobody can read, and so nobody can send again.
+KEPT_BYTES = 65_536
 
 _quoted = reprlib.Repr()
 _quoted.maxstring = _quoted.maxother = _quoted.maxlong = 80
@@ -67,33 +75,34 @@ def _understand(delivery: Received, max_updates: int) -> Message:
 
 def message_id_of(delivery: Received) -> Any:
     """Return the Celery task id of a delivery, or the best there is in its place."""
-    return delivery.headers().get("id") or delivery.properties().get("correlation_id")
+    found = delivery.headers().get("id") or delivery.properties().get("correlation_id")
+    return id_as_text(found)
 
 
 def raw_text(message: Any) -> str:
     """Write a message down as one JSON text, for the dead letters; raises nothing.
 
-    A body too large to be a message's is cut, so that the dead letters are not
-    what fills Redis; it says how much there was.
+    A large body that is not JSON, or is too large for a message, is cut, so that the
+    dead letters are not what fills Redis; `body-bytes` says how much there was.
     """
-    body, size = message.body, _size(message.body)
-    if size > MAX_ITEM_BYTES:
-        body = body[:KEPT_OF_TOO_MUCH_BYTES]
-    if isinstance(body, bytes | bytearray | memoryview):
-        body = bytes(body).decode(errors="backslashreplace")
+    body = message.body
+    if isinstance(body, bytearray | memoryview):
+        body = bytes(body)
+    size = message.byte_count if isinstance(message, SetAside) else size_of(body)
+    is_cut = size > MAX_ITEM_BYTES or (size > KEPT_BYTES and not is_json(body))
+    if is_cut:
+        body = body[:KEPT_BYTES]
+    if isinstance(body, bytes):
+        body = body.decode(errors="backslashreplace")
     parts = {
         "headers": message.headers,
         "properties": message.properties,
         "content-type": message.content_type,
         "content-encoding": message.content_encoding,
         "body": body,
-        **({"body-bytes": size} if size > MAX_ITEM_BYTES else {}),
+        **({"body-bytes": size} if is_cut else {}),
     }
     return "{" + ", ".join(f'"{name}": {write_down(part)}' for name, part in parts.items()) + "}"
-
-
-def _size(body: Any) -> int:
-    return len(body) if isinstance(body, str | bytes | bytearray | memoryview) else 0
 
 
 def _quote(value: Any) -> str:

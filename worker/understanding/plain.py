@@ -19,7 +19,7 @@ from worker.held import Held
 from worker.transport.delivery import Shown, delivery_details
 
 if TYPE_CHECKING:
-    from worker.transport.delivery import Headers, RawDelivery
+    from worker.transport.delivery import Headers, RawDelivery, Stock
 
 
 def read_plain(delivery: RawDelivery, *, max_updates: int, shown: bool = False) -> Held | None:
@@ -34,9 +34,14 @@ def read_plain(delivery: RawDelivery, *, max_updates: int, shown: bool = False) 
         None if it is not plain, whatever else it may be.
     """
     stock = delivery.read(shown=shown)
-    if stock is None or not _ask_for_nothing(stock.headers):
-        return None
+    return None if stock is None else hold_plain(delivery, stock, max_updates=max_updates)
+
+
+def hold_plain(delivery: RawDelivery, stock: Stock, *, max_updates: int) -> Held | None:
+    """Hold a message that was taken apart, None if it is not plain."""
     headers, body, queue, exchange = stock
+    if not _ask_for_nothing(headers):
+        return None
     try:
         message = read_message(headers.id, body, max_updates=max_updates)
     except NotUnderstoodError:
@@ -48,6 +53,7 @@ def read_plain(delivery: RawDelivery, *, max_updates: int, shown: bool = False) 
         delivery,
         message,
         len(updates),
+        delivery.byte_count,
         0.0,
         not headers.ignore_result,
         _details(queue, exchange),

@@ -56,10 +56,12 @@ class Sampler:
             "result_channel": f"start it, or correct {settings.result_channel_variable}",
         }
         broker = broker_of(settings.broker_url)
-        self._broker, self._count = Kept(partial(broker.reach, settings)), broker.waiting
+        self._broker = Kept(partial(broker.reach, settings))
+        self._count, self._count_delayed = broker.waiting, broker.delayed
         for gauge in (
             metrics.QUEUE_MESSAGES,
             metrics.QUEUE_AGE_SECONDS,
+            metrics.QUEUE_DELAYED,
             metrics.DEAD_LETTERS_KEPT,
             metrics.OUTCOMES_UNREAD,
             metrics.OUTCOMES_GONE,
@@ -75,6 +77,11 @@ class Sampler:
         waiting, age = self._ask("broker", self._broker, self._count) or (math.nan, math.nan)
         metrics.QUEUE_MESSAGES.set(waiting)
         metrics.QUEUE_AGE_SECONDS.set(age)
+        # What is away is waited for once.
+        delayed = None
+        if not math.isnan(waiting):
+            delayed = self._ask("broker", self._broker, self._count_delayed)
+        metrics.QUEUE_DELAYED.set(math.nan if delayed is None else delayed)
         kept = self._ask("result_channel", self._channel, dead_letters_kept)
         metrics.DEAD_LETTERS_KEPT.set(math.nan if kept is None else kept)
         standings = self._ask("result_channel", self._channel, groups_standing)

@@ -131,14 +131,15 @@ def test_nothing_wraps_in_80_columns() -> None:
     first = Poll(10.0, workers)
     large = answer(uptime=102.0, updated=987_654_321, **LARGE)
     view = after(
-        first, Poll(12.0, (large, TROUBLED), 1_234_567, 86_400.0, 123_456, notes=("n " * 80,))
+        first,
+        Poll(12.0, (large, TROUBLED), 1_234_567, 86_400.0, 123_456, notes=("n " * 80,), delayed=5),
     )
     drawn = draw(view)
     lines = drawn.splitlines()
     assert max(map(len, lines)) <= 80
     # Title, five facts and a note, six outcomes, two workers and a reason; three gaps, two heads.
     assert len(lines) == 1 + 6 + 8 + 3 + 1 + 3
-    assert "1.23 M messages waiting, the oldest for 24 h" in drawn
+    assert "1.23 M messages waiting, the oldest for 24 h; 5 delayed" in drawn
     assert "not ready" in drawn
     assert "no db, re…" in drawn
 

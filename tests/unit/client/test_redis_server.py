@@ -93,6 +93,9 @@ def test_sentinels_of_a_primary_behind_tls(asynchronous: bool) -> None:
             "redis://h", {"colour": "hush"}, "does not take an option: .*colour", id="option"
         ),
         pytest.param("redis://:hush@h:port", {}, "the URL cannot be understood", id="url"),
+        pytest.param(
+            "rediss://h?ssl_cert_reqs=hush", {}, "the URL cannot be understood", id="certificate"
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

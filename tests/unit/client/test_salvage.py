@@ -55,7 +55,6 @@ def test_a_payload_that_python_cannot_hold_is_its_text(payload: str, then: str) 
     ("text", "known"),
     [
         ('{"id": "ev_1", "messageId": "m", "updated": "who knows"}', ("ev_1", "m")),
-        (WRITTEN.replace("not_found", "not_thought_of_yet"), ("ev_1", "m")),
         (WRITTEN.replace('"updated":false', '"updated":[]'), ("ev_1", "m")),
         ("{}", (None, None)),
         ("[]", (None, None)),
@@ -63,7 +62,7 @@ def test_a_payload_that_python_cannot_hold_is_its_text(payload: str, then: str) 
         ("{" * 5_000, (None, None)),
         ("\\xff\x00", (None, None)),
     ],
-    ids=["a part", "a reason", "a type", "nothing", "a list", "empty", "open", "bytes"],
+    ids=["a part", "a type", "nothing", "a list", "empty", "open", "bytes"],
 )
 def test_what_is_no_outcome_says_what_it_was(text: str, known: tuple[Any, Any]) -> None:
     """With what can be known of it; it updated nothing."""
@@ -73,6 +72,16 @@ def test_what_is_no_outcome_says_what_it_was(text: str, known: tuple[Any, Any]) 
     assert (read.text, read.to_json()) == (text, text.encode())
     assert read.why
     assert read.error is UNSET
+
+
+@pytest.mark.parametrize(
+    ("index", "known"), [("3", 3), ('"3"', None), ("true", None), ("-1", None), ("[]", None)]
+)
+def test_of_what_is_no_outcome_the_index_may_be_known(index: str, known: int | None) -> None:
+    """By it, and its message, it is told from others."""
+    read = read_outcome(f'{{"messageId": "m", "updated": [], "index": {index}}}')
+    assert isinstance(read, UnreadOutcome)
+    assert read.index == known
 
 
 def test_an_entry_of_somebody_elses_is_shown_as_it_is() -> None:

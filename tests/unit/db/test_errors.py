@@ -101,6 +101,11 @@ def test_only_the_first_line_is_said(sqlstate: str | None) -> None:
     assert str(classed).endswith("a check failed")
 
 
+def test_what_is_said_has_an_end() -> None:
+    """It may be in the outcome of every update of a batch."""
+    assert len(str(translate_error(wrapped(Refused("23514", "x" * 100_000))))) < 1_100
+
+
 def test_an_error_without_words_says_what_its_class_means() -> None:
     """The docstring of the class is the message."""
     assert str(TransientDatabaseError()) == TransientDatabaseError.__doc__

@@ -100,6 +100,21 @@ def test_a_password_that_every_reader_understands_need_not_be_encoded(
     assert value in load_settings().model_dump().values()
 
 
+@pytest.mark.parametrize(
+    "name", ["CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "SETTLE_OUTCOME_URL"]
+)
+def test_a_certificate_is_checked_in_words_that_are_known(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """In redis-py's or in Celery's; any other would be found when the first batch is committed."""
+    for known in ("required", "CERT_REQUIRED", "CERT_NONE"):
+        monkeypatch.setenv(name, f"rediss://redis?ssl_cert_reqs={known}")
+        load_settings()
+    monkeypatch.setenv(name, "rediss://redis?ssl_cert_reqs=CERT_SOME")
+    with pytest.raises(SettingsError, match=f"{name}: its ssl_cert_reqs must be none"):
+        load_settings()
+
+
 def test_another_broker_needs_a_result_channel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outcomes go to Redis, and RabbitMQ is none."""
     monkeypatch.setenv("CELERY_BROKER_URL", "amqp://rabbit")

@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settle_client.update import StatusUpdate
+from tasks.density import MAX_VALUES
 from tasks.errors import NotUnderstoodError
-from tasks.messages import InvalidUpdate, decode_body, understand, unintelligible
+from tasks.messages import (
+    InvalidUpdate,
+    decode_body,
+    is_json,
+    read_message,
+    understand,
+    unintelligible,
+)
 
 
 def read(args: Any = (), kwargs: Any = None, message_id: Any = "m", max_updates: int = 1000) -> Any:
@@ -156,3 +164,90 @@ def test_a_message_that_is_not_understood_is_answered_too() -> None:
     assert message.id == "m"
     assert message.updates == (InvalidUpdate("why", "raw"),)
     assert unintelligible(7, "why", "raw").id is None
+
+
+LONG = "m" * 256
+
+
+def test_a_message_id_has_an_end() -> None:
+    """It is in every outcome and every row of its message."""
+    kwargs = {"id": "ev_1", "status": "completed"}
+    assert read(kwargs=kwargs, message_id=LONG[:255]).id == LONG[:255]
+    with pytest.raises(NotUnderstoodError, match="the message id has 256 characters"):
+        read(kwargs=kwargs, message_id=LONG)
+
+
+def test_a_message_id_that_is_cut_says_so() -> None:
+    """Whatever else is wrong with the message."""
+    message = unintelligible(LONG, "why", "raw")
+    assert message.id == LONG[:255]
+    (update,) = message.updates
+    assert isinstance(update, InvalidUpdate)
+    assert update.error == "why (its message id is cut to 255 characters)"
+
+
+MARKED = {"__type__": "uuid", "__value__": {"hex": "0192f3a47c1e7abc8def0123456789ab"}}
+
+
+@pytest.mark.parametrize("field", ["id", "accountId"])
+@pytest.mark.parametrize("version", [{}, {"version": 7}], ids=["now", "as kombu 5.3 wrote it"])
+def test_a_uuid_of_python_is_the_text_that_it_is(field: str, version: Any) -> None:
+    """A Celery client that is given one marks it; its users see an id."""
+    value = {"__type__": "uuid", "__value__": {**MARKED["__value__"], **version}}  # type: ignore[dict-item]
+    (update,) = read(kwargs={"id": "ev_1", "status": "completed", field: value}).updates
+    text = "0192f3a4-7c1e-7abc-8def-0123456789ab"
+    assert (update.id if field == "id" else update.account_id) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"__type__": "uuid", "__value__": {"hex": "zz"}}, id="no digits"),
+        pytest.param({"__type__": "uuid", "__value__": {"hex": 5}}, id="a number"),
+        pytest.param({"__type__": "uuid", "__value__": []}, id="a list"),
+        pytest.param({"__type__": "decimal", "__value__": "5"}, id="another type"),
+    ],
+)
+def test_another_mark_is_no_id(value: Any) -> None:
+    """Nobody can tell what was meant."""
+    (update,) = read(kwargs={"id": value, "status": "completed"}).updates
+    assert isinstance(update, InvalidUpdate)
+    assert "id: must be a valid string" in update.error
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", "1", '"a"'])
+@pytest.mark.parametrize("odd", ["", "NaN,"], ids=["JSON", "odd JSON"])
+def test_a_body_does_not_take_far_more_than_its_text(value: str, odd: str) -> None:
+    """Where all of it would have to be decoded, to find what is wrong."""
+    body = "[[[" + odd + f"{value}," * MAX_VALUES + "1]], {}, {}]"
+    with pytest.raises(NotUnderstoodError, match="may have more than 500,000 values"):
+        read_message("m", body, max_updates=1_000)
+    assert is_json(body) is not bool(odd)
+
+
+MANY = "[" + "[]," * MAX_VALUES + "[]]"
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        pytest.param('"id": "a", "status": 5', "status: must be 'completed'", id="status"),
+        pytest.param('"status": "failed"', "id: is required", id="no id"),
+        pytest.param(f'"id": {MANY}, "status": "failed"', "id: must have at most", id="dense id"),
+    ],
+)
+def test_an_update_is_singled_out_however_much_is_ignored(said: str, error: str) -> None:
+    """Its neighbours are understood."""
+    good = f'{{"id": "b", "status": "failed", "payload": {MANY}}}'
+    one = read_message("m", f"[[], {{{said}}}, {{}}]", max_updates=10)
+    many = read_message("m", f"[[[{{{said}}}, {good}]], {{}}, {{}}]", max_updates=10)
+    for message in (one, many):
+        assert isinstance(message.updates[0], InvalidUpdate)
+        assert error in message.updates[0].error
+    assert many.updates[1] == StatusUpdate("b", "failed")
+
+
+def test_what_is_ignored_may_be_anything() -> None:
+    """It is not decoded where all updates are valid."""
+    body = f'[[], {{"id": "ev_1", "status": "completed", "payload": {MANY}}}, {{}}]'
+    assert read_message("m", body, max_updates=1).updates == (StatusUpdate("ev_1", "completed"),)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
+import weakref
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -11,7 +14,9 @@ import pytest
 from celery.worker import state
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kombu.message import Message as Delivery
 
+from settle_client.update import StatusUpdate
 from tasks.messages import InvalidUpdate
 from tests.unit.worker.test_strategy import Consumer, Delivered, one, receive, strategy_of
 
@@ -179,3 +184,132 @@ def test_the_same_is_said_of_a_foreign_task() -> None:
     first, second = answer(foreign, of_protocol_1(task="another.task"))
     errors = {update.error for message in (first, second) for update in message.updates}  # type: ignore[union-attr]
     assert errors == {"the task is unknown: 'another.task'; send events.update_status"}
+
+
+UNREADABLE = {
+    "uuid": {"hex": "0192f3a47c1e7abc8def0123456789ab", "version": 7},
+    "datetime": "garbage",
+    "invoice": 5,
+}
+OPTIONS: list[Any] = [
+    pytest.param({}, id="at once"),
+    pytest.param({"eta": "2020-01-01T00:00:00+00:00"}, id="delayed"),
+    pytest.param({"expires": "2999-01-01T00:00:00+00:00"}, id="expiring"),
+    pytest.param({"stamped_headers": ["tenant"], "stamps": {"tenant": ["a"]}}, id="stamped"),
+    pytest.param({"redelivered": True}, id="redelivered"),
+]
+
+
+def answer_when_due(delivered: Delivered) -> Message:
+    """Deliver a message, let its time come, and return what a slot is given."""
+    consumer = Consumer()
+    receive(strategy_of(consumer), delivered)
+    consumer.turn()
+    if not consumer.jobs:
+        consumer.wait()
+    ((job, _),) = consumer.jobs
+    message: Message = job.messages[0]
+    return message
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("mark", UNREADABLE)
+def test_what_is_ignored_is_ignored_whatever_it_looks_like(mark: str, options: Any) -> None:
+    """Nothing of an update is decoded by kombu, whose marks these fields seem to have."""
+    payload = {"__type__": mark, "__value__": UNREADABLE[mark]}
+    message = Delivered(
+        "m", kwargs={"id": "ev_1", "status": "completed", "payload": payload}, **options
+    )
+    assert answer_when_due(message).updates == (StatusUpdate("ev_1", "completed"),)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_a_uuid_is_an_id_on_every_path(options: Any) -> None:
+    """As a Celery client writes it."""
+    marked = {"__type__": "uuid", "__value__": {"hex": "0192f3a47c1e7abc8def0123456789ab"}}
+    message = Delivered("m", args=[[{"id": marked, "status": "failed"}]], **options)
+    (update,) = answer_when_due(message).updates
+    assert update.id == "0192f3a4-7c1e-7abc-8def-0123456789ab"
+
+
+def test_a_message_id_that_is_too_long_is_answered_by_its_beginning() -> None:
+    """However many updates it would have been in the outcomes of."""
+    updates = [{"id": f"ev_{number}", "status": "completed"} for number in range(1_000)]
+    message = answer_when_due(Delivered("m" * 200_000, args=[updates]))
+    assert message.id == "m" * 255
+    (update,) = message.updates
+    assert isinstance(update, InvalidUpdate)
+    assert "the message id has 200,000 characters" in update.error
+    assert "cut to 255 characters" in update.error
+
+
+BODIES = [
+    pytest.param("application/json", b"[[, " + b"1" * 99_996, {}, id="no JSON"),
+    pytest.param("application/x-python-serialize", b"(" * 100_000, {}, id="a pickle"),
+    pytest.param("application/json", b"\xff" * 100_000, {}, id="no text"),
+    pytest.param("application/json", b"z" * 100_000, {"compression": "gzip"}, id="not compressed"),
+    pytest.param("application/json", memoryview(b"z" * 100_000), {}, id="a view"),
+]
+
+
+@pytest.mark.parametrize(("content_type", "body", "headers"), BODIES)
+def test_of_what_nobody_can_read_the_beginning_is_kept(
+    content_type: str, body: Any, headers: Any
+) -> None:
+    """A dead letter of it is for a person, who sees how much there was."""
+    message = Delivered("m", **headers)
+    message.content_type, message.body = content_type, body
+    (update,) = answer_when_due(message).updates
+    assert isinstance(update, InvalidUpdate)
+    kept = json.loads(update.raw)
+    assert kept["body-bytes"] == 100_000
+    assert len(kept["body"]) < 5 * 65_536
+
+
+def test_what_can_be_read_is_kept_whole() -> None:
+    """It can be sent again when the rules allow it."""
+    message = Delivered("m", args=[[{"id": "x" * 60, "status": "failed"}] * 1_001])
+    (update,) = answer_when_due(message).updates
+    assert isinstance(update, InvalidUpdate)
+    assert json.loads(update.raw)["body"].endswith("{}]")
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_no_body_is_kept_that_is_understood(options: Any) -> None:
+    """Compressed it may have been small; its updates are what is settled."""
+    message = Delivered(
+        "m", kwargs={"id": "ev_1", "status": "completed", "payload": "x" * 10_000}, **options
+    )
+    assert answer_when_due(message).updates
+    assert not message.body
+
+
+class Expanded:
+    """What a decoder was about when it gave up."""
+
+
+def test_no_body_is_kept_that_could_not_be_decoded() -> None:
+    """Not in a traceback either, which refers to itself until somebody collects garbage."""
+    seen: list[weakref.ref[Expanded]] = []
+
+    def decode() -> None:
+        expanded = Expanded()
+        seen.append(weakref.ref(expanded))
+        raise ValueError("it is too large")
+
+    def give_up(message: Any, _: Exception) -> None:
+        strategy_of(Consumer()).refuse(message, "it cannot be decoded")
+
+    make: Any = Delivery
+    message = make(b"compressed", headers={"id": "m"})
+    try:
+        decode()
+    except ValueError:
+        message.errors.append(sys.exc_info())
+    gc.disable()
+    try:
+        message._reraise_error(give_up)
+        assert [each() for each in seen] == [None]
+    finally:
+        gc.enable()
+    assert not message.body

@@ -90,7 +90,7 @@ def test_any_other_broker_is_answered_one_by_one() -> None:
     consumer = SimpleNamespace(
         connection=SimpleNamespace(default_channel=None), connection_errors=()
     )
-    receiver = Receiver(lambda: 1, lambda: 1, lambda _: 0, nothing, nothing, nothing)
+    receiver = Receiver(lambda: 1, lambda: 1, lambda _: 0, bool, nothing, nothing, nothing)
     deliveries = AnyOther().deliveries(consumer, receiver)
     first, second = Message(), Message()
     deliveries.acknowledge([Received(first)])
@@ -153,7 +153,7 @@ class RedisChannel:
     """A channel of our transport, which remembers how it is called."""
 
     more_waiting = True
-    room = take = on_set_aside = on_renewed = on_restored = None
+    room = take = is_overfull = on_set_aside = on_renewed = on_restored = None
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -165,7 +165,7 @@ class RedisChannel:
 def test_our_transport_is_answered_for_many_at_once() -> None:
     """By their tags, and whether a worker died with them."""
     channel: Any = RedisChannel()
-    deliveries = AtOnce(channel, Receiver(nothing, nothing, nothing, nothing, nothing, nothing))
+    deliveries = AtOnce(channel, Receiver(*[nothing] * 7))
     both = [fetched(b"", "a"), fetched(b"", "b")]
     deliveries.acknowledge(both)
     deliveries.give_back(both)
@@ -190,10 +190,11 @@ def test_what_our_transport_sets_aside_is_handed_on_whole() -> None:
     """With as much of a message as it is, for its answer and its dead letter."""
     channel: Any = RedisChannel()
     came: list[tuple[Received, str]] = []
-    receiver = Receiver(nothing, nothing, nothing, lambda *it: came.append(it), nothing, nothing)
+    taken: list[Any] = [*[nothing] * 4, lambda *it: came.append(it), nothing, nothing]
+    receiver = Receiver(*taken)
     AtOnce(channel, receiver)
     item = b'{"headers": {"id": "m"}, "properties": {"correlation_id": "c"}}'
-    channel.on_set_aside(item, "q", "why", "tag")
+    channel.on_set_aside(fetched(item), "why")
     ((delivery, reason),) = came
     assert (delivery.tag, delivery.message.body, reason) == ("tag", item, "why")
     assert (delivery.headers(), delivery.properties()) == ({"id": "m"}, {"correlation_id": "c"})

@@ -7,7 +7,9 @@ import lzma
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import brotli  # type: ignore[import-untyped]
 import pytest
+from backports import zstd
 from kombu import compression as untyped
 
 from tasks.messages import MAX_BODY_BYTES
@@ -21,7 +23,13 @@ compression: Any = untyped
 
 EACH = pytest.mark.parametrize(
     ("name", "compress"),
-    [("gzip", zlib.compress), ("bzip2", bz2.compress), ("lzma", lzma.compress)],
+    [
+        ("gzip", zlib.compress),
+        ("bzip2", bz2.compress),
+        ("lzma", lzma.compress),
+        ("brotli", brotli.compress),
+        ("zstd", zstd.compress),
+    ],
 )
 
 
@@ -29,6 +37,7 @@ EACH = pytest.mark.parametrize(
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     for registry in ("_aliases", "_decoders", "_encoders"):
         monkeypatch.setattr(compression, registry, dict(getattr(compression, registry)))
+    compression.register(bytes, bytes, "application/x-unbounded", aliases=["unbounded"])
     decompression.install()
 
 
@@ -50,5 +59,33 @@ def test_a_bomb_is_not_expanded(name: str, compress: Any) -> None:
 @EACH
 def test_a_body_that_is_cut_off_is_refused(name: str, compress: Any) -> None:
     """It would be half a message."""
+    text = b"".join(b"%d " % number for number in range(1_000))
     with pytest.raises((ValueError, EOFError), match="cut off"):
-        compression.decompress(compress(b"[[], {}, {}]" * 10)[:-12], name)
+        compression.decompress(compress(text)[:-12], name)
+
+
+def test_a_dictionary_has_a_bound_too() -> None:
+    """A few bytes can ask for gigabytes before anything is expanded."""
+    wanted = [{"id": lzma.FILTER_LZMA2, "dict_size": 2**30}]
+    body = lzma.compress(b"[[], {}, {}]", filters=wanted)
+    with pytest.raises(lzma.LZMAError, match=r"[Mm]emory"):
+        compression.decompress(body, "lzma")
+    assert compression.decompress(lzma.compress(b"[]", preset=9), "lzma") == b"[]"
+
+
+def test_a_window_has_a_bound_too() -> None:
+    """The same, in what Zstandard calls it."""
+    options: dict[int, int] = {
+        zstd.CompressionParameter.window_log: 27,
+        zstd.CompressionParameter.content_size_flag: 0,
+    }
+    compressor = zstd.ZstdCompressor(options=options)
+    body = compressor.compress(b"[]" * 1_000) + compressor.flush()
+    with pytest.raises(zstd.ZstdError, match=r"memory|window"):
+        compression.decompress(body, "zstd")
+
+
+def test_what_has_no_bound_is_not_expanded() -> None:
+    """Whatever else somebody has told kombu of."""
+    with pytest.raises(ValueError, match="application/x-unbounded is not taken"):
+        compression.decompress(b"[]", "unbounded")

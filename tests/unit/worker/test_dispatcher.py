@@ -13,7 +13,7 @@ from worker.batching.dispatcher import Dispatcher
 class Item:
     """A message of one update."""
 
-    update_count = 1
+    update_count, byte_count = 1, 100
 
 
 class Loop:
@@ -89,13 +89,17 @@ def test_a_turn_dispatches_once(bench: Bench) -> None:
 
 
 def test_what_waits_is_known(bench: Bench) -> None:
-    """Its messages and its updates, until they leave or are taken out."""
+    """Its messages, updates and bytes, until they leave or are taken out."""
+    waiting = bench.dispatcher
     bench.slots = 0
-    bench.hold(3)
-    assert (len(bench.dispatcher), bench.dispatcher.update_count) == (3, 3)
-    assert len(list(bench.dispatcher)) == 3
-    assert len(bench.dispatcher.remove(lambda _: True)) == 3
-    assert (len(bench.dispatcher), bench.dispatcher.update_count) == (0, 0)
+    for leave in (lambda: waiting.remove(lambda _: True), waiting.dispatch):
+        bench.hold(3)
+        assert (len(waiting), waiting.update_count, waiting.byte_count) == (3, 3, 300)
+        assert len(list(waiting)) == 3
+        bench.slots = 9
+        leave()
+        bench.slots = 0
+        assert (len(waiting), waiting.update_count, waiting.byte_count) == (0, 0, 0)
 
 
 def test_one_timer_is_set_for_what_waits(bench: Bench) -> None:

@@ -61,7 +61,7 @@ class Bench:
         def nothing(*_: Any) -> Any:
             """Take whatever comes."""
 
-        receiver = Receiver(nothing, lambda: self.capacity, nothing, nothing, nothing, nothing)
+        receiver = Receiver(nothing, lambda: self.capacity, *[nothing] * 5)
         self.deliveries = InRuns(self.consumer, receiver)
         if settled:
             # The first message has come.
@@ -80,7 +80,11 @@ def deliveries(*tags: int, counts: Sequence[int | None] = ()) -> list[Any]:
         {} if count is None else {"x-delivery-count": count} for count in counts
     ]
     found: Any = zip_longest(tags, headers, fillvalue={})
-    return [SimpleNamespace(tag=tag, headers=lambda said=said: said) for tag, said in found]
+    message = SimpleNamespace(delivery_info={}, headers={})
+    return [
+        SimpleNamespace(tag=tag, headers=lambda said=said: said, to_message=lambda _: message)
+        for tag, said in found
+    ]
 
 
 REPLACED = [("cancel",), ("qos", 50, False), ("consume",)]

@@ -15,6 +15,9 @@ import kombu.compression
 import kombu.messaging
 import pytest
 from amqp import serialization
+from amqp.basic_message import Message as AmqpMessage
+from amqp.channel import Channel as AmqpChannel
+from amqp.connection import Connection as AmqpConnection
 from billiard import pool as billiard_pool
 from celery import bootsteps, concurrency
 from celery.apps import worker as celery_worker
@@ -29,6 +32,9 @@ from celery.worker.consumer import tasks as consumer_tasks
 from celery.worker.request import Request
 from kombu import pidbox
 from kombu.asynchronous.hub import Hub
+from kombu.transport import native_delayed_delivery as native
+
+from worker.seams.delays import NATIVE_DELIVERY, Blueprint
 
 UTCOFFSET = f"utcoffset={utcoffset!r}"
 SIGNATURES: list[tuple[Any, str]] = [
@@ -71,7 +77,10 @@ HAS: list[tuple[str, Any, str]] = [
     ("a job of a prefork pool", billiard_pool.ApplyResult, "_write_to"),
     ("a pool of threads", ThreadPoolExecutor(1), "_max_workers"),
     ("what shows a worker's banner", celery_worker, "safe_say"),
-    ("kombu's registry", kombu.compression, "register get_encoder"),
+    ("kombu's registry", kombu.compression, "register get_encoder compress"),
+    ("the names of kombu's delay queues", native, "MAX_NUMBER_OF_BITS_TO_USE level_name"),
+    ("what declares them", native, "declare_native_delayed_delivery_exchanges_and_queues"),
+    ("what py-amqp is about to write", AmqpMessage, "_serialize_properties"),
 ]
 
 # Where a name is made or used, and how it stands there.
@@ -84,6 +93,12 @@ SOURCES: list[tuple[Any, str]] = [
     (Consumer.__init__, "self.timer = timer"),
     (Consumer.__init__, "self.pool = pool"),
     (Consumer.on_close, "r._eta_timer_entry"),
+    # Without a step of Celery's, by worker.seams.delays.
+    (Consumer.__init__, "self.blueprint = self.Blueprint("),
+    # Confirms are counted, and refusals raise, by worker.transport.rabbitmq.publishing.
+    (AmqpChannel._on_basic_ack, "for callback in self.events['basic_ack']:"),
+    (AmqpChannel._on_basic_nack, "for callback in self.events['basic_nack']:"),
+    (AmqpConnection._on_blocked, "return self.on_blocked(reason)"),
     # The strategy is made when the channel is there, before the prefetch count is set.
     (
         consumer_tasks.Tasks.start,
@@ -156,3 +171,10 @@ def test_a_consumer_consumes_by_the_default_channel_of_its_connection() -> None:
     assert "self.revive(self.channel)" in source
     source = inspect.getsource(kombu.messaging.Consumer.revive)
     assert "channel = self.channel = maybe_channel(channel)" in source
+
+
+def test_one_step_of_celerys_consumer_is_left_out() -> None:
+    """The one that declares queues which nothing of ours would go through."""
+    steps = Consumer.Blueprint.default_steps
+    assert NATIVE_DELIVERY in steps
+    assert [*Blueprint.default_steps] == [step for step in steps if step != NATIVE_DELIVERY]

@@ -17,8 +17,10 @@ from celery.worker import heartbeat, state
 from service.lines import fields_of
 from service.settings import Settings
 from tasks.status_updates import update_status
+from tests.items import fetched
 from worker import acknowledging
 from worker.batching.breaker import FEWEST, SAMPLE
+from worker.batching.room import MAX_BYTES
 from worker.celery import app
 from worker.job import Done, Job, NotDone
 from worker.seams import inspecting
@@ -479,17 +481,19 @@ def test_what_is_in_doubt_is_forgotten_with_its_connection(
 
 def test_what_is_in_doubt_is_held_for_as_long_as_it_takes() -> None:
     """The transport learns that nobody works on it, and when somebody does again."""
-    channel: Any = Channel.__new__(Channel)
-    channel._pace = Pace()
+    channel = bare_channel()
     parked: set[str] = set()
+    paused: set[str] = set()
     channel.park, channel.unpark = parked.add, parked.discard
+    channel.begin = lambda _: nullcontext()
+    channel.pause, channel.resume = paused.update, paused.difference_update
     consumer = Consumer(channel=channel)
     receive(strategy_of(consumer, "redis://127.0.0.1"), one("a"), one("b"))
     consumer.turn()
     consumer.report(IN_DOUBT)
-    assert parked == {"a", "b"}
+    assert parked == paused == {"a", "b"}
     consumer.wait()
-    assert not parked
+    assert parked == paused == set()
 
 
 TOO_LONG = NotDone(
@@ -586,13 +590,32 @@ def test_what_the_transport_sets_aside_is_answered() -> None:
     consumer = Consumer(channel=channel)
     strategy_of(consumer, "redis://127.0.0.1")
     assert channel.on_set_aside
-    channel.on_set_aside(b"42", "event-status-updates", "it is not a message", "tag")
+    channel.on_set_aside(fetched(b"42"), "it is not a message")
     consumer.turn()
     ((job, _),) = consumer.jobs
     assert job.messages[0].updates[0].error == "it is not a message"
     assert not acknowledged
     consumer.report(DONE)
     assert acknowledged == ["tag"]
+
+
+def test_room_is_counted_in_bytes_too() -> None:
+    """From when messages come until they are acknowledged, what is not valid with what is kept."""
+    channel = bare_channel()
+    channel.ack_many = list
+    consumer = Consumer(channel=channel)
+    strategy_of(consumer, "redis://127.0.0.1")
+    # Kept whole, because it can be read and is not valid.
+    large = fetched(json.dumps("x" * (MAX_BYTES // 4)))
+    for held in range(9):
+        assert channel.is_overfull() == (held >= 8)
+        assert bool(channel.room()) == (held < 4)
+        channel.on_set_aside(large, "it is not a message")
+    consumer.turn()
+    assert channel.is_overfull()
+    consumer.report(DONE)
+    assert not channel.is_overfull()
+    assert channel.room()
 
 
 def test_a_lost_slot_does_not_lose_its_batch(strategy: BatchStrategy, consumer: Consumer) -> None:

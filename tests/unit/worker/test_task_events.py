@@ -116,16 +116,34 @@ def test_many_are_sent_in_bursts(task_events: TaskEvents, dispatcher: Dispatcher
     assert [len(some) for some in dispatcher.published] == [TASK_EVENTS_AT_ONCE, 1]
 
 
-@pytest.mark.parametrize("odd", ["\ud800", {"a": ["\ud800"]}], ids=["text", "deeper"])
-def test_what_cannot_be_shown_is_left_out(
-    task_events: TaskEvents, dispatcher: Dispatcher, odd: Any
-) -> None:
+def test_what_cannot_be_shown_is_left_out(task_events: TaskEvents, dispatcher: Dispatcher) -> None:
     """Whoever sent it, the message is settled, and its neighbours are shown."""
-    message = SimpleNamespace(headers={"root_id": odd})
+    message = SimpleNamespace(headers={"root_id": "\ud800"})
     strange = held()._replace(delivery=Received(message), shown=None)
     task_events.received([held(), strange, held()])
     task_events.flush()
     assert [one["type"] for one in dispatcher.published[0]] == ["task-received"] * 2
+
+
+@pytest.mark.parametrize(
+    ("root_id", "shown"),
+    [
+        pytest.param("r" * 10_000, "r" * 255, id="a text without end"),
+        pytest.param({"a": ["r" * 10_000]}, None, id="no text"),
+    ],
+)
+def test_little_is_shown_of_what_is_large(
+    task_events: TaskEvents, dispatcher: Dispatcher, root_id: Any, shown: str | None
+) -> None:
+    """Whichever way the message was read, a monitor is sent a bounded amount."""
+    item = json.loads(single(validate({"id": "ev_1", "status": "completed"})).item())  # type: ignore[arg-type]
+    item["headers"]["root_id"] = root_id
+    plain = read_plain(fetched(json.dumps(item)), max_updates=10, shown=True)
+    assert plain is not None
+    task_events.received([plain])
+    task_events.flush()
+    ((one,),) = dispatcher.published
+    assert one.get("root_id") == shown
 
 
 @pytest.mark.parametrize("why", ["not enabled", "disabled", "other groups", "no dispatcher"])

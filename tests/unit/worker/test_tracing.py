@@ -96,7 +96,9 @@ def test_a_plain_message_is_linked_too(
     with trace.use_span(sender):
         items = [single(UPDATE).item()]
     items.append(single(UPDATE).item())
-    took = strategy._take([Fetched(SOURCE, f"tag{n}", item) for n, item in enumerate(items)])
+    took = strategy._take(
+        [Fetched(SOURCE, f"tag{n}", item, len(item)) for n, item in enumerate(items)]
+    )
     assert took == len(items)
     consumer.turn()
     strategy._deliveries.acknowledge = list  # type: ignore[method-assign,assignment]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from typing import Any
+from uuid import UUID
 
 import kombu.transport
 import pytest
@@ -13,6 +14,7 @@ from kombu.connection import Connection
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 
+from tasks.density import MAX_VALUES
 from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES
 from worker.transport.redis import SentinelTransport, Transport, install
 from worker.transport.redis.channel import Channel
@@ -22,6 +24,7 @@ from worker.transport.redis.items import (
     NotAMessageError,
     delivery_count,
     entry_tail,
+    headers_of,
     read_entry,
     read_item,
     redelivered,
@@ -137,6 +140,58 @@ def test_a_strange_count_is_none(count: Any) -> None:
     assert delivery_count({"headers": {DELIVERY_COUNT: count}}) == 0
 
 
+MARKED = {"__type__": "uuid", "__value__": {"hex": "0192f3a47c1e7abc8def0123456789ab"}}
+OLD_MARK = {"__type__": "uuid", "__value__": {**MARKED["__value__"], "version": 7}}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("mark", [MARKED, OLD_MARK], ids=["now", "as kombu 5.3 wrote it"])
+def test_a_message_id_may_be_a_uuid(mark: Any) -> None:
+    """Celery takes one where a task id is asked for, and kombu's JSON marks it."""
+    item = {"headers": {"id": mark, "task": "t"}, "properties": {"delivery_tag": "tag"}}
+    assert read_item(json.dumps(item).encode())["headers"]["id"] == str(
+        UUID("0192f3a47c1e7abc8def0123456789ab")
+    )
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [OLD_MARK, {"__type__": "date", "__value__": "garbage"}, {"__type__": "x", "__value__": 5}],
+    ids=["another kombu's", "garbage", "unknown"],
+)
+def test_a_header_that_looks_like_a_mark_of_kombus_is_left_as_it_is(mark: Any) -> None:
+    """Nobody may ask for it."""
+    item = {"headers": {"id": "m", "other": mark}, "properties": {"delivery_tag": "tag"}}
+    assert read_item(json.dumps(item).encode())["headers"]["other"] == mark
+
+
+def dense(**parts: str) -> bytes:
+    """Write an item with very many values in some of its parts."""
+    many = "[" + "[]," * MAX_VALUES + "[]]"
+    texts = {"headers": '{"id": "m", "task": "t"}', "body": '"[]"', **parts}
+    written = ", ".join(f'"{name}": {text}' for name, text in texts.items()).replace("MANY", many)
+    return f'{{{written}, "properties": {{"delivery_tag": "tag"}}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(dense(headers='{"id": "m", "other": MANY}'), id="headers"),
+        pytest.param(dense(headers='{"id": "m", "odd": NaN, "other": MANY}'), id="odd headers"),
+    ],
+)
+def test_headers_do_not_take_far_more_than_their_text(item: bytes) -> None:
+    """Two bytes may be a list, which takes thirty times that."""
+    with pytest.raises(NotAMessageError, match="may have more than 500,000 values"):
+        read_item(item)
+    assert salvage(item) == ({}, {})
+    assert headers_of(item) == {}
+
+
+def test_a_body_in_clear_is_a_text_however_much_is_in_it() -> None:
+    """Not every client writes it in base 64."""
+    assert read_item(dense(body='"MANY"'))["headers"]["id"] == "m"
+
+
 # -- fetches -------------------------------------------------------------------
 
 FETCH = Fetch(
@@ -148,7 +203,7 @@ FETCH = Fetch(
 
 def test_a_fetch_says_where_everything_came_from() -> None:
     """Items are matched to their lists, and to the tags under which they are recorded."""
-    came = FETCH.read([NOTHING, 2, b"one", 3, b"two", 2, b"three"])
+    came = FETCH.read([NOTHING, 2, 3, b"one", 3, 3, b"two", 2, 5, b"three"])
     assert [(f.source.queue, f.tag, f.item) for f in came] == [
         ("q", "tag-1", b"one"),
         ("reply", "", b"two"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from worker.transport.kombu import AnyOther
-from worker.transport.rabbitmq import properties
+from worker.transport.rabbitmq import checks, delay_queues, properties
 from worker.transport.rabbitmq.deliveries import InRuns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from service.finding import Finding
     from worker.transport.broker import Deliveries, Receiver
 
 
@@ -18,6 +19,7 @@ class RabbitMQ(AnyOther):
     """One node, or a cluster of them."""
 
     name = "rabbitmq"
+    checks: Sequence[Callable[[Any], Finding]] = checks.CHECKS
     # Replicated, and counts deliveries. No other arguments: producers declare it too.
     queue_arguments: Mapping[str, Any] | None = {"x-queue-type": "quorum"}
 
@@ -25,6 +27,12 @@ class RabbitMQ(AnyOther):
         """Let no message's properties end the connection."""
         properties.install()
 
+    def delayed(self, server: Any) -> float:
+        """Return how many messages wait for their time."""
+        return delay_queues.count(server)
+
     def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
         """Begin with a new connection."""
-        return InRuns(consumer, receiver)
+        deliveries = InRuns(consumer, receiver)
+        deliveries.start()
+        return deliveries

@@ -11,17 +11,21 @@ back often is fetched alone, before there is any company that would be counted t
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 
 from settle_client.names import QUEUE
 from worker.transport.delivery import DELIVERY_COUNT
+from worker.transport.rabbitmq.copies import restore
+from worker.transport.rabbitmq.moving import Move, Mover
 from worker.transport.rabbitmq.outstanding import Outstanding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from worker.transport.broker import Receiver
@@ -33,6 +37,8 @@ logger = get_logger(__name__)
 WORTH_IT = 2
 # How often a message came back when it is fetched alone.
 SUSPECT_AFTER = 3
+# How many that wait for their time are held here and made up for, when RabbitMQ cannot.
+MOST_PARKED = 10_000
 
 
 class InRuns:
@@ -48,11 +54,17 @@ class InRuns:
         self._capacity = receiver.capacity
         self._outstanding = Outstanding()
         self._suspects: set[Any] = set()
-        self._parked = 0
+        self._parked = self._parked_in_all = 0
+        self._mover = Mover(self._connect, partial(consumer.call_soon, self._on_moved))
+        self._abandoned = False
         self._replacing = False
         self._prefetch = 1
         # Celery sets it in a moment, before it consumes.
         consumer.initial_prefetch_count = self._prefetch
+
+    def start(self) -> None:
+        """See to it that messages can be delayed."""
+        self._mover.start()
 
     def account(self, delivery: Delivery) -> None:
         """Account for a delivery; tags come in ascending order."""
@@ -60,6 +72,7 @@ class InRuns:
         count = delivery.headers().get(DELIVERY_COUNT)
         if isinstance(count, int) and count >= SUSPECT_AFTER:
             self._suspects.add(delivery.tag)
+        restore(delivery.to_message(self._channel))
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge messages, in as few frames as can be."""
@@ -75,13 +88,30 @@ class InRuns:
         for tag in tags:
             self._channel.basic_reject(tag, requeue=True)
 
+    def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
+        """Let RabbitMQ hold a message until its time has come; acknowledged when it does."""
+        self._mover.add(Move(delivery, time.monotonic() + seconds, otherwise))
+
+    def _connect(self, **options: Any) -> Any:
+        return self._consumer.app.connection_for_write(**options)
+
+    def _on_moved(self, moved: list[Move], stay: list[Move]) -> None:
+        if self._abandoned:
+            return
+        self.acknowledge([move.delivery for move in moved])
+        for move in stay:
+            move.otherwise()
+
     def park(self, delivery: Delivery) -> None:
-        """Account for a message that waits for its time, and for its place in the prefetch."""
+        """Account for a message that waits for its time here, and for its place in the prefetch."""
         self._parked += 1
+        self._suspects.discard(delivery.tag)
+        self._parked_in_all += 1
         self.fit()
 
     def unpark(self, delivery: Delivery) -> None:
         """Take it up: its place in the prefetch was made up for."""
+        self._parked_in_all -= 1
 
     def begin(self, deliveries: Sequence[Delivery]) -> AbstractContextManager[None]:
         """Keep no books: RabbitMQ counts whatever comes back."""
@@ -99,7 +129,8 @@ class InRuns:
         wanted = 1 if self._suspects else max(1, room)
         is_other = not self._prefetch / WORTH_IT < wanted < self._prefetch * WORTH_IT
         # What waits for its time takes up the old consumer's prefetch for good.
-        is_taken = room > 0 and self._parked * WORTH_IT >= self._prefetch
+        is_taken = self._parked * WORTH_IT >= self._prefetch
+        is_taken &= room > 0 and self._parked_in_all < MOST_PARKED
         if (is_other or is_taken) and not self._replacing:
             self._replacing = True
             self._consumer.call_soon(self._replace, wanted)
@@ -114,3 +145,8 @@ class InRuns:
         consumer.qos(prefetch_count=wanted, apply_global=False)
         consumer.consume()
         logger.debug("prefetch changed", extra={"messages": wanted})
+
+    def abandon(self) -> None:
+        """Answer nothing any more, and move nothing."""
+        self._abandoned = True
+        self._mover.close()

@@ -7,7 +7,8 @@ Here one script pops and records, up to a thousand messages in a step.
 Queues are laid out as kombu lays them out: producers, Flower, `celery inspect` and
 stock workers on the same database go on working. What is held has keys of its own, so
 that nobody restores anything of somebody else's. Added are two lists a queue:
-`<queue>.retry` and, where nobody set `on_set_aside`, `<queue>.dead`.
+`<queue>.retry` and, where nobody set `on_set_aside`, `<queue>.dead`; and a sorted set,
+`<queue>.delayed`.
 
 A message that kills its process takes blameless neighbours with it. What only waited
 there is not counted. One that was worked on twice when its worker died is a suspect: it
@@ -18,7 +19,7 @@ message is there by chance.
 
 What a consumer may set and call is public on the channel
 (`worker.transport.redis.channel`): `more_waiting`, `room`, `take`, `on_set_aside`,
-`ack_many`, `begin`, `pause`, `resume`, `park`, `unpark`. What it holds is in
+`ack_many`, `delay`, `begin`, `pause`, `resume`, `park`, `unpark`. What it holds is in
 `worker.transport.redis.leases`, the steps that Redis does at once in
 `worker.transport.redis.scripts`.
 

@@ -78,6 +78,10 @@ class Redis:
         ]
         return sum(lengths), _age_seconds([item for item in items if item is not None])
 
+    def delayed(self, server: RedisServer) -> float:
+        """Return how many messages wait for their time."""
+        return float(server.client.zcard(checks.DELAYED))
+
     def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
         """Begin with a new connection."""
         return AtOnce(consumer.connection.default_channel, receiver)

@@ -20,6 +20,7 @@ from kombu.transport import redis as stock
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from worker.transport.redis.binding import Binding
+from worker.transport.redis.delaying import Delaying
 from worker.transport.redis.fanout import Fanout
 from worker.transport.redis.fetch import Fetch, Fetched, Pace, Source, empty_reply, script_command
 from worker.transport.redis.holding import Holding
@@ -46,7 +47,7 @@ def _count_nothing(_: int) -> None:
     """Stand in for whoever counts."""
 
 
-class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
+class Channel(Holding, Delaying, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
     """A channel that fetches many messages at once."""
 
     QoS = QoS
@@ -69,6 +70,9 @@ class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
 
     #: Returns how many more messages there is room for, besides the prefetch count.
     room: Callable[[], int] | None = None
+    #: Returns whether far more is held than there is room for: what came and is not
+    #: delivered goes back then.
+    is_overfull: Callable[[], bool] | None = None
     #: Is offered what came, before it is delivered one by one, and returns how many of
     #: the first it has taken. The others are offered again after the next delivery.
     take: Callable[[Iterable[Fetched]], int] | None = None
@@ -126,6 +130,7 @@ class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
     def _brpop_start(self, timeout: float | None = None) -> None:
         # Something is left only if a callback raised in the middle of a delivery.
         self._deliver()
+        self.move_delayed()
         limit = self.qos.can_consume_max_estimate()
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues or not limit:
@@ -161,6 +166,7 @@ class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
         if not self._fetched or self._closing:
             raise Empty
         self._deliver()
+        self.move_delayed()
         return True
 
     def _read(self, connection: Any, fetch: Fetch) -> list[Any]:
@@ -212,9 +218,13 @@ class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
                     self._fetched.popleft()
                 if not self._fetched:
                     break
+            if self.is_overfull is not None and self.is_overfull():
+                self._return(list(self._fetched))
+                break
             fetched = self._fetched.popleft()
             if fetched.source.queue not in self._active_queues:
-                self._return_all(fetched)
+                queue = fetched.source.queue
+                self._return([fetched, *(f for f in self._fetched if f.source.queue == queue)])
                 break
             self._deliver_one(fetched)
         if not self.closed:
@@ -234,11 +244,10 @@ class Channel(Holding, SettingAside, Fanout, Binding, Keyspace, stock.Channel):
             if message is not None:
                 self._receivers[fetched.source.queue](message)
 
-    def _return_all(self, first: Fetched) -> None:
-        """Give back what came after its consumer was cancelled, in one step."""
-        queue = first.source.queue
-        returned = [first, *(f for f in self._fetched if f.source.queue == queue)]
-        self._fetched = deque(f for f in self._fetched if f.source.queue != queue)
+    def _return(self, returned: list[Fetched]) -> None:
+        """Give back, in one step, what came and cannot be delivered."""
+        gone = set(map(id, returned))
+        self._fetched = deque(f for f in self._fetched if id(f) not in gone)
         self.qos.give_back([f.tag for f in returned if f.tag])
         for fetched in returned:
             if not fetched.tag:

@@ -26,6 +26,10 @@ COMMANDS = (
     ("EXISTS", f"{QUEUE}.retry"),
     ("LLEN", QUEUE),
     ("LINDEX", QUEUE, -1),
+    ("ZADD", f"{QUEUE}.delayed", 0, ""),
+    ("ZREM", f"{QUEUE}.delayed", ""),
+    ("ZCARD", f"{QUEUE}.delayed"),
+    ("ZRANGEBYSCORE", f"{QUEUE}.delayed", 0, 0),
     ("HSET", UNACKED, "", ""),
     ("HGET", UNACKED, ""),
     ("HDEL", UNACKED, ""),
@@ -44,6 +48,8 @@ COMMANDS = (
 )
 # What kombu appends to the name of a queue for each of its priorities.
 PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+# Messages that wait for their time, by when that is.
+DELAYED = f"{QUEUE}.delayed"
 CHANNELS = (("PSUBSCRIBE", ".celery.pidbox"), ("PUBLISH", ".celeryev/worker.online", ""))
 
 
@@ -73,6 +79,8 @@ def backlog(server: RedisServer) -> Finding:
     waiting = sum(server.client.llen(QUEUE + priority) for priority in PRIORITIES)
     held, suspects = server.client.hlen(UNACKED), server.client.llen(f"{QUEUE}.retry")
     found = f"{waiting:,} messages waiting, {held:,} held by workers"
+    if delayed := server.client.zcard(DELAYED):
+        found += f", {delayed:,} delayed"
     if suspects:
         return warning(
             f"{found}, {suspects:,} fetched one by one, because workers died with them",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker.transport.delivery import Received, SetAside
 from worker.transport.redis.items import salvage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from worker.transport.broker import Receiver
     from worker.transport.delivery import Delivery
     from worker.transport.redis.channel import Channel
+    from worker.transport.redis.fetch import Fetched
 
 
 class AtOnce:
@@ -26,6 +27,7 @@ class AtOnce:
         self._channel = channel
         self._set_aside = receiver.set_aside
         channel.room, channel.take = receiver.room, receiver.take
+        channel.is_overfull = receiver.is_overfull
         channel.on_set_aside = self._on_set_aside
         channel.on_renewed, channel.on_restored = receiver.renewed, receiver.restored
 
@@ -48,6 +50,11 @@ class AtOnce:
         """Put messages back in one step, at the end that is fetched first."""
         self._channel.give_back([delivery.tag for delivery in deliveries], died=died)
 
+    def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
+        """Let Redis hold a message until its time has come."""
+        fetched: Any = delivery.message if isinstance(delivery, Received) else delivery
+        self._channel.delay(delivery.tag, fetched.source, seconds, otherwise)
+
     def park(self, delivery: Delivery) -> None:
         """Hold a message until its time has come: its lease is renewed for as long as it takes."""
         self._channel.park(delivery.tag)
@@ -68,6 +75,11 @@ class AtOnce:
         """Take up the work on paused messages."""
         self._channel.resume([delivery.tag for delivery in deliveries])
 
-    def _on_set_aside(self, item: bytes, queue: str, reason: str, tag: str) -> None:
+    def abandon(self) -> None:
+        """Leave it to the channel, which is closed."""
+
+    def _on_set_aside(self, fetched: Fetched, reason: str) -> None:
+        source, tag, item, size = fetched
         headers, properties = salvage(item)
-        self._set_aside(Received(SetAside(item, queue, tag, headers, properties)), reason)
+        aside = SetAside(item, source.queue, tag, headers, properties, size)
+        self._set_aside(Received(aside), reason)

@@ -27,11 +27,19 @@ class Source(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """What came: the tag is '' if it was not recorded."""
+    """What came.
+
+    Attributes:
+        source: Where it lay.
+        tag: By which it is acknowledged, '' if it was not recorded.
+        item: As it lay there, or the beginning of what is too large for a message.
+        byte_count: How large it was there.
+    """
 
     source: Source
     tag: str
     item: bytes
+    byte_count: int
 
     def headers(self) -> dict[str, Any]:
         """Return its headers, empty if they are none."""
@@ -79,10 +87,12 @@ class Fetch:
     def read(self, reply: list[Any]) -> list[Fetched]:
         """Return what a reply brings."""
         sources = [*self.suspects, *self.ready]
-        pairs = zip(reply[1::2], reply[2::2], strict=True)
+        came = zip(reply[1::3], reply[2::3], reply[3::3], strict=True)
         return [
-            Fetched(source, f"{self.tag_prefix}{n}" if source.tail else "", item)
-            for n, (source, item) in enumerate(((sources[i - 1], item) for i, item in pairs), 1)
+            Fetched(source, f"{self.tag_prefix}{n}" if source.tail else "", item, size)
+            for n, (source, size, item) in enumerate(
+                ((sources[i - 1], size, item) for i, size, item in came), 1
+            )
         ]
 
 

@@ -42,7 +42,7 @@ class Holding:
 
     def park(self, tag: str) -> None:
         """Hold a message for as long as it takes: it waits for its time, nobody works on it."""
-        self.qos.parked.add(tag)
+        self.qos.park(tag)
 
     def unpark(self, tag: str) -> None:
         """Take up the work on a parked message."""

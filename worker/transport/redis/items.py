@@ -13,9 +13,12 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from kombu.utils.json import loads
+from kombu.utils.json import loads, object_hook
+from msgspec import Raw
 from pydantic_core import from_json
 
+from tasks.density import MAX_VALUES, is_too_dense
+from tasks.type_marks import id_as_text
 from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES, Headers, Shown, Stock
 
 _TEXT = rb'("(?:[^"\\]|\\.)*"|null)'
@@ -51,9 +54,15 @@ class _AnyItem(msgspec.Struct):
     headers: dict[str, Any]
 
 
+class _Parts(msgspec.Struct):
+    headers: Raw = Raw(b"{}")
+    properties: Raw = Raw(b"{}")
+
+
 _decode_stock = msgspec.json.Decoder(_StockItem).decode
 _decode_shown = msgspec.json.Decoder(_ShownItem).decode
 _decode_any = msgspec.json.Decoder(_AnyItem).decode
+_decode_parts = msgspec.json.Decoder(_Parts).decode
 
 
 class NotAMessageError(ValueError):
@@ -105,7 +114,7 @@ def read_stock(item: bytes, *, shown: bool) -> Stock | None:
 def headers_of(item: bytes) -> dict[str, Any]:
     """Return the headers of an item, as far as they can be read."""
     try:
-        return _decode_any(item).headers
+        return {} if is_too_dense(item) else _decode_any(item).headers
     except (ValueError, RecursionError):
         return {}
 
@@ -113,7 +122,7 @@ def headers_of(item: bytes) -> dict[str, Any]:
 def salvage(item: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the headers and the properties of what may be no message, as far as there are any."""
     parts: Any = {}
-    if len(item) <= MAX_ITEM_BYTES:
+    if len(item) <= MAX_ITEM_BYTES and not is_too_dense(item):
         with suppress(ValueError, RecursionError):
             parts = json.loads(item)
     found = parts if isinstance(parts, dict) else {}
@@ -124,14 +133,20 @@ def salvage(item: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
-def read_item(item: bytes) -> dict[str, Any]:
+def read_item(item: bytes, size: int | None = None) -> dict[str, Any]:
     """Return the message that an item is.
+
+    Args:
+        item: As it lies in the list.
+        size: How many bytes it has there, if this is only its beginning.
 
     Raises:
         NotAMessageError: It is something else.
     """
-    if len(item) > MAX_ITEM_BYTES:
-        raise NotAMessageError(f"it is {len(item):,} bytes, more than {MAX_ITEM_BYTES:,}")
+    if (size := size or len(item)) > MAX_ITEM_BYTES:
+        raise NotAMessageError(f"it is {size:,} bytes, more than {MAX_ITEM_BYTES:,}")
+    if is_too_dense(item) and _are_too_dense(item):
+        raise NotAMessageError(f"its headers may have more than {MAX_VALUES:,} values")
     try:
         message = _decode(item)
     except Exception as error:  # a hostile item can make the decoder raise anything
@@ -149,7 +164,19 @@ def read_item(item: bytes) -> dict[str, Any]:
     ):
         if not isinstance(part, dict | None):
             raise NotAMessageError(f"its {name} are not an object")
+    headers = message.get("headers") or {}
+    if "id" in headers:
+        headers["id"] = id_as_text(headers["id"])
     return message
+
+
+def _are_too_dense(item: bytes) -> bool:
+    """Return whether it is not only the body, a text, that seems to have many values."""
+    try:
+        parts = _decode_parts(item)
+    except (ValueError, RecursionError):
+        return True
+    return is_too_dense(bytes(parts.headers)) or is_too_dense(bytes(parts.properties))
 
 
 def _decode(item: bytes) -> Any:
@@ -157,7 +184,14 @@ def _decode(item: bytes) -> Any:
     if b"__type__" not in item:
         with suppress(ValueError):
             return from_json(item)
-    return loads(item)
+    return loads(item, object_hook=_typed)
+
+
+def _typed(value: dict[str, Any]) -> Any:
+    try:
+        return object_hook(value)
+    except Exception:  # noqa: BLE001 - it looks like a mark of kombu's, and may mean nothing to us
+        return value
 
 
 def delivery_count(message: dict[str, Any]) -> int:

@@ -59,6 +59,10 @@ class Keyspace:
         """Return where messages are that are fetched alone."""
         return f"{queue}.retry"
 
+    def delayed_set(self, queue: str) -> str:
+        """Return where messages are that wait for their time, by when that is."""
+        return f"{queue}.delayed"
+
     def lists_of(self, entry: Entry, message: dict[str, Any], count: int) -> list[str]:
         """Return where a held message goes back to, having been with so many dead workers."""
         queues = [queue for queue in self._lookup(entry.exchange, entry.routing_key) if queue]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 
+from worker.transport.delivery import cut_text
 from worker.transport.redis.items import NotAMessageError, delivery_count, headers_of, read_item
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ class SettingAside:
     #: How often a message may have been with a worker that died: twice in company
     #: and three times alone.
     delivery_limit = 5
-    #: Takes what is not delivered: the item, its queue, why, and the tag to
-    #: acknowledge when it is in safety. Set it before the first fetch.
-    on_set_aside: Callable[[bytes, str, str, str], None] | None = None
+    #: Takes what is not delivered, and why; it is acknowledged when it is in safety.
+    #: Set it before the first fetch.
+    on_set_aside: Callable[[Fetched, str], None] | None = None
 
     qos: Any
     Message: Any
@@ -33,7 +34,7 @@ class SettingAside:
     def understand(self, fetched: Fetched) -> Any:
         """Return a fetched message, None if it is set aside."""
         try:
-            payload = read_item(fetched.item)
+            payload = read_item(fetched.item, fetched.byte_count)
             count = delivery_count(payload)
             if count > self.delivery_limit:
                 self._set_aside(fetched, f"{count} workers died with it")
@@ -51,15 +52,16 @@ class SettingAside:
         return None
 
     def _set_aside(self, fetched: Fetched, reason: str) -> None:
-        source, tag, item = fetched
-        fields = {"queue": source.queue, "reason": reason, "message_id": headers_of(item).get("id")}
+        source, tag, item, _ = fetched
+        named = cut_text(headers_of(item).get("id"))
+        fields = {"queue": source.queue, "reason": reason, "message_id": named}
         logger.error("message set aside", extra=fields)
         if not tag:
             return
         self.qos.append(None, tag)
         try:
             if self.on_set_aside is not None:
-                self.on_set_aside(item, source.queue, reason, tag)
+                self.on_set_aside(fetched, reason)
             elif self.qos.move([tag], lambda _: ([self.dead_list(source.queue)], item)):
                 self.qos.let_go([tag])
             else:

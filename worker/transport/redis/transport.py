@@ -15,7 +15,7 @@ from worker.transport.redis.channel import Channel
 
 logger = get_logger(__name__)
 
-# How often a loop looks whether leases are to be renewed, or messages restored.
+# How often a loop looks whether leases are to be renewed, messages restored or due.
 HOUSEKEEPING_SECONDS = 0.25
 
 
@@ -27,12 +27,13 @@ class Poller(stock.MultiChannelPoller):
         self._trouble = Trouble()
 
     def housekeep(self) -> None:
-        """Renew leases and restore messages where it is time to."""
+        """Renew leases, restore messages and release delayed ones where it is time to."""
         for channel in list(self._channels):
             if channel.closed or channel._qos is None:  # noqa: SLF001 - `qos` would make one
                 continue
             try:
                 channel.qos.housekeep()
+                channel.release_due()
             except (*channel.connection_errors, RedisError) as error:
                 # The loop itself finds out about a connection that is lost.
                 if self._trouble.note(type(error).__name__, time.monotonic()):

@@ -33,6 +33,7 @@ class Working:
 
     channel: Any
     unacked_index_key: str
+    parked: set[str]
     _delivered: Any
     _flush: Any
 
@@ -64,6 +65,12 @@ class Working:
             self._begun.pop(tag, None)
         self._marked.difference_update(tags)
         self._mark(waiting=tags)
+
+    def park(self, tag: str) -> None:
+        """Note that a message waits without a slot; Redis learns of it when leases are renewed."""
+        self.parked.add(tag)
+        self._begun.pop(tag, None)
+        self._marked.discard(tag)
 
     def resume(self, tags: Sequence[str]) -> None:
         """Note that they are worked on again: the first try has shown that they do not kill."""

@@ -39,6 +39,8 @@ FETCH: Final = _script("fetch")
 # What FETCH says is left at the broker.
 NOTHING, MORE, SUSPECTS = 0, 1, 2
 
+DELAY: Final = _script("delay")
+DUE: Final = _script("due")
 EXPIRED: Final = _script("expired")
 FORMER: Final = _script("former")
 LOOK_UP: Final = _script("look_up")
