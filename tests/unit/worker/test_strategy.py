@@ -778,6 +778,24 @@ def test_what_may_have_been_applied_is_looked_up_before_it_is_dropped(
     assert not strategy.busy
 
 
+def test_what_is_dropped_leaves_what_is_in_doubt(
+    strategy: BatchStrategy, consumer: Consumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is found by its place in the whole batch; what is held apart still is in question."""
+    caplog.set_level("INFO")
+    old = {"expires": OLD, "redelivered": 1}
+    messages = [one("dropped", **old), one("doubted", **old), one("settled")]
+    receive(strategy, *messages)
+    consumer.turn()
+    consumer.report(replace(DONE, dropped=0b001, doubtful=0b010, doubt=IN_DOUBT))
+    assert [message.acknowledged for message in messages] == [True, False, True]
+    dropped = [line for line in caplog.records if line.getMessage() == "message dropped"]
+    assert [fields_of(line)["message_id"] for line in dropped] == ["dropped"]
+    consumer.wait()
+    ((job, _),) = consumer.jobs
+    assert (ids_of(job), job.in_question) == (["doubted"], (0,))
+
+
 def test_a_stamp_that_nobody_revoked_drops_nothing(
     strategy: BatchStrategy, consumer: Consumer
 ) -> None:
