@@ -12,6 +12,10 @@ _settings = load_settings()
 
 broker_url = _settings.broker_url
 result_backend = _settings.result_backend
+# A result is tried again by `worker.telling.result_store`, which is to find out soon.
+result_backend_transport_options = {"retry_policy": {"max_retries": 0}}
+redis_socket_timeout = 10.0
+redis_socket_connect_timeout = 3.0
 imports = ("tasks.status_updates",)
 
 # JSON in, JSON out.

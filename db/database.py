@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.engine import make_engine
 from db.errors import TransientDatabaseError, translate_error
 from db.rows import EventRow, Rows, Settlement
-from db.statements import read_events, settle_pending_events
+from db.statements import read_events, read_settlers, settle_pending_events
 from db.tries import Tries
 
 if TYPE_CHECKING:
@@ -133,6 +133,22 @@ class Database:
             with self.engine.connect() as connection:
                 self._refuse_read_only(connection)
                 return _read(connection, event_ids, with_payload=with_payload, accounts=accounts)
+        except SQLAlchemyError as error:
+            raise translate_error(error) from error
+
+    def read_settlers(self, event_ids: Sequence[str]) -> dict[str, str]:
+        """Read by which messages events were settled, after whoever is settling them now.
+
+        Args:
+            event_ids: Of which; those that are pending, or unknown, are left out.
+
+        Raises:
+            DatabaseError: See `db.errors`.
+        """
+        try:
+            with self.engine.begin() as connection:
+                read = connection.execute(read_settlers(), {"event_ids": list(event_ids)})
+                return {id_: settled_by for id_, settled_by in read.all() if settled_by is not None}
         except SQLAlchemyError as error:
             raise translate_error(error) from error
 

@@ -100,6 +100,17 @@ def read_events(*, with_payload: bool, of_accounts: bool = False) -> Select[Any]
     )
 
 
+@cache
+def read_settlers() -> Select[str, str | None]:
+    """Build the SELECT of who settled the events whose ids are in the array `event_ids`.
+
+    It locks the rows in id order, as settling does, and so waits for who settles them now.
+    """
+    ids = bindparam("event_ids", type_=TextArray)
+    columns = select(EventModel.id, EventModel.settled_by).where(EventModel.id == any_(ids))
+    return columns.order_by(EventModel.id.collate("C")).with_for_update(read=True)
+
+
 def _guards(*, of_accounts: bool) -> list[ColumnElement[bool]]:
     accounts = bindparam("accounts", type_=TextArray)
     return [EventModel.account_id == any_(accounts)] if of_accounts else []

@@ -57,7 +57,11 @@ class PatientPublisher:
 
     def _publish_kept(self) -> None:
         while self._kept:
-            self._publisher.publish(*self._kept[0])
+            try:
+                self._publisher.publish(*self._kept[0])
+            except OutcomesNotPublishedError as error:
+                self._kept[0] = _rest(*self._kept[0], error)
+                raise
             self._kept.popleft()
 
     def publish(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
@@ -68,8 +72,8 @@ class PatientPublisher:
         """
         try:
             self._publisher.publish(outcomes, letters)
-        except OutcomesNotPublishedError:
-            self._kept.append((outcomes, letters))
+        except OutcomesNotPublishedError as error:
+            self._kept.append(_rest(outcomes, letters, error))
             raise
 
     def close(self) -> None:
@@ -78,3 +82,10 @@ class PatientPublisher:
             self._publish_kept()
         if self._kept:
             logger.error("outcomes not published", extra={"outcomes": len(self)})
+
+
+def _rest(
+    outcomes: Sequence[Outcome], letters: Sequence[DeadLetter], error: OutcomesNotPublishedError
+) -> tuple[Sequence[Outcome], Sequence[DeadLetter]]:
+    """Return what is still to be published, so that nothing is published at every try."""
+    return outcomes[error.outcomes :], letters[error.letters :]

@@ -17,6 +17,7 @@ from service.fitness import Fitness
 from service.settings import Settings, SettingsError, load_settings
 from settle_client.errors import AddressError
 from settle_client.redis_server import open_client
+from tasks.looking_up import were_applied
 from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import Settled, dead_letters, settle, settle_batch
 
@@ -43,6 +44,10 @@ class Service:
         """Settle a batch, committed on return; see `tasks.settle.settle`."""
         payload = self.outcome_payload
         return settle(messages, self.database, with_payload=payload, others_succeed=others_succeed)
+
+    def were_applied(self, messages: Sequence[Message]) -> list[bool]:
+        """Look up which messages were applied; see `tasks.looking_up.were_applied`."""
+        return were_applied(messages, self.database)
 
     def publish(self, outcomes: Sequence[Sequence[Outcome]], letters: Sequence[DeadLetter]) -> None:
         """Publish the outcomes of a batch, after its dead letters."""

@@ -19,7 +19,13 @@ from service.addresses import (
     hide_password,
     is_clear,
     is_redis,
+    scheme_of,
     uses_sentinels,
+)
+
+RPC_CANNOT_SERVE = (
+    "rpc:// cannot be used, for it answers who sent the one message that a task runs for, and here "
+    "many share a batch: use redis://, or set none and read the result channel"
 )
 
 
@@ -48,6 +54,8 @@ def _check_urls(urls: str) -> str:
 
 
 def _check_backend(url: str) -> str:
+    if scheme_of(url) == "rpc":
+        raise ValueError(RPC_CANNOT_SERVE)
     # Celery has many others, each with a form of its own.
     return _check_urls(url) if is_redis(url) or uses_sentinels(url) else url
 
@@ -71,8 +79,15 @@ class Settings(BaseSettings):
     result_backend: Annotated[str, AfterValidator(_check_backend)] | None = Field(
         default=None,
         validation_alias="CELERY_RESULT_BACKEND",
-        description="Celery's result backend, for producers that call `AsyncResult.get()`. "
-        "Without one, outcomes go to the result channel alone.",
+        description="Celery's result backend, for producers that call `AsyncResult.get()`; not "
+        "`rpc://`. Without one, outcomes go to the result channel alone.",
+    )
+    result_retry_seconds: float = Field(
+        default=300,
+        ge=1,
+        le=86_400,
+        description="For how many seconds a worker tries again to store a Celery result, while "
+        "the result backend is away; nothing else waits for it. It keeps up to 32 MiB of them.",
     )
     database_url: Annotated[str, AfterValidator(_check_database_url)] = Field(
         default="postgresql://127.0.0.1:5432/settle",

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tasks.publishing import DeadLetter
 
 ENTRIES_PER_READ = 500
+# Of an index; a message carries fewer updates.
+MAX_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class KeptLetter:
     time: str
     delivery: dict[str, Any]
     raw: str
+    index: int | None = None
 
     @property
     def deliveries(self) -> int:
@@ -99,4 +102,9 @@ def _letter(entry: str, fields: dict[str, str]) -> KeptLetter:
         fields.get("time", ""),
         delivery if isinstance(delivery, dict) else {},
         fields.get("raw", ""),
+        _number(fields.get("index", "")),
     )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None

@@ -8,7 +8,18 @@ class NotUnderstoodError(SettleError):
 
 
 class OutcomesNotPublishedError(SettleError):
-    """The outcomes could not be published just now; publishing them again is safe."""
+    """The outcomes could not all be published just now; publishing them again is safe.
+
+    Attributes:
+        letters: How many of the dead letters, from the first on, are published.
+        outcomes: How many of the outcomes are.
+        digest: What those say, in short, if whoever published them has noted it.
+    """
+
+    def __init__(self, text: str = "", *, letters: int = 0, outcomes: int = 0) -> None:
+        super().__init__(text)
+        self.letters, self.outcomes = letters, outcomes
+        self.digest = b""
 
 
 class OutcomesMissingError(SettleError):

@@ -40,13 +40,15 @@ KEEP_DEAD_LETTER = Path(__file__).with_name("keep_dead_letter.lua").read_text("u
 class DeadLetter:
     """Something that could not be applied, kept for a person to look at.
 
-    `raw` is the whole message, or the one update of it that is not valid.
+    `raw` is the whole message, or the one update of it that is not valid; `index` is
+    the update's position in its message.
     """
 
     message_id: str | None
     reason: str
     raw: str
     delivery: dict[str, Any]
+    index: int | None = None
 
 
 class OutcomePublisher:
@@ -73,22 +75,26 @@ class OutcomePublisher:
         """Publish outcomes in order, after the dead letters that belong to them.
 
         Raises:
-            OutcomesNotPublishedError: Some may have been published, not all;
-                publish the same again.
+            OutcomesNotPublishedError: Some may have been published, not all; it says
+                how many certainly were. Publish the rest.
         """
         texts = [outcome.to_json() for outcome in outcomes]
+        letters = start = 0
         try:
             if self._room is not None:
                 self._room.make(len(texts))
             for letter in dead_letters:
                 fields = chain.from_iterable(entry_of(letter).items())
                 write(self._client, self._keep, DEAD_LETTERS, list(fields))
-            for start in range(0, len(texts), OUTCOMES_PER_CALL):
+                letters += 1
+            while start < len(texts):
                 chunk = texts[start : start + OUTCOMES_PER_CALL]
                 args = [self._stream_max_length, *chunk]
                 write(self._client, self._publish, OUTCOMES, args)
+                start += len(chunk)
         except redis.RedisError as error:
-            raise OutcomesNotPublishedError(f"{type(error).__name__}: {error}") from error
+            text = f"{type(error).__name__}: {error}"
+            raise OutcomesNotPublishedError(text, letters=letters, outcomes=start) from error
 
     def check(self) -> None:
         """See that the channel answers.
@@ -110,6 +116,7 @@ def entry_of(letter: DeadLetter) -> dict[Any, Any]:
     """Return a dead letter as it lies in the stream."""
     return {
         "messageId": letter.message_id or "",
+        **({} if letter.index is None else {"index": letter.index}),
         "reason": letter.reason,
         "time": timestamp(datetime.now(UTC)),
         "delivery": json.dumps(letter.delivery),

@@ -62,14 +62,21 @@ def replay_of(letter: KeptLetter, *, max_updates: int, expand: Expand) -> Replay
     """
     message = _understand(letter, max_updates, expand)
     updates = [update for update in message.updates if isinstance(update, StatusUpdate)]
-    invalid = [update for update in message.updates if isinstance(update, InvalidUpdate)]
+    invalid = [
+        (place, update)
+        for place, update in enumerate(message.updates)
+        if isinstance(update, InvalidUpdate)
+    ]
     if not updates:
-        raise NotUnderstoodError(invalid[0].error)
+        raise NotUnderstoodError(invalid[0][1].error)
     name = json.dumps([letter.message_id, letter.entry, _arguments(updates)])
     return Replay(
         str(uuid.uuid5(NAMESPACE, name)),
         updates,
-        [DeadLetter(letter.message_id, one.error, one.raw, letter.delivery) for one in invalid],
+        [
+            DeadLetter(letter.message_id, one.error, one.raw, letter.delivery, place)
+            for place, one in invalid
+        ],
     )
 
 

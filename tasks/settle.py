@@ -123,7 +123,7 @@ def dead_letters(
         deliveries: How each message came, in JSON types.
     """
     return [
-        DeadLetter(message.id, outcome.error.message, raw_of(update), delivery)
+        DeadLetter(message.id, outcome.error.message, raw_of(update), delivery, outcome.index)
         for message, answers, delivery in zip(messages, outcomes, deliveries, strict=True)
         for update, outcome in zip(message.updates, answers, strict=True)
         if outcome.error
@@ -151,7 +151,7 @@ def _check_all_in_all_out(
 def _answers(message: Message, applied: Applied, *, with_payload: bool) -> list[Outcome]:
     failed = bool(applied.invalid or applied.refused)
     outcomes = []
-    for update in message.updates:
+    for index, update in enumerate(message.updates):
         error, refusal = "", ""
         if isinstance(update, InvalidUpdate):
             error = update.error
@@ -159,11 +159,14 @@ def _answers(message: Message, applied: Applied, *, with_payload: bool) -> list[
             settlement = _settlement(message, update)
             error = applied.invalid.get(settlement, "")
             refusal = str(applied.refused.get(settlement, ""))
+        known = message.id, update.id, update.status
         if error or isinstance(update, InvalidUpdate):
-            answer = invalid(message.id, update.id, update.status, error, with_payload=with_payload)
+            answer = invalid(*known, error, index=index, with_payload=with_payload)
         else:
             row = applied.rows.get(update.id)
-            answer = outcome_of(message.id, update, row, with_payload=with_payload, refusal=refusal)
+            answer = outcome_of(
+                message.id, update, row, index=index, with_payload=with_payload, refusal=refusal
+            )
         outcomes.append(answer)
     return outcomes
 
@@ -173,6 +176,7 @@ def outcome_of(
     update: StatusUpdate,
     row: EventRow | None,
     *,
+    index: int = 0,
     with_payload: bool = False,
     refusal: str = "",
 ) -> Outcome:
@@ -182,17 +186,19 @@ def outcome_of(
         message_id: Of the message that carried the update.
         update: A valid update.
         row: The event, or None if there is none of that id.
+        index: The update's position in its message.
         with_payload: Put the event's payload into the outcome.
         refusal: What the database said, if it did, of an event that is still pending.
     """
+    known = message_id, update.id, update.status
     if row is None or update.account_id not in (None, row.account_id):
-        return _outcome(message_id, update.id, update.status, "not_found", None, with_payload)
+        return _outcome(*known, "not_found", None, index, with_payload)
     if row.status is None:
         problem = Problem.of(409, refusal[:MAX_REFUSAL_CHARACTERS] or KEPT_PENDING)
-        return _outcome(message_id, update.id, update.status, "refused", row, with_payload, problem)
+        return _outcome(*known, "refused", row, index, with_payload, problem)
     updated = row.settled_by == message_id and row.status == update.status
     reason = None if updated else _reason(row)
-    return _outcome(message_id, update.id, update.status, reason, row, with_payload)
+    return _outcome(*known, reason, row, index, with_payload)
 
 
 def _reason(row: EventRow) -> Reason:
@@ -205,11 +211,12 @@ def invalid(
     status: str | None,
     error: str,
     *,
+    index: int = 0,
     with_payload: bool = False,
 ) -> Outcome:
     """Return the outcome of an update, or with no id a whole message, that is not valid."""
     problem = Problem.of(400, error)
-    return _outcome(message_id, id_, status, "invalid", None, with_payload, problem)
+    return _outcome(message_id, id_, status, "invalid", None, index, with_payload, problem)
 
 
 def _outcome(
@@ -218,6 +225,7 @@ def _outcome(
     status: str | None,
     reason: Reason | None,
     row: EventRow | None,
+    index: int,
     with_payload: bool,
     error: Problem | UnsetType = UNSET,
 ) -> Outcome:
@@ -231,6 +239,7 @@ def _outcome(
         status=status,
         reason=reason,
         message_id=message_id,
+        index=index,
         account_id=row and row.account_id,
         event_type=row and row.event_type,
         created_at=row and row.created_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from settle_client import Outcome
@@ -47,10 +48,23 @@ class Server:
         return [command[0] for command in self.commands]
 
 
-def outcome(id_: str = "ev_1", message_id: str = "m", status: str = "failed") -> Outcome:
-    """Make an outcome."""
-    nothing = (None,) * 5
-    return Outcome(id_, False, status, "not_found", message_id, *nothing)
+def outcome(
+    id_: str = "ev_1", message_id: str = "m", status: str = "failed", index: int | None = None
+) -> Outcome:
+    """Make an outcome; of another event, it is of another place in its message."""
+    return Outcome(
+        id=id_,
+        updated=False,
+        status=status,
+        reason="not_found",
+        message_id=message_id,
+        index=zlib.crc32(id_.encode()) if index is None else index,
+        account_id=None,
+        event_type=None,
+        created_at=None,
+        completed_at=None,
+        failed_at=None,
+    )
 
 
 def entries(*outcomes: Outcome, first: int = 1) -> list[Any]:

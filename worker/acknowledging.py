@@ -1,4 +1,4 @@
-"""Messages that are done, or go back: the broker learns of it, and Celery with it.
+"""Messages that are done, dropped, or go back: the broker learns of it, and who watches.
 
 Which messages, and when, is the strategy's; how, in what a broker speaks, is the broker's.
 """
@@ -9,6 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 from celery.worker import state
+
+from worker.telling.log_lines import log_dropped
+from worker.telling.result_store import result_store
+from worker.telling.results import revoked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +41,14 @@ class Acknowledgements:
         _end_requests(items, successful=True)
         return time.monotonic() - started
 
+    def drop(self, items: Sequence[Held]) -> None:
+        """Acknowledge messages that were not applied and are not to be."""
+        self._deliveries.acknowledge([held.delivery for held in items])
+        _end_requests(items, successful=False)
+        self._task_events.dropped(items)
+        log_dropped(items)
+        _hand_on_results(items)
+
     def give_back(self, items: Sequence[Held], *, died: bool = False) -> None:
         """Put messages back into their queue.
 
@@ -47,6 +59,17 @@ class Acknowledgements:
         self._deliveries.give_back([held.delivery for held in items], died=died)
         _end_requests(items, successful=False)
         self._task_events.given_back(items)
+
+
+def _hand_on_results(dropped: Sequence[Held]) -> None:
+    store = result_store()
+    wanted = [
+        revoked(held.message.id, held.drop_reason or "")
+        for held in dropped
+        if held.wants_result and held.message.id
+    ]
+    if store is not None and wanted:
+        store.add(wanted, hold_seconds=0)
 
 
 def _end_requests(items: Sequence[Held], *, successful: bool) -> None:

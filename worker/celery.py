@@ -28,9 +28,12 @@ def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     from service import garbage  # noqa: PLC0415 - not for clients
     from worker.seams import decompression, event_dispatcher, logs  # noqa: PLC0415 - the same
     from worker.telling.outbox import Outbox  # noqa: PLC0415 - the same
+    from worker.telling.results import why_unfit  # noqa: PLC0415 - the same
     from worker.transport.broker import broker_of  # noqa: PLC0415 - the same
     from worker.watching.step import Monitoring  # noqa: PLC0415 - the same
 
+    if why := why_unfit(lambda: app.backend):
+        sys.exit(f"settle: CELERY_RESULT_BACKEND: {why}")
     logs.install(app, instance, options, settings.log_format)
     broker_of(settings.broker_url).install()
     decompression.install()

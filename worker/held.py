@@ -29,6 +29,7 @@ class Held(NamedTuple):
         request: Celery's own view of it, made only for messages that use the options
             which that implements.
         shown: What monitors show of it, if it is plain and they want to.
+        drop_reason: Why it is to be dropped, unless it was applied before.
     """
 
     delivery: Delivery
@@ -40,6 +41,17 @@ class Held(NamedTuple):
     details: dict[str, Any]
     request: Any = None
     shown: Shown | None = None
+    drop_reason: str | None = None
+
+    @property
+    def is_to_be_dropped(self) -> bool:
+        """Return whether it is to be dropped without being looked up.
+
+        What comes for the first time cannot have been applied before.
+        """
+        if self.drop_reason is None:
+            return False
+        return not (self.details["redelivered"] or self.details["deliveriesToDeadWorkers"])
 
 
 class Load(NamedTuple):

@@ -12,7 +12,6 @@ report of a slot is ignored, for its delivery tags are dead.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
@@ -20,6 +19,7 @@ from celery.worker import state
 from service.batching import Batcher
 from service.settings import Settings, load_settings
 from worker.acknowledging import Acknowledgements
+from worker.applying.doubts import part
 from worker.applying.slots import Slots
 from worker.batching.breaker import SAMPLE, Breaker
 from worker.batching.dispatcher import Dispatcher
@@ -32,7 +32,7 @@ from worker.telling.task_events import TaskEvents
 from worker.telling.tracing import Traces
 from worker.transport.broker import Receiver, broker_of
 from worker.transport.delivery import Received
-from worker.understanding.intake import Intake
+from worker.understanding.intake import Intake, Onward
 from worker.understanding.options import Requests
 
 if TYPE_CHECKING:
@@ -82,9 +82,12 @@ class BatchStrategy:
             task_events=self._task_events,
             loop=loop,
             prefetch=consumer,
-            hold_new=self._hold_new,
-            hold_due=self._hold_due,
-            learn=self._learn_size,
+            onward=Onward(
+                hold_new=self._hold_new,
+                hold_due=self._hold_due,
+                drop=self._acknowledgements.drop,
+                learn=self._learn_size,
+            ),
             max_updates=settings.message_max_updates,
         )
         self._slots = Slots(
@@ -204,13 +207,21 @@ class BatchStrategy:
     def _begin(self, batch: Batch[Held]) -> None:
         kept = batch.items
         if state.revoked or any(held.request is not None for held in kept):
-            kept = tuple(held for held in kept if not self._intake.drops_meanwhile(held))
+            looked_at = [self._intake.look_again(held) for held in kept]
+            kept = tuple(held for held in looked_at if not held.is_to_be_dropped)
+            if dropped := [held for held in looked_at if held.is_to_be_dropped]:
+                self._acknowledgements.drop(dropped)
         if kept:
-            count = sum(held.update_count for held in kept)
             with self._deliveries.begin([held.delivery for held in kept]):
-                self._slots.begin(replace(batch, items=kept, update_count=count))
+                self._slots.begin(part(batch, kept))
 
-    def _on_settled(self, batch: Batch[Held], done: Done) -> None:
+    def _on_settled(self, batch: Batch[Held], dropped: Sequence[Held], done: Done) -> None:
+        if dropped:
+            self._acknowledgements.drop(dropped)
+        if batch.items:
+            self._tell_settled(batch, done)
+
+    def _tell_settled(self, batch: Batch[Held], done: Done) -> None:
         seconds = self._acknowledgements.acknowledge(batch.items)
         measuring.settled(batch, done, seconds)
         state.total_count[self._task.name] += len(batch.items)

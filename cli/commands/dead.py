@@ -170,7 +170,8 @@ def _find(letters: DeadLetters, entry: str) -> KeptLetter | None:
 
 def _fields(letter: KeptLetter) -> dict[str, Any]:
     fields = asdict(letter)
-    return {"id": fields.pop("entry"), "messageId": fields.pop("message_id"), **fields}
+    first = {"id": "entry", "messageId": "message_id", "index": "index"}
+    return {**{name: fields.pop(field) for name, field in first.items()}, **fields}
 
 
 def _foresee(letter: KeptLetter, update: StatusUpdate, database: Database) -> str:

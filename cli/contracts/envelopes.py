@@ -163,6 +163,11 @@ def _dead_letter() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "messageId": {"type": "string", "description": "Empty if the message had none."},
+            "index": {
+                "type": "string",
+                "pattern": "^[0-9]+$",
+                "description": "The update's position in its message, from 0: that of its outcome.",
+            },
             "reason": {"type": "string", "description": "Why it was set aside, in words."},
             "time": {
                 "type": "string",
@@ -175,7 +180,7 @@ def _dead_letter() -> dict[str, Any]:
                 "description": "The one update that is not valid, or the whole message, as JSON.",
             },
         },
-        "required": ["messageId", "reason", "time", "delivery", "raw"],
+        "required": ["messageId", "index", "reason", "time", "delivery", "raw"],
     }
 
 

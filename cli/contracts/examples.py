@@ -87,7 +87,10 @@ def _exchange(
 ) -> Exchange:
     after = EVENTS | {id_: _settled(EVENTS[id_], to, message_id) for id_, to in settled.items()}
     valid = check_all(updates)
-    outcomes = [outcome_of(message_id, one, after.get(one.id), with_payload=True) for one in valid]
+    outcomes = [
+        outcome_of(message_id, one, after.get(one.id), index=index, with_payload=True)
+        for index, one in enumerate(valid)
+    ]
     return Exchange(summary, updates, message_id, [outcome.to_dict() for outcome in outcomes])
 
 

@@ -74,6 +74,7 @@ def _dead_letter() -> dict[str, Any]:
     }
     return {
         "messageId": MESSAGE_ID,
+        "index": "0",
         "reason": field_error(UNKNOWN_STATUS),
         "time": outcomes()[0]["completedAt"],
         "delivery": json.dumps(delivery),

@@ -48,6 +48,7 @@ def components(place: str) -> dict[str, Schema]:
     }
     # Said aloud, for whoever generates code from it: the whole event may be sent.
     schemas["StatusUpdate"]["additionalProperties"] = True
+    _say_that_it_is_there(schemas["Outcome"], "index")
     for name, values in samples.whole().items():
         schemas[name]["examples"] = values
     return {name: {**_tidy(schema), "title": name} for name, schema in schemas.items()}
@@ -94,6 +95,14 @@ def _references(part: Any, place: str) -> set[str]:
 def _for_outsiders(schema: Schema) -> Schema:
     """Leave out what the class says to readers of the code: all but its first sentence."""
     return {**schema, "description": schema["description"].partition("\n\n")[0]}
+
+
+def _say_that_it_is_there(schema: Schema, name: str) -> None:
+    """Describe a property as the service writes it, which readers can do without."""
+    part = schema["properties"][name]
+    (there,) = (one for one in part.pop("anyOf") if one != {"type": "null"})
+    schema["properties"][name] = {**there, **part}
+    schema["required"] = [*schema["required"], name]
 
 
 def _tidy(schema: Schema) -> Schema:

@@ -1,4 +1,4 @@
-"""Celery's result backend, where one is configured: a batch waits for it, too."""
+"""Celery's result backend, where one is configured."""
 
 from __future__ import annotations
 

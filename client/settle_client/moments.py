@@ -67,7 +67,12 @@ def with_timestamps(kind: type[msgspec.Struct]) -> Callable[[msgspec.Struct], ms
 
 def with_moments(kind: type[Kind]) -> Callable[[Kind], Kind]:
     """Return what copies a struct of a kind, the texts of its times read."""
-    return _with_moments_changed(kind, kind, read_moment)
+    names = [field.name for field in msgspec.structs.fields(kind)]
+
+    def into(*values: Any) -> Kind:
+        return kind(**dict(zip(names, values, strict=True)))
+
+    return _with_moments_changed(kind, into, read_moment)
 
 
 def _with_moments_changed(

@@ -43,12 +43,12 @@ class Problem(msgspec.Struct, frozen=True, rename="camel"):
         return cls(error=words, message=message, status_code=status_code)
 
 
-class Outcome(msgspec.Struct, frozen=True, rename="camel"):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What became of one update.
 
     `payload` and `error` are in it only where they were given, the payload of a row as
-    the text that it is. Nothing is checked when one is made: a worker makes each from
-    a row (docs/adr/0009-msgspec.md).
+    the text that it is. `index` is None where an older worker wrote it. Nothing is
+    checked when one is made: a worker makes each from a row (docs/adr/0009-msgspec.md).
     """
 
     id: Annotated[
@@ -70,10 +70,14 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
         str | None,
         Meta(
             description="Of the message that carried the update. "
-            "A repeated outcome has the same `messageId` and `id`, and says the same.",
+            "A repeated outcome has the same `messageId` and `index`, and says the same.",
             examples=["5f0c9a52-6a5b-4f0e-9d5c-2f6f1b0d7a11"],
         ),
     ]
+    index: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="The update's position in its message, from 0.", examples=[0]),
+    ] = None
     account_id: Annotated[
         str | None,
         Meta(description="The event's account; null if it was not found.", examples=["acct_9"]),
@@ -106,6 +110,16 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     def without_payload(self) -> Self:
         """Return it as the channel has it, unless a setting adds the payload."""
         return msgspec.structs.replace(self, payload=UNSET)
+
+    @property
+    def identity(self) -> tuple[str | int | None, ...]:
+        """Return by what it is told from others: a repeated outcome has the same.
+
+        It is the message id with the index, or what there is in place of one.
+        """
+        if self.index is None:
+            return self.message_id, self.id, self.status, self.reason
+        return self.message_id, self.index
 
     def to_json(self) -> bytes:
         """Write it as the JSON object that consumers get."""

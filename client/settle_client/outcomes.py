@@ -3,7 +3,7 @@
 `subscribe` hears what is published from now on and forgets it. `follow` reads
 the stream on behalf of a consumer group, so that every outcome is handled by
 one of its members even if one of them dies. `read` and `wait` read the stream
-for oneself. Outcomes may repeat: drop those whose message id and id were seen.
+for oneself. Outcomes may repeat: drop those whose `identity` was seen.
 What is no outcome is yielded as an `UnreadOutcome`, and trouble that passes is
 waited out.
 

@@ -2,12 +2,13 @@
 
 The outcomes that a caller gets, listens to and waits for; those of a consumer group are
 `settle_client.following`'s. Commands are asked of a face (`settle_client.steps`). Outcomes
-may repeat: drop those whose message id and id were seen.
+may repeat: drop those whose `identity` was seen.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -108,27 +109,34 @@ def wait(
     Raises:
         TimeoutError: Some have not come in time; it says how many.
     """
-    missing = {(message, id_) for message, ids in messages.items() for id_ in ids}
-    seen = set()
+    missing = Counter((message, id_) for message, ids in messages.items() for id_ in ids)
+    seen: set[tuple[str | int | None, ...]] = set()
     left = _countdown(timeout_seconds, now)
     patience = Patience(is_endless=False)
     while missing:
         if left() <= 0:
-            raise _too_late(timeout_seconds, len(missing))
+            raise _too_late(timeout_seconds, missing.total())
         try:
             came = yield from patience.outlast(partial(_read_some, since, left), left)
         except Exception as error:
             if left() > 0:
                 raise
-            raise _too_late(timeout_seconds, len(missing), error) from error
+            raise _too_late(timeout_seconds, missing.total(), error) from error
         for position, outcome in came:
             since = position
-            answer = (outcome.message_id, outcome.id, outcome.status, outcome.reason)
-            if outcome.message_id in messages and answer not in seen:
-                seen.add(answer)
-                missing.discard((outcome.message_id, outcome.id or ""))
+            if outcome.message_id in messages and outcome.identity not in seen:
+                seen.add(outcome.identity)
+                _strike_off(missing, (outcome.message_id, outcome.id or ""))
                 if (yield Given(outcome)):
                     return
+
+
+def _strike_off(missing: Counter[tuple[str, str]], update: tuple[Any, str]) -> None:
+    """Take one off: a message may carry several updates of an event."""
+    if missing[update] > 1:
+        missing[update] -= 1
+    else:
+        missing.pop(update, None)
 
 
 def _too_late(seconds: float, count: int, error: Exception | None = None) -> TimeoutError:

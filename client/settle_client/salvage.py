@@ -76,6 +76,9 @@ def _unread(text: str, why: str, rest: str = "") -> UnreadOutcome:
         value = found.get(field.encode_name)
         if isinstance(value, str) and not field.name.endswith("_at"):
             values[field.name] = value
+    index = found.get("index")
+    # True is an int too.
+    values["index"] = index if type(index) is int and index >= 0 else None
     return UnreadOutcome(**values | {"updated": False, "error": UNSET}, text=text, why=why)  # type: ignore[arg-type]
 
 

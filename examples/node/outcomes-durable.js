@@ -19,7 +19,7 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => (stopping
 
 async function act(outcome) {
   // Across restarts only your own store can know: a unique key there on both.
-  const pair = JSON.stringify([outcome.messageId, outcome.id]);
+  const pair = JSON.stringify([outcome.messageId, outcome.index]);
   if (seen.has(pair)) return;
   const { id, status, updated, reason, error } = outcome;
   console.log(`${id} ${status}: ${updated ? "updated" : (error?.message ?? reason)}`);

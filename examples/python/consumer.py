@@ -11,6 +11,6 @@ from settle_client import OutcomeClient
 with OutcomeClient(os.environ["OUTCOME_URL"]) as client:
     for outcome in client.follow("billing", os.environ.get("NAME", socket.gethostname())):
         # It is acknowledged when the next is asked for, so it may come twice: the message id
-        # and the event's id tell.
+        # and the index tell.
         if outcome.updated:
             print(f"bill {outcome.id}, of message {outcome.message_id}", flush=True)

@@ -59,7 +59,7 @@ def test_every_row_of_the_outcome_table(running: Service) -> None:
         "not understood": (False, "invalid"),
     }
     assert list(answers["pending"]) == [
-        *("id", "updated", "status", "reason", "messageId"),
+        *("id", "updated", "status", "reason", "messageId", "index"),
         *("accountId", "eventType", "createdAt", "completedAt", "failedAt"),
     ]
     assert answers["pending"]["messageId"] == results["pending"].id
@@ -126,6 +126,30 @@ def test_a_bulk_message_is_answered_update_by_update(running: Service) -> None:
         ("ev_1", None),
     ]
     assert "id:" in outcomes[2]["error"]["message"]
+    assert [one["index"] for one in outcomes] == [0, 1, 2, 3, 4, 5]
+    dead = running.channel.xrange("event-status-updates.dead")
+    assert [letter["index"] for _, letter in dead] == ["2", "3"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [{"status": "completed", "accountId": "other"}, {"status": "done"}, {"status": "failed"}],
+    ids=["of another account", "invalid", "another status"],
+)
+def test_two_updates_of_one_event_can_be_told_apart(
+    running: Service, first: dict[str, Any]
+) -> None:
+    """Whoever drops repeats by message and index keeps both, and drops what comes again."""
+    updates = [{"id": "ev_1", **first}, {"id": "ev_1", "status": "completed"}]
+    for _ in range(2):
+        running.send(args=[updates], task_id="twice", ignore_result=True)
+        running.wait_until_empty()
+    entries = running.channel.xrange("event-outcomes")
+    told = [json.loads(fields["outcome"]) for _, fields in entries]
+    assert [one["index"] for one in told] == [0, 1, 0, 1]
+    assert told[:2] == told[2:]
+    assert told[0]["updated"] is (first == {"status": "failed"})
+    assert told[1]["updated"] is not told[0]["updated"]
 
 
 def test_live_listeners_hear_what_the_stream_keeps(running: Service) -> None:

@@ -68,6 +68,7 @@ def test_dead_letters_are_listed_and_shown(service: Service) -> None:
     shown = dead(service, "show", letters["status"]).stdout
     assert "status: must be 'completed' or 'failed', got 'done'" in shown
     assert '"status": "done"' in shown
+    assert ["index", "1"] in [line.split() for line in shown.splitlines()]
     assert QUEUE in shown
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 ATTRIBUTES = [
-    *("id", "updated", "status", "reason", "messageId"),
+    *("id", "updated", "status", "reason", "messageId", "index"),
     *("accountId", "eventType", "createdAt", "completedAt", "failedAt", "payload"),
 ]
 
@@ -54,10 +54,11 @@ def test_every_update_is_answered_in_order(service: Service, gateway: Gateway) -
     ]
     assert all(list(one) == ATTRIBUTES for one in outcomes)
     assert {one["messageId"] for one in outcomes} == {"m1"}
+    assert [one["index"] for one in outcomes] == [*range(len(outcomes))]
     assert outcomes[0]["payload"] == outcomes[4]["payload"] == {"a": 1}
     assert outcomes[0]["failedAt"].endswith("Z")
     assert outcomes[0]["completedAt"] is None
-    nothing = dict.fromkeys(ATTRIBUTES[5:])
+    nothing = dict.fromkeys(ATTRIBUTES[6:])
     assert {name: outcomes[2][name] for name in nothing} == nothing
     assert {name: outcomes[5][name] for name in nothing} == nothing
     assert statuses(service, "ev_1", "ev_2", "ev_3", "ev_4") == [
@@ -164,7 +165,7 @@ def test_an_update_that_the_database_refuses_hurts_no_other(
     assert statuses(service, "ev_1", "ev_2", "ev_3") == ["completed", None, "completed"]
     assert [one["reason"] for one in published(service)] == [None, "refused", None]
     ((_, letter),) = service.redis.xrange("event-status-updates.dead")
-    assert letter["messageId"] == "m"
+    assert (letter["messageId"], letter["index"]) == ("m", "1")
     assert json.loads(letter["delivery"]) == {"door": "http"}
     assert json.loads(letter["raw"])["id"] == "ev_2"
 

@@ -39,11 +39,12 @@ def fill(client: Any, count: int) -> None:
 def test_a_letter_is_read_as_it_was_written(client: Any, letters: DeadLetters) -> None:
     """With its reason, its time, how it came and what it was."""
     delivery = {"queue": "q", "deliveriesToDeadWorkers": 6}
-    letter = DeadLetter("m1", "status: must be …", '{"id": "ev_1"}', delivery)
+    letter = DeadLetter("m1", "status: must be …", '{"id": "ev_1"}', delivery, 7)
     OutcomePublisher(client, stream_max_length=10).publish([], [letter])
     (kept,) = letters.all()
-    assert (kept.message_id, kept.reason, kept.raw) == (
+    assert (kept.message_id, kept.index, kept.reason, kept.raw) == (
         letter.message_id,
+        letter.index,
         letter.reason,
         letter.raw,
     )
@@ -52,12 +53,20 @@ def test_a_letter_is_read_as_it_was_written(client: Any, letters: DeadLetters) -
     assert letters.find(kept.entry) == kept
 
 
+def _index(client: Any, letters: DeadLetters, text: str) -> int | None:
+    entry = client.xadd(DEAD_LETTERS, {"index": text})
+    letter = letters.find(entry)
+    assert letter
+    return letter.index
+
+
 def test_an_entry_of_somebody_elses_is_a_letter_without_contents(
     client: Any, letters: DeadLetters
 ) -> None:
     """What is missing is empty, and what makes no sense is too."""
     entry = client.xadd(DEAD_LETTERS, {"by": "hand"})
     assert letters.find(entry) == KeptLetter(entry, "", "", "", {}, "")
+    assert [_index(client, letters, text) for text in ("", "-1", "x", "9" * 5_000)] == [None] * 4
     for delivery in ("no JSON", "[1]", '{"deliveriesToDeadWorkers": "7"}'):
         entry = client.xadd(DEAD_LETTERS, {"delivery": delivery})
         (kept,) = letters.newest(1)

@@ -85,7 +85,9 @@ def test_a_child_reads_with_its_parents_client(redis_url: str) -> None:
     script = """
 from settle_client.redis_server import open_client
 client = OutcomeClient(url)
-outcome = Outcome("ev_1", True, "completed", None, "m", None, None, None, None, None)
+names = ("account_id", "event_type", "created_at", "completed_at", "failed_at")
+told = {"id": "ev_1", "updated": True, "status": "completed", "reason": None, "message_id": "m"}
+outcome = Outcome(**told, **dict.fromkeys(names))
 def publish():
     open_client(url, asynchronous=False).xadd("event-outcomes", {"outcome": outcome.to_json()})
 def read():

@@ -286,6 +286,23 @@ def test_a_row_that_another_transaction_settles_meanwhile_is_read_as_committed(
     assert outcome.failed_at is not None
 
 
+def test_who_settled_an_event_is_read_when_it_is_known(
+    database: Database, database_url: str
+) -> None:
+    """Who settles it now is waited for: else a message would be taken for not applied."""
+    load(database_url, 3)
+    database.settle_pending_events([settlement("ev_00001", message_id="before")])
+    ids = ["ev_00002", "ev_00001", "ev_00000", "nobody"]
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("UPDATE events SET failed_at = now(), settled_by = 'm' WHERE id = 'ev_00000'")
+        waiting = pool.submit(database.read_settlers, ids)
+        with psycopg.connect(database_url, autocommit=True) as watcher:
+            wait_for_a_lock(watcher, waiting)
+        other.commit()
+        assert waiting.result() == {"ev_00000": "m", "ev_00001": "before"}
+    assert database.read_settlers([]) == {}
+
+
 def test_a_locked_row_is_transient(database_url: str) -> None:
     """After the lock timeout the batch is to be tried again."""
     database = Database(database_url, lock_timeout_seconds=0.05)

@@ -43,7 +43,7 @@ def client(face: Any, redis_url: str) -> Iterator[Any]:
 
 def outcome(number: int, message_id: str = "m") -> Outcome:
     """Make an outcome that can be known from others."""
-    return invalid(message_id, f"ev_{number}", "failed", "why")
+    return invalid(message_id, f"ev_{number}", "failed", "why", index=number)
 
 
 def odd(payload: str) -> str:

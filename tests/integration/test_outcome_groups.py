@@ -34,7 +34,9 @@ GROUP, STREAM = "billing", "event-outcomes"
 def publish(url: str, *numbers: int, stream_max_length: int = 10_000) -> None:
     """Publish outcomes that can be known from others."""
     with redis.Redis.from_url(url) as client:
-        outcomes = [invalid("m", f"ev_{number}", "failed", "why") for number in numbers]
+        outcomes = [
+            invalid("m", f"ev_{number}", "failed", "why", index=number) for number in numbers
+        ]
         OutcomePublisher(client, stream_max_length=stream_max_length).publish(outcomes)
 
 

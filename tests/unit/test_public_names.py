@@ -32,7 +32,7 @@ def test_the_contracts_names() -> None:
 def test_the_attributes_of_an_outcome() -> None:
     """In the contract's order, `payload` and `error` last."""
     assert [field.encode_name for field in msgspec.structs.fields(Outcome)] == [
-        *("id", "updated", "status", "reason", "messageId"),
+        *("id", "updated", "status", "reason", "messageId", "index"),
         *("accountId", "eventType", "createdAt", "completedAt", "failedAt", "payload", "error"),
     ]
 
@@ -123,6 +123,7 @@ def test_the_commands_and_the_settings() -> None:
         "CELERY_BROKER_URL",
         "SETTLE_SENTINEL_MASTER",
         "CELERY_RESULT_BACKEND",
+        "SETTLE_RESULT_RETRY_SECONDS",
         "DATABASE_URL",
         "SETTLE_OUTCOME_URL",
         "SETTLE_BATCH_MAX_UPDATES",

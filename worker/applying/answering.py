@@ -8,19 +8,21 @@ is left in doubt. Nothing is tried twice here that a server is away for.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from celery.utils.log import get_logger
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from db import DatabaseError
+from db import BadDataError, DatabaseError, TransientDatabaseError
 from settle_client.outcome import Outcome, Problem
 from tasks.errors import OutcomesNotPublishedError
 from tasks.isolating import isolate
 from tasks.messages import InvalidUpdate, printable
 from tasks.publishing import DeadLetter
 from tasks.settle import Settled, dead_letters, invalid, raw_of
+from worker.applying.remainder import publish_rest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,8 @@ MAX_ERROR_CHARACTERS = 1_000
 def apply(service: Service, job: Job) -> Settled:
     """Apply a batch; what cannot be applied whatever its neighbours are is answered `invalid`.
 
+    What is in question, and was not applied before, is passed over: it has no outcomes.
+
     Raises:
         DatabaseError: See `tasks.settle.settle`.
     """
@@ -45,7 +49,10 @@ def apply(service: Service, job: Job) -> Settled:
         messages = [job.messages[place] for place in part]
         return part, service.apply(messages, others_succeed=job.others_succeed)
 
-    parts, failed = isolate(range(len(job.messages)), attempt, passing=(DatabaseError,))
+    not_applied, not_known = _look_up(service, job)
+    passed_over = not_applied | not_known.keys()
+    places = [place for place in range(len(job.messages)) if place not in passed_over]
+    parts, failed = isolate(places, attempt, passing=(DatabaseError,))
     outcomes: list[list[Outcome]] = [[] for _ in job.messages]
     doubtful: dict[int, Exception] = {}
     for part, settled in parts:
@@ -53,12 +60,33 @@ def apply(service: Service, job: Job) -> Settled:
             outcomes[place] = answers
         doubtful |= {part[number]: error for number, error in settled.doubtful.items()}
     changed = sum(settled.changed for _, settled in parts)
-    for place, error in failed:
+    for place, error in (*failed, *not_known.items()):
         if changed or job.others_succeed:
             outcomes[place] = _answer_failure(job.messages[place], error)
         else:
             doubtful[place] = error
     return Settled(outcomes, changed, doubtful)
+
+
+def _look_up(service: Service, job: Job) -> tuple[set[int], dict[int, Exception]]:
+    """Return what of that which is in question was not applied, and of what it is not known."""
+
+    def attempt(part: Sequence[int]) -> list[int]:
+        applied = service.were_applied([job.messages[place] for place in part])
+        return [place for place, was in zip(part, applied, strict=True) if not was]
+
+    parts, failed = isolate(job.in_question, attempt, passing=(TransientDatabaseError,))
+    not_applied = set(chain.from_iterable(parts))
+    not_known: dict[int, Exception] = {}
+    for place, error in failed:
+        if isinstance(error, BadDataError):
+            # No event can be named so.
+            not_applied.add(place)
+        elif isinstance(error, DatabaseError):
+            raise error
+        else:
+            not_known[place] = error
+    return not_applied, not_known
 
 
 def _answer_failure(message: Message, error: Exception) -> list[Outcome]:
@@ -71,8 +99,9 @@ def _answer_failure(message: Message, error: Exception) -> list[Outcome]:
             update.id,
             update.status,
             update.error if isinstance(update, InvalidUpdate) else said,
+            index=index,
         )
-        for update in message.updates
+        for index, update in enumerate(message.updates)
     ]
 
 
@@ -87,14 +116,15 @@ def publish(
     Args:
         service: Where to publish.
         job: The batch.
-        outcomes: For each of its messages; none for one that is in doubt.
+        outcomes: For each of its messages; none for one that is in doubt, or dropped.
         with_letters: Whether there is anything to make a dead letter of.
 
     Returns:
         The places of messages of which nothing could be published at all, and why.
 
     Raises:
-        OutcomesNotPublishedError: Publish the same again.
+        OutcomesNotPublishedError: Publish the same again; what is certainly published of it
+            is then left out, if it says how far that is.
     """
 
     def attempt(part: Sequence[int]) -> None:
@@ -103,7 +133,10 @@ def publish(
         if with_letters:
             messages = [job.messages[place] for place in part]
             letters = dead_letters(messages, answers, [job.deliveries[place] for place in part])
-        service.publish(answers, letters)
+        if len(part) == len(answered):
+            publish_rest(service, list(chain.from_iterable(answers)), letters, job.published)
+        else:
+            service.publish(answers, letters)
 
     answered = [place for place, answers in enumerate(outcomes) if answers]
     _, failed = isolate(answered, attempt, passing=(OutcomesNotPublishedError,))
@@ -146,6 +179,6 @@ def _letters_of_cut(message: Message, error: Exception) -> list[DeadLetter]:
     reason = f"its outcome cannot be written: {type(error).__name__}"
     raws = [raw_of(update) for update in message.updates]
     return [
-        DeadLetter(printable(message.id), reason, printable(raw, len(raw)) or "", {})
-        for raw in raws
+        DeadLetter(printable(message.id), reason, printable(raw, len(raw)) or "", {}, index)
+        for index, raw in enumerate(raws)
     ]

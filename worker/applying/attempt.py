@@ -1,4 +1,4 @@
-"""What a pool slot does with a batch: applied, published, its results stored.
+"""What a pool slot does with a batch: applied, published, its results handed on.
 
 Runs in a thread or a child process of Celery's pool, so what goes in and comes
 out can be pickled, and no exception gets out: Celery's thread pool would lose
@@ -10,8 +10,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from celery import current_app, states
-from celery.backends.base import DisabledBackend
 from celery.utils.log import get_logger
 
 from db import DatabaseError, TransientDatabaseError
@@ -19,8 +17,10 @@ from service.addresses import hide_password
 from service.connections import service
 from tasks.errors import OutcomesNotPublishedError
 from worker.applying.answering import MAX_ERROR_CHARACTERS, apply, publish
-from worker.job import Done, NotDone
+from worker.job import Done, NotDone, Published
 from worker.summary import summarize
+from worker.telling.result_store import result_store
+from worker.telling.results import success
 
 if TYPE_CHECKING:
     from settle_client.outcome import Outcome
@@ -46,21 +46,24 @@ def work(job: Job) -> Done | NotDone:
         settled = _publish(job, settled)
         if len(settled.doubtful) == len(job.messages):
             _unpublished.pop(job.key, None)
-            return _in_doubt(settled)
+            return _in_doubt(job, settled)
         summary = summarize([answers for answers in settled.outcomes if answers])
-        _store_results(job, settled.outcomes)
     except (DatabaseError, OutcomesNotPublishedError) as error:
         expected = isinstance(error, TransientDatabaseError | OutcomesNotPublishedError)
-        return _not_done(error, expected=expected)
+        return _not_done(job, error, expected=expected)
     except Exception as error:
         logger.exception("batch not settled", extra={"messages": len(job.messages)})
-        return _not_done(error, expected=False)
+        return _not_done(job, error, expected=False)
     _unpublished.pop(job.key, None)
     seconds = {"applied": applied - started, "published": time.monotonic() - applied}
+    _hand_on_results(job, settled.outcomes)
+    places = [place for place in job.in_question if place not in settled.doubtful]
+    dropped = sum(1 << place for place in places if not settled.outcomes[place])
     if not settled.doubtful:
-        return Done(summary, seconds, settled.changed)
+        return Done(summary, seconds, settled.changed, dropped=dropped)
     doubtful = sum(1 << place for place in settled.doubtful)
-    return Done(summary, seconds, settled.changed, doubtful, _in_doubt(settled))
+    doubt = _in_doubt(job, settled)
+    return Done(summary, seconds, settled.changed, doubtful, doubt, dropped)
 
 
 def _publish(job: Job, settled: Settled) -> Settled:
@@ -73,8 +76,8 @@ def _publish(job: Job, settled: Settled) -> Settled:
     return settled._replace(outcomes=outcomes, doubtful=settled.doubtful | hopeless)
 
 
-def _in_doubt(settled: Settled) -> NotDone:
-    return _not_done(next(iter(settled.doubtful.values())), expected=False, in_doubt=True)
+def _in_doubt(job: Job, settled: Settled) -> NotDone:
+    return _not_done(job, next(iter(settled.doubtful.values())), expected=False, in_doubt=True)
 
 
 def _keep(job: Job, settled: Settled) -> None:
@@ -84,17 +87,24 @@ def _keep(job: Job, settled: Settled) -> None:
         _unpublished.pop(next(iter(_unpublished)), None)
 
 
-def _not_done(error: Exception, *, expected: bool, in_doubt: bool = False) -> NotDone:
+def _not_done(job: Job, error: Exception, *, expected: bool, in_doubt: bool = False) -> NotDone:
     kind = type(error).__name__
     said = hide_password(f"{kind}: {error}")[:MAX_ERROR_CHARACTERS]
-    return NotDone(kind, said, expected, in_doubt, getattr(error, "took_too_long", False))
+    published = job.published
+    if isinstance(error, OutcomesNotPublishedError):
+        published = Published(error.letters, error.outcomes, error.digest)
+    took_too_long = getattr(error, "took_too_long", False)
+    return NotDone(kind, said, expected, in_doubt, took_too_long, published)
 
 
-def _store_results(job: Job, outcomes: list[list[Outcome]]) -> None:
-    backend = current_app.backend
-    if isinstance(backend, DisabledBackend):
+def _hand_on_results(job: Job, outcomes: list[list[Outcome]]) -> None:
+    store = result_store()
+    if store is None:
         return
-    for message, answers, wanted in zip(job.messages, outcomes, job.wants_result, strict=True):
-        if wanted and message.id and answers:
-            result = [outcome.to_dict() for outcome in answers]
-            backend.store_result(message.id, result, states.SUCCESS)
+    wanted = [
+        success(message.id, answers)
+        for message, answers, wanted in zip(job.messages, outcomes, job.wants_result, strict=True)
+        if wanted and message.id and answers
+    ]
+    if wanted:
+        store.add(wanted)

@@ -156,18 +156,18 @@ class Doubts:
         self.advance()
 
 
-def split(batch: Batch[Held], doubtful: int) -> tuple[Batch[Held], Batch[Held] | None]:
-    """Part a batch into what is settled and what is in doubt, if anything is.
+def split(batch: Batch[Held], some: int) -> tuple[Batch[Held], Batch[Held] | None]:
+    """Part a batch into the others, and some of its messages, if there are any.
 
     Args:
         batch: As it was in its slot.
-        doubtful: A bit for each of its messages.
+        some: A bit for the place of each of them.
     """
-    if not doubtful:
+    if not some:
         return batch, None
     parts: tuple[list[Held], list[Held]] = [], []
     for place, held in enumerate(batch.items):
-        parts[doubtful >> place & 1].append(held)
+        parts[some >> place & 1].append(held)
     return part(batch, parts[0]), part(batch, parts[1])
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
@@ -50,7 +51,7 @@ class Slots:
         deliveries: Deliveries,
         task_events: TaskEvents,
         traces: Traces,
-        on_settled: Callable[[Batch[Held], Done], None],
+        on_settled: Callable[[Batch[Held], Sequence[Held], Done], None],
         give_back: Callable[[Sequence[Held], bool], None],
         on_free: Callable[[], None],
         retry_max_wait_seconds: float,
@@ -63,7 +64,7 @@ class Slots:
             deliveries: Where messages are paused.
             task_events: What monitors see.
             traces: The spans of batches.
-            on_settled: Takes a batch that is committed and published.
+            on_settled: Takes a batch that is committed and published, and what of it was dropped.
             give_back: Puts messages back; says whether a slot died with them.
             on_free: Is called when a slot has become free.
             retry_max_wait_seconds: The longest pause between two tries.
@@ -192,8 +193,7 @@ class Slots:
         self._traces.note(batch, result)
         if isinstance(result, Done):
             self._leave(batch)
-            settled, doubtful = split(batch, result.doubtful)
-            self._on_settled(settled, result)
+            doubtful = self._tell(batch, result)
             self._on_success()
             if result.changed:
                 self._doubts.note_success(number, result.changed, self._tries_begun)
@@ -216,6 +216,15 @@ class Slots:
             self._hold_and_try_again(batch, job, tries, result)
         else:
             self._go_back_later(batch, result)
+
+    def _tell(self, batch: Batch[Held], done: Done) -> Batch[Held] | None:
+        """Tell what became of a batch, and return what of it is in doubt."""
+        # Each counts the places of the whole batch.
+        settled, _ = split(batch, done.doubtful | done.dropped)
+        _, dropped = split(batch, done.dropped)
+        _, doubtful = split(batch, done.doubtful)
+        self._on_settled(settled, dropped.items if dropped is not None else (), done)
+        return doubtful
 
     def _leave(self, batch: Batch[Held]) -> None:
         del self._batches[batch.number]
@@ -254,6 +263,7 @@ class Slots:
         if self._trouble.note(result.kind, time.monotonic()):
             logger.warning("batches are held", extra=failure_of(batch, result.error))
         measuring.retried()
+        job = replace(job, published=result.published)
         self._pause(batch, tries, self._send, batch, job, tries + 1)
 
     def _go_back_later(self, batch: Batch[Held], result: NotDone) -> None:

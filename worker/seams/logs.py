@@ -20,14 +20,11 @@ from celery import signals
 from celery.apps import worker as celery_worker
 from celery.platforms import isatty
 from celery.utils.log import get_logger
-from celery.worker import request as celery_request
 
 from service.lines import HumanFormatter, JsonFormatter, is_json
 from worker.seams.outage import outage
 
 logger = get_logger(__name__)
-
-DISCARDED = "Discarding revoked task: %s[%s]"
 
 
 def install(app: Any, instance: Any, options: dict[str, Any], log_format: str) -> None:
@@ -42,7 +39,6 @@ def install(app: Any, instance: Any, options: dict[str, Any], log_format: str) -
     for signal in (signals.after_setup_logger, signals.after_setup_task_logger):
         signal.connect(partial(_form, log_format), weak=False)
     outage.install()
-    logging.getLogger(celery_request.__name__).addFilter(_name_message)
     logfile, no_color = options.get("logfile"), options.get("no_color")
     # Celery does the same a moment later: too late for what it warns of before.
     app.log.setup(
@@ -69,14 +65,6 @@ def _form(log_format: str, logger: Any, logfile: Any, colorize: Any, **_: Any) -
     form = JsonFormatter() if in_json else HumanFormatter(color=bool(colorize))
     for handler in (*logger.handlers, *get_pool_logger().handlers):
         handler.setFormatter(form)
-
-
-def _name_message(record: logging.LogRecord) -> bool:
-    """Put Celery's line about a message that was revoked, or has expired, into our words."""
-    if str(record.msg).startswith(DISCARDED) and isinstance(record.args, tuple):
-        record.msg, (_, message_id), record.args = "message dropped", record.args, ()
-        vars(record).update(message_id=message_id, why="revoked or expired")
-    return True
 
 
 def _say(text: str, stream: Any = sys.__stderr__) -> None:

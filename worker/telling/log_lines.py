@@ -13,6 +13,8 @@ from celery.utils.log import get_logger
 from tasks.messages import InvalidUpdate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from service.batching import Batch
     from tasks.messages import Message
     from worker.held import Held
@@ -40,6 +42,13 @@ def log_refused(message: Message) -> None:
     invalid = sum(isinstance(update, InvalidUpdate) for update in message.updates)
     fields = {"message_id": message.id, "updates": len(message.updates), "invalid": invalid}
     logger.warning("message refused", extra=fields)
+
+
+def log_dropped(items: Iterable[Held]) -> None:
+    """Say that messages were dropped, each with why."""
+    for held in items:
+        fields = {"message_id": held.message.id, "why": held.drop_reason}
+        logger.info("message dropped", extra=fields)
 
 
 def failure_of(batch: Batch[Held], error: str) -> dict[str, Any]:

@@ -69,7 +69,14 @@ class _Rejected(msgspec.Struct):
     requeue: bool = True
 
 
-_Fields = _Received | _Started | _Succeeded | _Failed | _Rejected
+class _Revoked(msgspec.Struct):
+    uuid: str | None
+    expired: bool
+    terminated: bool = False
+    signum: int | None = None
+
+
+_Fields = _Received | _Started | _Succeeded | _Failed | _Rejected | _Revoked
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
@@ -123,6 +130,12 @@ class TaskEvents:
         succeeded = (_Succeeded(id_, one.text, runtime) for id_, one in results if not one.failed)
         self._add("task-succeeded", succeeded)
         self._add("task-failed", (_Failed(id_, one.text) for id_, one in results if one.failed))
+
+    def dropped(self, items: Iterable[Held]) -> None:
+        """Say that messages were revoked, or have expired."""
+        if self.wanted:
+            found = (_Revoked(held.message.id, held.drop_reason == "expired") for held in items)
+            self._add("task-revoked", found)
 
     def given_back(self, items: Iterable[Held]) -> None:
         """Say that messages went back to their queue."""

@@ -67,10 +67,6 @@ class Deliveries(Protocol):
         """Account for a delivery that came by way of kombu."""
         ...
 
-    def forget(self, delivery: Delivery) -> None:
-        """Account for a delivery that Celery has answered."""
-        ...
-
     def fit(self) -> None:
         """See to it that as many messages are fetched as there is room for."""
         ...

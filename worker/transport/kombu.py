@@ -111,9 +111,6 @@ class OneByOne:
     def account(self, delivery: Delivery) -> None:
         """Keep no books: kombu does."""
 
-    def forget(self, delivery: Delivery) -> None:
-        """Keep no books: kombu does."""
-
     def fit(self) -> None:
         """Leave it at Celery's prefetch count."""
 

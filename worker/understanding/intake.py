@@ -2,11 +2,13 @@
 
 A message is understood, or refused: then it carries an answer and no update. One
 that asks for a later time is left to the broker until then, one that has expired or was
-revoked is dropped. What is held leaves in batches, which is not decided here.
+revoked is dropped; if it may have been applied before, a slot looks that up. What is held
+leaves in batches, which is not decided here.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from worker.seams.delays import remember_timer
 from worker.telling import measuring
 from worker.telling.log_lines import log_refused
 from worker.understanding.delayed import read_delayed
-from worker.understanding.options import is_revoked, uses_options
+from worker.understanding.options import is_revoked, uses_options, why_dropped
 from worker.understanding.other import receive, refuse
 from worker.understanding.plain import read_plain
 
@@ -34,6 +36,23 @@ if TYPE_CHECKING:
     from worker.understanding.options import Requests
 
 
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where messages go from here.
+
+    Attributes:
+        hold_new: Holds messages that came.
+        hold_due: Holds a message whose time has come while it was here.
+        drop: Answers messages that are not to be applied.
+        learn: Is told what messages are like that are not held, for the broker does.
+    """
+
+    hold_new: Callable[[Sequence[Held]], None]
+    hold_due: Callable[[Held], None]
+    drop: Callable[[Sequence[Held]], None]
+    learn: Callable[[Held], None]
+
+
 class Intake:
     """The way in of one connection."""
 
@@ -45,9 +64,7 @@ class Intake:
         task_events: TaskEvents,
         loop: Loop,
         prefetch: Any,
-        hold_new: Callable[[Sequence[Held]], None],
-        hold_due: Callable[[Held], None],
-        learn: Callable[[Held], None],
+        onward: Onward,
         max_updates: int,
     ) -> None:
         """Take messages from a broker.
@@ -58,15 +75,12 @@ class Intake:
             task_events: What monitors see.
             loop: The consumer's.
             prefetch: Celery's consumer, for its `qos`, made when it consumes.
-            hold_new: Holds messages that came.
-            hold_due: Holds a message whose time has come while it was here.
-            learn: Is told what messages are like that are not held, for the broker does.
+            onward: Where messages go from here.
             max_updates: How many updates a message may carry.
         """
         self._deliveries, self._requests = deliveries, requests
         self._task_events, self._loop, self._prefetch = task_events, loop, prefetch
-        self._hold_new, self._hold_due, self._learn = hold_new, hold_due, learn
-        self._max_updates = max_updates
+        self._onward, self._max_updates = onward, max_updates
         self._abandoned = False
 
     def take(self, came: Iterable[RawDelivery]) -> int:
@@ -89,7 +103,7 @@ class Intake:
         if plain or delayed:
             measuring.fetched("plain", len(plain) + delayed)
         if plain:
-            self._hold_new(plain)
+            self._onward.hold_new(plain)
         return len(plain) + delayed
 
     def _read_plain(self, delivery: RawDelivery, *, shown: bool) -> tuple[Held | None, float]:
@@ -108,16 +122,20 @@ class Intake:
         held = hold(delivery, receive(delivery, max_updates=self._max_updates))
         try:
             if uses_options(delivery.headers()):
-                held = held._replace(request=self._requests.make(delivery))
-                if self._drops_or_delays(held):
+                request = self._requests.make(delivery)
+                held = held._replace(request=request, drop_reason=why_dropped(request))
+                if not held.drop_reason and self._delays(held):
                     return
         except Exception as error:  # noqa: BLE001 - an option of it makes no sense
             held = hold(delivery, refuse(delivery, error))
         finally:
             delivery.forget_body()
+        if held.is_to_be_dropped:
+            self._onward.drop([held])
+            return
         if held.invalid_share:
             log_refused(held.message)
-        self._hold_new([held])
+        self._onward.hold_new([held])
 
     def refuse(self, delivery: Received, error: str) -> None:
         """Answer a message that carries no updates, in turn with the others."""
@@ -132,14 +150,11 @@ class Intake:
         self._deliveries.account(delivery)
         held = hold(delivery, refuse(delivery, error))
         delivery.forget_body()
-        self._hold_new([held])
+        self._onward.hold_new([held])
         return held.message
 
-    def _drops_or_delays(self, held: Held) -> bool:
+    def _delays(self, held: Held) -> bool:
         request = held.request
-        if request.revoked():
-            self._deliveries.forget(held.delivery)
-            return True
         if not request.eta:
             return False
         seconds = (request.eta - datetime.now(UTC)).total_seconds()
@@ -149,7 +164,7 @@ class Intake:
         return True
 
     def _delay(self, held: Held, seconds: float, otherwise: Callable[[], None]) -> None:
-        self._learn(held)
+        self._onward.learn(held)
         self._deliveries.delay(held.delivery, seconds, otherwise)
 
     def _put_off_plain(self, held: Held) -> None:
@@ -157,7 +172,9 @@ class Intake:
             request = self._requests.make(held.delivery)
         except Exception as error:  # noqa: BLE001 - then it cannot be put off, and is answered
             message = unintelligible(held.message.id, str(error), "")
-            self._hold_new([held._replace(message=message, update_count=1, invalid_share=1.0)])
+            self._onward.hold_new(
+                [held._replace(message=message, update_count=1, invalid_share=1.0)]
+            )
         else:
             self._put_off(request, held._replace(request=request))
 
@@ -178,19 +195,16 @@ class Intake:
         if not self._abandoned:
             self._prefetch.qos.decrement_eventually()
             self._deliveries.unpark(held.delivery)
-            self._hold_due(held)
+            self._onward.hold_due(held)
 
-    def drops_meanwhile(self, held: Held) -> bool:
-        """Drop a message that was revoked, or has expired, while it was held."""
-        if held.request is None and not is_revoked(held.message.id):
-            return False
+    def look_again(self, held: Held) -> Held:
+        """Return a message with why it is to be dropped, if that is so by now."""
+        if held.drop_reason or (held.request is None and not is_revoked(held.message.id)):
+            return held
         try:
-            dropped = bool(self.request_of(held).revoked())
+            return held._replace(drop_reason=why_dropped(self.request_of(held)))
         except Exception:  # noqa: BLE001 - it is no message of Celery's, and is answered
-            return False
-        if dropped:
-            self._deliveries.forget(held.delivery)
-        return dropped
+            return held
 
     def request_of(self, held: Held) -> Any:
         """Return Celery's view of a message.

@@ -6,10 +6,12 @@ for messages that use them, for it costs more than settling does.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from celery.worker import state
 from celery.worker.request import Request
+from kombu.utils.functional import maybe_list
 
 if TYPE_CHECKING:
     from worker.transport.delivery import Delivery
@@ -32,6 +34,32 @@ def is_revoked(message_id: str | None) -> bool:
     """Return whether somebody has revoked a message."""
     # To see that the set is empty costs less than to look into it.
     return len(state.revoked) > 0 and message_id in state.revoked
+
+
+def why_dropped(request: Any) -> str | None:
+    """Return why a message is not to be applied, None if it is.
+
+    Celery's own `Request.revoked` decides the same. It also acknowledges, tells and writes to
+    the result backend at once, though the message may have been applied before.
+
+    Raises:
+        Exception: An option of it makes no sense.
+    """
+    expires = request.expires
+    if expires and datetime.now(UTC if expires.tzinfo else None) > expires:
+        return "expired"
+    return "revoked" if is_revoked(request.id) or _is_revoked_by_stamp(request) else None
+
+
+def _is_revoked_by_stamp(request: Any) -> bool:
+    for name in request.stamped_headers if state.revoked_stamps else ():
+        revoked, stamp = state.revoked_stamps.get(name), request.stamps.get(name)
+        if revoked is None or stamp is None:
+            continue
+        stamps = stamp if isinstance(stamp, list | tuple) else [stamp]
+        if stamp == revoked or any(one in maybe_list(revoked) for one in stamps):
+            return True
+    return False
 
 
 class Options:

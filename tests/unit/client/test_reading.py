@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from settle_client import reading
+from settle_client import Outcome, reading
 from settle_client.steps import drive, iterate
 from tests.stream import Server, outcome, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+STATUSES = ("completed", "failed")
 
 
 def test_a_poll_asks_in_pieces_of_a_second() -> None:
@@ -52,10 +55,30 @@ def test_waiting_ends_in_time() -> None:
 
 def test_waiting_reads_on_from_where_it_was() -> None:
     """Not what it has read before."""
-    server = Server(stream(outcome("a")), stream(outcome("b"), first=2))
+    server = Server(stream(outcome("a")), stream(outcome("b", index=1), first=2))
     waited = reading.wait({"m": ["a", "b"]}, 3.0, "0-0", server.now)
     assert [one.id for one in iterate(waited, server)] == ["a", "b"]
     assert [command[-1] for command in server.commands] == ["0-0", "1-0"]
+
+
+def test_two_updates_of_one_event_are_two_answers() -> None:
+    """They are told apart by their place in the message, and a repeat by the same."""
+    told = [outcome(index=0), outcome(index=0), outcome(index=1), outcome(index=0)]
+    server = Server(stream(*told))
+    waited = reading.wait({"m": ["ev_1", "ev_1"]}, 3.0, "0-0", server.now)
+    assert [one.index for one in iterate(waited, server)] == [0, 1]
+
+
+def test_an_outcome_of_an_older_worker_has_no_index() -> None:
+    """It is read all the same, and told from others by what it says."""
+    older = [msgspec.structs.replace(outcome(status=status), index=None) for status in STATUSES]
+    lines = [one.to_json().replace(b'"index":null,', b"") for one in (*older, *older)]
+    assert not any(b"index" in line for line in lines)
+    read = [Outcome.from_json(line) for line in lines]
+    assert read == [*older, *older]
+    waited = reading.wait({"m": ["ev_1", "ev_1"]}, 3.0, "0-0", Server().now)
+    server = Server(stream(*read))
+    assert list(iterate(waited, server)) == older
 
 
 LOST = ConnectionError("lost")

@@ -74,6 +74,16 @@ def test_what_is_no_outcome_says_what_it_was(text: str, known: tuple[Any, Any]) 
     assert read.error is UNSET
 
 
+@pytest.mark.parametrize(
+    ("index", "known"), [("3", 3), ('"3"', None), ("true", None), ("-1", None), ("[]", None)]
+)
+def test_of_what_is_no_outcome_the_index_may_be_known(index: str, known: int | None) -> None:
+    """By it, and its message, it is told from others."""
+    read = read_outcome(f'{{"messageId": "m", "updated": [], "index": {index}}}')
+    assert isinstance(read, UnreadOutcome)
+    assert read.index == known
+
+
 def test_an_entry_of_somebody_elses_is_shown_as_it_is() -> None:
     """There is no outcome in it."""
     read = read_entry({"by": "hand"})

@@ -13,19 +13,22 @@ import redis
 from gateway.metrics import CATALOGUE
 from gateway.publishing import PatientPublisher
 from settle_client.names import OUTCOMES
-from settle_client.outcome import Outcome
+from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
 from tasks.publishing import DeadLetter, OutcomePublisher
+from tasks.settle import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from settle_client.outcome import Outcome
 
 LETTER = DeadLetter("m", "is bad", "{}", {"door": "http"})
 
 
 def outcome(id_: str) -> Outcome:
     """Make an outcome."""
-    return Outcome(id_, True, "completed", None, "m", "a", "t", None, None, None)
+    return outcome_of("m", StatusUpdate(id=id_, status="completed"), None)
 
 
 class Channel:
@@ -93,6 +96,29 @@ def test_dead_letters_are_kept_with_their_outcomes() -> None:
     client: Any = fakeredis.FakeRedis(server=channel.redis)
     ((_, letter),) = client.xrange("event-status-updates.dead")
     assert letter[b"messageId"] == b"m"
+
+
+def test_what_was_published_is_not_kept() -> None:
+    """Each outcome and each letter goes out once, however many tries it takes."""
+    told: list[Any] = []
+
+    class Reluctant:
+        """A publisher that takes one of each at a time."""
+
+        def publish(self, outcomes: Sequence[Outcome], letters: Sequence[DeadLetter]) -> None:
+            told.extend([*letters[:1], *(one.id for one in outcomes[:1])])
+            if len(outcomes) > 1:
+                raise OutcomesNotPublishedError(letters=len(letters[:1]), outcomes=1)
+
+    reluctant: Any = Reluctant()
+    publisher = PatientPublisher(reluctant)
+    with pytest.raises(OutcomesNotPublishedError):
+        publisher.publish([*map(outcome, "abc")], [LETTER])
+    with pytest.raises(OutcomesNotPublishedError):
+        publisher.catch_up()
+    publisher.catch_up()
+    assert told == [LETTER, "a", "b", "c"]
+    assert len(publisher) == 0
 
 
 def test_only_one_thread_catches_up() -> None:

@@ -135,6 +135,7 @@ ROOTS = {
     "worker/celery.py",
     *("worker/consumer.py", "worker/seams/stopping.py"),
     *("worker/strategy.py", "worker/watching/step.py"),
+    "worker/telling/result_store.py",
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import fakeredis
 import msgspec
 import pytest
+import redis
 
 from settle_client.moments import timestamp
 from settle_client.outcome import Outcome
@@ -26,6 +27,7 @@ OUTCOME = Outcome(
     status="completed",
     reason=None,
     message_id="m",
+    index=0,
     account_id="acct_9",
     event_type="order.created",
     created_at=datetime(2026, 11, 23, 9, tzinfo=UTC),
@@ -45,7 +47,7 @@ def test_an_outcome_is_the_documented_object() -> None:
     """The very text of the contract, its fields in its order."""
     assert OUTCOME.to_json().decode() == (
         '{"id":"ev_1","updated":true,"status":"completed","reason":null,"messageId":"m",'
-        '"accountId":"acct_9","eventType":"order.created",'
+        '"index":0,"accountId":"acct_9","eventType":"order.created",'
         '"createdAt":"2026-11-23T09:00:00.000000Z","completedAt":"2026-11-23T09:00:01.123456Z",'
         '"failedAt":null}'
     )
@@ -124,6 +126,25 @@ def test_the_time_of_a_dead_letter_is_the_worlds(
     ((_, entry),) = client.xrange("event-status-updates.dead")
     assert abs(datetime.fromisoformat(entry["time"]) - datetime.now(UTC)) < timedelta(hours=1)
     assert entry["messageId"] == ""
+
+
+def test_what_was_published_is_known_where_the_rest_could_not_be(client: Any) -> None:
+    """So that the next try publishes the rest alone."""
+    publisher = OutcomePublisher(client, stream_max_length=10_000)
+    letters = [DeadLetter(None, "why", "raw", {})] * 3
+    calls = iter([True, True, False])
+    publish = publisher._publish
+
+    def fail_at_the_third(**arguments: Any) -> None:
+        if not next(calls):
+            raise redis.exceptions.OutOfMemoryError("used memory > maxmemory")
+        publish(**arguments)
+
+    publisher._publish = fail_at_the_third  # type: ignore[assignment]
+    with pytest.raises(OutcomesNotPublishedError) as failed:
+        publisher.publish([OUTCOME] * 2_500, letters)
+    assert (failed.value.letters, failed.value.outcomes) == (3, 2_000)
+    assert client.xlen("event-outcomes") == 2_000
 
 
 def test_an_unreachable_redis_is_reported_as_such() -> None:

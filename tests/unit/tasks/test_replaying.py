@@ -92,7 +92,8 @@ def test_what_is_not_valid_becomes_letters_of_its_own() -> None:
     other = {**UPDATE, "id": "ev_3"}
     (rest,) = replay(whole(UPDATE, WRONG, other)).rest
     assert replay(whole(UPDATE, WRONG, other)).arguments == [[UPDATE, other]]
-    assert (rest.message_id, rest.delivery, json.loads(rest.raw)) == ("m", {"queue": "q"}, WRONG)
+    assert (rest.message_id, rest.index, rest.delivery) == ("m", 1, {"queue": "q"})
+    assert json.loads(rest.raw) == WRONG
     assert rest.reason.startswith("status: ")
 
 

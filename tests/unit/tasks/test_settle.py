@@ -124,7 +124,18 @@ def test_the_outcome_of_an_invalid_update_says_why_beside_its_neighbours() -> No
     assert second.updated
     assert "error" not in second.to_dict()
     letters = dead_letters([message], [[first, second]], [{"queue": "q"}])
-    assert letters == [DeadLetter("m", bad.error, bad.raw, {"queue": "q"})]
+    assert letters == [DeadLetter("m", bad.error, bad.raw, {"queue": "q"}, 0)]
+
+
+def test_every_outcome_says_where_its_update_stood() -> None:
+    """In its message, valid or not; so does the dead letter of one that is not."""
+    events = ReferenceEvents({"ev_1": "a"})
+    bad = InvalidUpdate("status: must be …", "{}", "ev_1", "done")
+    messages = [Message("m", (bad, update(), bad)), Message("n", (update(),))]
+    outcomes = settle_batch(messages, events)
+    assert [[one.index for one in many] for many in outcomes] == [[0, 1, 2], [0]]
+    letters = dead_letters(messages, outcomes, [{}, {}])
+    assert [letter.index for letter in letters] == [0, 2]
 
 
 def test_the_first_update_of_an_event_wins() -> None:
@@ -178,6 +189,7 @@ def test_what_the_database_refuses_is_isolated_by_halving() -> None:
         "status": "completed",
         "reason": "refused",
         "messageId": "bulk",
+        "index": 13,
         "accountId": "a",
         "eventType": "order.created",
         "createdAt": None,

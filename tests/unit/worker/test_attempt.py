@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from db import BadDataError, DatabaseError, TransientDatabaseError
+from settle_client.outcome import Outcome
 from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError
-from tasks.messages import Message
-from tasks.settle import Settled, outcome_of
+from tasks.messages import InvalidUpdate, Message
+from tasks.publishing import DeadLetter
+from tasks.settle import Settled, settle_batch
+from tests.model import ReferenceEvents
 from worker.applying import attempt
 from worker.applying.attempt import MAX_UNPUBLISHED, work
 from worker.job import Done, Job, NotDone
-
-if TYPE_CHECKING:
-    from tasks.publishing import DeadLetter
 
 MESSAGE = Message("m", (StatusUpdate(id="a", status="completed"),))
 
@@ -32,28 +33,42 @@ class Service:
         self.redis_is_away = False
         self.applied = 0
         self.changed = 1
+        self.trouble: Exception = ZeroDivisionError()
+        self.events = ReferenceEvents({})
         self.published: list[Any] = []
+        self.looked_up: set[str | None] = set()
+        self.takes_one = False
+        self.sent: list[Any] = []
         self.letters: list[DeadLetter] = []
+        self.cannot_look_up: set[str | None] = set()
         self.cannot_apply: set[str | None] = set()
         self.cannot_publish: set[str | None] = set()
+
+    def were_applied(self, messages: Any) -> list[bool]:
+        """Look up."""
+        if self.cannot_look_up & {message.id for message in messages}:
+            raise self.trouble
+        return [message.id in self.looked_up for message in messages]
 
     def apply(self, messages: Any, *, others_succeed: bool = False) -> Settled:
         """Apply."""
         self.applied += 1
         if self.cannot_apply & {message.id for message in messages}:
             raise ZeroDivisionError
-        outcomes = [[outcome_of(m.id, update, None) for update in m.updates] for m in messages]
-        return Settled(outcomes, self.changed, {})
+        return Settled(settle_batch(messages, self.events), self.changed, {})
 
     def publish(self, outcomes: Any, letters: Any) -> None:
         """Publish."""
+        told = [one for many in outcomes for one in many]
         if self.redis_is_away:
-            raise OutcomesNotPublishedError("away " * 10_000)
-        if self.cannot_publish & {one.message_id for many in outcomes for one in many}:
+            self.sent += [*letters[:1], *told[:1]]
+            done = {"letters": len(letters[:1]), "outcomes": len(told[:1])}
+            raise OutcomesNotPublishedError("away " * 10_000, **(done if self.takes_one else {}))
+        if self.cannot_publish & {one.message_id for one in told}:
             raise UnicodeError
-        for many in outcomes:
-            for one in many:
-                one.to_json()
+        for one in told:
+            one.to_json()
+        self.sent += [*letters, *told]
         self.published.append(outcomes)
         self.letters += letters
 
@@ -122,6 +137,99 @@ def test_no_more_than_a_few_unpublished_batches_are_kept(service: Service) -> No
     service.redis_is_away = False
     assert isinstance(work(job("0")), Done)
     assert service.applied == MAX_UNPUBLISHED + 2
+
+
+def test_what_is_in_question_is_dropped_unless_it_was_applied(service: Service) -> None:
+    """It is looked up before anything is applied; what is dropped is told to nobody."""
+    bad = Message("bad", (InvalidUpdate("why", "{}"),))
+    messages = [Message(id_, MESSAGE.updates) for id_ in ("plain", "applied", "not")] + [bad]
+    asked = replace(job("k", *messages), in_question=(1, 2, 3))
+    service.looked_up = {"applied"}
+    service.redis_is_away = True
+    assert isinstance(work(asked), NotDone)
+    service.redis_is_away = False
+    done = work(asked)
+    assert isinstance(done, Done)
+    assert done.dropped == 0b1100
+    assert len(done.summary.results()) == 2
+    assert service.told.keys() == {"plain", "applied"}
+    assert service.letters == []
+
+
+def test_what_is_dropped_is_not_taken_for_what_is_in_doubt(service: Service) -> None:
+    """Each of both is counted by its place in the whole batch."""
+    asked = replace(job("k", *several(*"abcd")), in_question=(0, 3))
+    service.cannot_apply, service.changed, service.looked_up = {"b", "d"}, 0, {"d"}
+    done = work(asked)
+    assert isinstance(done, Done)
+    assert (done.dropped, done.doubtful) == (0b0001, 0b1010)
+    assert service.told.keys() == {"c"}
+
+
+def test_what_cannot_be_looked_up_hurts_no_neighbour(service: Service) -> None:
+    """An id that the database cannot hold is of no event; of another it is not known."""
+    asked = replace(job("k", *several(*"abc")), in_question=(0, 2))
+    service.looked_up, service.cannot_look_up = {"c"}, {"a"}
+    service.trouble = BadDataError()
+    done = work(asked)
+    assert isinstance(done, Done)
+    assert done.dropped == 0b001
+    assert service.told.keys() == {"b", "c"}
+    service.trouble = ZeroDivisionError()
+    done = work(replace(asked, key="another"))
+    assert isinstance(done, Done)
+    assert (done.dropped, service.told["a"]) == (0, "invalid")
+
+
+@pytest.mark.parametrize("error", [TransientDatabaseError(), DatabaseError()])
+def test_a_database_that_does_not_look_up_is_not_asked_for_more(
+    service: Service, error: DatabaseError
+) -> None:
+    """Nothing is applied: what is not known yet may have to be answered."""
+    service.cannot_look_up, service.trouble = {"m"}, error
+    report = work(replace(job(), in_question=(0,)))
+    assert isinstance(report, NotDone)
+    assert report.kind == type(error).__name__
+    assert (service.applied, service.published) == (0, [])
+
+
+@pytest.mark.parametrize("in_another_process", [False, True])
+def test_what_is_published_is_not_published_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch, in_another_process: bool
+) -> None:
+    """A try begins where the one before came to, whichever slot has it."""
+    bad = Message("bad", (InvalidUpdate("why", "{}"), InvalidUpdate("why", "{}")))
+    messages = [Message(id_, MESSAGE.updates) for id_ in "abc"]
+    next_try = job("k", *messages, bad)
+    service.redis_is_away = service.takes_one = True
+    for _ in range(3):
+        report = work(next_try)
+        assert isinstance(report, NotDone)
+        next_try = replace(next_try, published=report.published)
+        if in_another_process:
+            monkeypatch.setattr(attempt, "_unpublished", {})
+    assert next_try.published[:2] == (2, 3)
+    service.redis_is_away = False
+    assert isinstance(work(next_try), Done)
+    outcomes = [one.message_id for one in service.sent if isinstance(one, Outcome)]
+    assert outcomes == ["a", "b", "c", "bad", "bad"]
+    letters = [one.index for one in service.sent if isinstance(one, DeadLetter)]
+    assert letters == [0, 1]
+
+
+def test_what_would_say_something_else_is_published_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event was inserted meanwhile, and is settled by a try that another process makes."""
+    service.redis_is_away = service.takes_one = True
+    next_try = job("k", *several("a", "b"))
+    report = work(next_try)
+    assert isinstance(report, NotDone)
+    monkeypatch.setattr(attempt, "_unpublished", {})
+    service.events = ReferenceEvents({"a": "acct"})
+    service.redis_is_away = False
+    assert isinstance(work(replace(next_try, published=report.published)), Done)
+    assert [one.reason for one in service.sent] == ["not_found", None, "already_completed"]
 
 
 def test_a_report_fits_into_a_pipe_at_once(service: Service) -> None:

@@ -6,13 +6,11 @@ import inspect
 import json
 import logging
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 from celery.apps import worker as celery_worker
-from celery.worker import request
 
-from service.lines import MAX_FIELD_CHARACTERS, HumanFormatter, JsonFormatter, fields_of
+from service.lines import MAX_FIELD_CHARACTERS, HumanFormatter, JsonFormatter
 from worker.seams import logs
 
 
@@ -134,33 +132,6 @@ def test_the_form_fits_the_reader(
     """A terminal has people before it, unless a setting says otherwise."""
     monkeypatch.setattr(logs, "isatty", lambda _: terminal)
     assert logs._writes_json(form, logfile) is json_expected
-
-
-@pytest.mark.parametrize(
-    "dropped",
-    [
-        pytest.param({"expires": "long ago", "maybe_expire.return_value": True}, id="expired"),
-        pytest.param({"expires": None, "id": "revoked"}, id="revoked"),
-        pytest.param(
-            {"expires": None, "stamped_headers": ["of"], "stamps": {"of": "us"}}, id="by a stamp"
-        ),
-    ],
-)
-def test_what_celery_says_of_a_message_that_it_drops_is_in_our_words(
-    dropped: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whatever the reason; Celery says it here."""
-    monkeypatch.setattr(request, "revoked_tasks", {"revoked"})
-    monkeypatch.setattr(request, "revoked_stamps", {"of": ["us"]})
-    caplog.set_level("INFO")
-    caplog.handler.addFilter(logs._name_message)
-    message = MagicMock(**{"id": "m1", "stamped_headers": None, **dropped})
-    message._already_revoked = False
-    assert request.Request.revoked(message)
-    (line,) = caplog.records
-    assert line.name == request.__name__
-    assert line.getMessage() == "message dropped"
-    assert fields_of(line) == {"message_id": message.id, "why": "revoked or expired"}
 
 
 def test_a_worker_is_quiet_by_the_names_that_it_had() -> None:

@@ -21,6 +21,8 @@ from amqp.connection import Connection as AmqpConnection
 from billiard import pool as billiard_pool
 from celery import bootsteps, concurrency
 from celery.apps import worker as celery_worker
+from celery.backends.base import BaseKeyValueStoreBackend
+from celery.backends.redis import RedisBackend
 from celery.concurrency import prefork, thread
 from celery.events.dispatcher import EventDispatcher
 from celery.utils.time import utcoffset
@@ -33,7 +35,6 @@ from kombu.asynchronous.hub import Hub
 from kombu.transport import native_delayed_delivery as native
 
 from worker.seams.delays import NATIVE_DELIVERY, Blueprint
-from worker.seams.logs import DISCARDED
 
 UTCOFFSET = f"utcoffset={utcoffset!r}"
 SIGNATURES: list[tuple[Any, str]] = [
@@ -106,9 +107,15 @@ SOURCES: list[tuple[Any, str]] = [
     (consumer_tasks.Tasks.start, "c.connection.default_channel.basic_qos("),
     (consumer_tasks.Tasks.start, "0, c.initial_prefetch_count, qos_global,"),
     (consumer_tasks.Tasks.start, "c.task_consumer = c.app.amqp.TaskConsumer(\n            c.conn"),
-    # The line that worker.seams.logs puts into our words.
-    (Request.revoked, f"log_msg = '{DISCARDED}'"),
-    (Request.revoked, "info(log_msg, self.name, self.id)"),
+    # What worker.seams.result_backend does for many at once.
+    (BaseKeyValueStoreBackend._store_result, "meta['task_id'] = bytes_to_str(task_id)"),
+    (BaseKeyValueStoreBackend._store_result, "if current_meta['status'] == states.SUCCESS:"),
+    (RedisBackend._set, "pipe.setex(key, expires, value)"),
+    (RedisBackend._set, "pipe.publish(key, value)"),
+    # What worker.understanding.options decides in its place.
+    (Request.revoked, "revoked_by_id = self.id in revoked_tasks"),
+    (Request.revoked, "stamped_value in maybe_list(revoked_header)"),
+    (Request.maybe_expire, "if now > self.expires:"),
     (loops.asynloop, "on_task_received = obj.create_task_handler()"),
     (loops.asynloop, "consumer.on_message = on_task_received"),
     (loops.synloop, "consumer.on_message = on_task_received"),

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter, deque
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from service.lines import fields_of
 from service.settings import Settings
 from tasks.status_updates import update_status
 from tests.items import fetched
+from worker import acknowledging
 from worker.batching.breaker import FEWEST, SAMPLE
 from worker.batching.room import MAX_BYTES
 from worker.celery import app
@@ -737,6 +739,91 @@ def test_a_revoked_message_is_dropped(
     ((job, _),) = consumer.jobs
     assert [m.id for m in job.messages] == ["other"]
     assert message.acknowledged
+
+
+OLD = "2020-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"expires": OLD}, id="expired"),
+        pytest.param({}, id="revoked"),
+        pytest.param({"stamped_headers": ["of"], "stamps": {"of": ["us"]}}, id="by a stamp"),
+        pytest.param({"stamped_headers": ["of"], "stamps": {"of": "us"}}, id="by the one stamp"),
+    ],
+)
+@pytest.mark.parametrize("came_before", ["redelivered", "x-delivery-count", ""])
+def test_what_may_have_been_applied_is_looked_up_before_it_is_dropped(
+    strategy: BatchStrategy, consumer: Consumer, headers: dict[str, Any], came_before: str
+) -> None:
+    """A slot does that; what comes for the first time is dropped at once."""
+    if "stamps" in headers:
+        state.revoked_stamps["of"] = ["us", "them"]
+    elif not headers:
+        state.revoked.add("a")
+    message = one("a", **headers, **({came_before: 1} if came_before else {}))
+    receive(strategy, one("b"), message)
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    if not came_before:
+        assert [each.id for each in job.messages] == ["b"]
+        assert message.acknowledged
+        return
+    assert [each.id for each in job.messages] == ["b", "a"]
+    assert job.in_question == (1,)
+    assert not message.acknowledged
+    consumer.report(replace(DONE, dropped=0b10))
+    assert message.acknowledged
+    assert not strategy.busy
+
+
+def test_what_is_dropped_leaves_what_is_in_doubt(
+    strategy: BatchStrategy, consumer: Consumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is found by its place in the whole batch; what is held apart still is in question."""
+    caplog.set_level("INFO")
+    old = {"expires": OLD, "redelivered": 1}
+    messages = [one("dropped", **old), one("doubted", **old), one("settled")]
+    receive(strategy, *messages)
+    consumer.turn()
+    consumer.report(replace(DONE, dropped=0b001, doubtful=0b010, doubt=IN_DOUBT))
+    assert [message.acknowledged for message in messages] == [True, False, True]
+    dropped = [line for line in caplog.records if line.getMessage() == "message dropped"]
+    assert [fields_of(line)["message_id"] for line in dropped] == ["dropped"]
+    consumer.wait()
+    ((job, _),) = consumer.jobs
+    assert (ids_of(job), job.in_question) == (["doubted"], (0,))
+
+
+def test_a_stamp_that_nobody_revoked_drops_nothing(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """Nor does one that the message does not carry."""
+    state.revoked_stamps["of"] = ["them"]
+    stamped = {"stamped_headers": ["of", "by"], "stamps": {"of": "us", "by": "them"}}
+    receive(strategy, one("a", **stamped), one("b", stamped_headers=["of"]))
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert [each.id for each in job.messages] == ["a", "b"]
+    assert job.in_question == ()
+
+
+def test_a_dropped_message_is_told_of(
+    strategy: BatchStrategy, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the log, and as a result to those who asked for one; nothing waits for that."""
+    caplog.set_level("INFO")
+    added: list[Any] = []
+    store = SimpleNamespace(
+        add=lambda results, *, hold_seconds: added.extend([hold_seconds, *results])
+    )
+    monkeypatch.setattr(acknowledging, "result_store", lambda: store)
+    receive(strategy, one("a", expires=OLD), one("b", expires=OLD, ignore_result=True))
+    lines = [fields_of(record) for record in caplog.records]
+    assert lines == [{"message_id": id_, "why": "expired"} for id_ in "ab"]
+    hold_seconds, result = added
+    assert (hold_seconds, result.message_id, str(result.value)) == (0, "a", "expired")
 
 
 def test_a_nonsensical_eta_is_answered(strategy: BatchStrategy, consumer: Consumer) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pickle
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from settle_client.outcome import Outcome
-from tasks.settle import invalid
+import msgspec
+
+from settle_client.update import StatusUpdate
+from tasks.settle import invalid, outcome_of
 from worker.summary import Result, summarize
+
+if TYPE_CHECKING:
+    from settle_client.outcome import Outcome
 
 
 def outcome(reason: Any = None) -> Outcome:
     """Make an outcome."""
-    return Outcome("ev_1", reason is None, "completed", reason, "m", None, None, None, None, None)
+    told = outcome_of("m", StatusUpdate(id="ev_1", status="completed"), None)
+    return msgspec.structs.replace(told, updated=reason is None, reason=reason)
 
 
 def test_each_result_says_what_became_of_the_updates_of_a_message() -> None:

@@ -6,13 +6,14 @@ import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from service.batching import Batch, Why
 from settle_client.envelope import single
-from settle_client.outcome import Outcome
+from settle_client.update import StatusUpdate
 from tasks.messages import validate
-from tasks.settle import invalid
+from tasks.settle import invalid, outcome_of
 from tests.items import fetched
 from worker.job import Done
 from worker.summary import summarize
@@ -21,6 +22,7 @@ from worker.transport.delivery import Received
 from worker.understanding.plain import read_plain
 
 if TYPE_CHECKING:
+    from settle_client.outcome import Outcome
     from worker.held import Held
 
 
@@ -63,7 +65,8 @@ def held(id_: str = "ev_1") -> Held:
 
 def outcome(reason: Any) -> Outcome:
     """Make an outcome."""
-    return Outcome("ev_1", reason is None, "completed", reason, "m", None, None, None, None, None)
+    told = outcome_of("m", StatusUpdate(id="ev_1", status="completed"), None)
+    return msgspec.structs.replace(told, updated=reason is None, reason=reason)
 
 
 def batch(*items: Held) -> Batch[Held]:

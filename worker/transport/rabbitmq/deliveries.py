@@ -74,11 +74,6 @@ class InRuns:
             self._suspects.add(delivery.tag)
         restore(delivery.to_message(self._channel))
 
-    def forget(self, delivery: Delivery) -> None:
-        """Account for a delivery that Celery has acknowledged."""
-        self._outstanding.forget([delivery.tag])
-        self._suspects.discard(delivery.tag)
-
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge messages, in as few frames as can be."""
         for tag, multiple in self._outstanding.done(delivery.tag for delivery in deliveries):

@@ -39,9 +39,6 @@ class AtOnce:
     def account(self, delivery: Delivery) -> None:
         """Keep no books: the channel holds what it fetched."""
 
-    def forget(self, delivery: Delivery) -> None:
-        """Keep no books: the channel holds what it fetched."""
-
     def fit(self) -> None:
         """Leave it to the channel, which asks how much there is room for."""
 
