@@ -124,12 +124,12 @@ class Intake:
             if uses_options(delivery.headers()):
                 request = self._requests.make(delivery)
                 held = held._replace(request=request, drop_reason=why_dropped(request))
-                if not held.drop_reason and self._delays(held):
+                if not held.drop_reason and self._delays(delivery, held):
+                    # Its body goes with it.
                     return
         except Exception as error:  # noqa: BLE001 - an option of it makes no sense
             held = hold(delivery, refuse(delivery, error))
-        finally:
-            delivery.forget_body()
+        delivery.forget_body()
         if held.is_to_be_dropped:
             self._onward.drop([held])
             return
@@ -153,19 +153,23 @@ class Intake:
         self._onward.hold_new([held])
         return held.message
 
-    def _delays(self, held: Held) -> bool:
+    def _delays(self, delivery: Received, held: Held) -> bool:
         request = held.request
         if not request.eta:
             return False
         seconds = (request.eta - datetime.now(UTC)).total_seconds()
         if seconds <= 0:
             return False
-        self._delay(held, seconds, partial(self._put_off, request, held))
+        self._delay(held, seconds, partial(self._put_off_whole, delivery, held))
         return True
 
     def _delay(self, held: Held, seconds: float, otherwise: Callable[[], None]) -> None:
         self._onward.learn(held)
         self._deliveries.delay(held.delivery, seconds, otherwise)
+
+    def _put_off_whole(self, delivery: Received, held: Held) -> None:
+        delivery.forget_body()
+        self._put_off(held.request, held)
 
     def _put_off_plain(self, held: Held) -> None:
         try:

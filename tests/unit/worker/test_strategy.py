@@ -716,6 +716,23 @@ def test_a_delayed_message_waits_for_its_time(strategy: BatchStrategy, consumer:
     assert "a" not in state.requests
 
 
+def test_what_the_broker_is_to_hold_keeps_its_body(
+    strategy: BatchStrategy, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy is made of it, later and in another thread; what is held here needs none."""
+    left: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(
+        strategy._deliveries, "delay", lambda it, _, otherwise: left.append((it, otherwise))
+    )
+    receive(strategy, one("a", eta="2999-01-01T00:00:00+00:00"))
+    ((delivery, otherwise),) = left
+    message = delivery.to_message(None)
+    assert json.loads(message.body)
+    otherwise()
+    assert not message.body
+    assert not consumer.jobs
+
+
 def test_an_expired_message_is_dropped(strategy: BatchStrategy, consumer: Consumer) -> None:
     """That is what its producer asked for; it is acknowledged and not applied."""
     message = one("a", expires="2020-01-01T00:00:00+00:00")
