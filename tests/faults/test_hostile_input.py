@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.storms
 # More of them in the long form: FUZZED_ITEMS=20000.
-FUZZED = int(os.environ.get("FUZZED_ITEMS", "3000"))
+FUZZED = int(os.environ.get("FUZZED_ITEMS", "1000"))
 GOOD = 200
 KILLS = 2
 SHOWN = 2_000
