@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -119,10 +120,14 @@ def test_one_that_alone_is_refused_is_given_up(caplog: pytest.LogCaptureFixture)
     backend = Backend("bad")
     store = ResultStore(backend, retry_seconds=FOREVER)
     store.add(results("bad"))
-    for number in range(10_000):
-        if "results are given up" in caplog.text:
-            break
-        store.add(results(str(number)))
+    others = count()
+
+    def is_given_up() -> bool:
+        # There are always others that are stored in between.
+        store.add(results(str(next(others))))
+        return "results are given up" in caplog.text
+
+    soon(is_given_up)
     soon(lambda: not store._waiting)
     assert "bad" not in backend.stored
 
