@@ -19,7 +19,7 @@ from celery.worker import state
 from service.batching import Batcher
 from service.settings import Settings, load_settings
 from worker.acknowledging import Acknowledgements
-from worker.applying.doubts import part
+from worker.applying.apart import part
 from worker.applying.slots import Slots
 from worker.batching.breaker import SAMPLE, Breaker
 from worker.batching.dispatcher import Dispatcher
@@ -213,7 +213,7 @@ class BatchStrategy:
                 self._acknowledgements.drop(dropped)
         if kept:
             with self._deliveries.begin([held.delivery for held in kept]):
-                self._slots.begin(part(batch, kept))
+                self._slots.begin(batch if kept is batch.items else part(batch, kept))
 
     def _on_settled(self, batch: Batch[Held], dropped: Sequence[Held], done: Done) -> None:
         if dropped:

@@ -9,19 +9,19 @@ tried, and what becomes of it, is the slots'.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from worker.applying.apart import pause_seconds, put_apart, take_up
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from service.batching import Batch
     from worker.held import Held
     from worker.seams.loop import Loop
     from worker.transport.broker import Deliveries
 
-FIRST_RETRY_SECONDS = 0.1
 # What is in doubt is tried together, up to so many updates, however many batches it was in.
 MAX_UPDATES = 1_000
 
@@ -85,9 +85,7 @@ class Doubts:
             tried: The number of the try in which they failed.
             since: The number of the last try that has begun.
         """
-        self._deliveries.pause([held.delivery for held in batch.items])
-        for held in batch.items:
-            self._deliveries.park(held.delivery)
+        put_apart(self._deliveries, batch)
         last = self._doubts[-1] if self._doubts else None
         count = batch.update_count + (last.batch.update_count if last else 0)
         if last is not None and not last.cleared and count <= MAX_UPDATES:
@@ -139,39 +137,15 @@ class Doubts:
 
     def _leave(self, doubt: _Doubt) -> None:
         self._doubts.remove(doubt)
-        for held in doubt.batch.items:
-            self._deliveries.unpark(held.delivery)
-        self._deliveries.resume([held.delivery for held in doubt.batch.items])
+        take_up(self._deliveries, doubt.batch)
         self._begin(doubt.batch, doubt.cleared)
 
     def _wait(self) -> None:
         if self._timer is None and not self._is_due and self._doubts:
-            pause = FIRST_RETRY_SECONDS * 2 ** min(self._pauses, 16)
-            pause = min(pause, self._retry_max_wait_seconds) * random.uniform(0.5, 1.0)
+            pause = pause_seconds(self._pauses, self._retry_max_wait_seconds)
             self._pauses += 1
             self._timer = self._loop.call_later(pause, self._on_due)
 
     def _on_due(self) -> None:
         self._timer, self._is_due = None, True
         self.advance()
-
-
-def split(batch: Batch[Held], some: int) -> tuple[Batch[Held], Batch[Held] | None]:
-    """Part a batch into the others, and some of its messages, if there are any.
-
-    Args:
-        batch: As it was in its slot.
-        some: A bit for the place of each of them.
-    """
-    if not some:
-        return batch, None
-    parts: tuple[list[Held], list[Held]] = [], []
-    for place, held in enumerate(batch.items):
-        parts[some >> place & 1].append(held)
-    return part(batch, parts[0]), part(batch, parts[1])
-
-
-def part(batch: Batch[Held], items: Sequence[Held]) -> Batch[Held]:
-    """Return a batch of some of its messages."""
-    count = sum(held.update_count for held in items)
-    return replace(batch, items=tuple(items), update_count=count)

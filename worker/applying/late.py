@@ -7,11 +7,10 @@ without a slot, and however many there are, they have one slot at a time.
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from worker.applying.doubts import FIRST_RETRY_SECONDS, part
+from worker.applying.apart import part, pause_seconds, put_apart, take_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,9 +57,7 @@ class Late:
 
     def add(self, batch: Batch[Held]) -> None:
         """Hold a batch that took too long, by halves if it can be halved."""
-        self._deliveries.pause([held.delivery for held in batch.items])
-        for held in batch.items:
-            self._deliveries.park(held.delivery)
+        put_apart(self._deliveries, batch)
         middle = len(batch.items) // 2
         if not middle:
             self._pauses += 1
@@ -85,9 +82,7 @@ class Late:
             self._is_due = False
             batch = self._batches.pop(0)
             self._in_slot = batch.number
-            for held in batch.items:
-                self._deliveries.unpark(held.delivery)
-            self._deliveries.resume([held.delivery for held in batch.items])
+            take_up(self._deliveries, batch)
             self._begin(batch)
 
     def stop(self) -> list[Batch[Held]]:
@@ -104,8 +99,7 @@ class Late:
     def _wait(self) -> None:
         is_set = self._timer is not None or self._is_due
         if self._batches and self._in_slot is None and not is_set:
-            pause = FIRST_RETRY_SECONDS * 2 ** min(self._pauses, 16)
-            pause = min(pause, self._retry_max_wait_seconds) * random.uniform(0.5, 1.0)
+            pause = pause_seconds(self._pauses, self._retry_max_wait_seconds)
             self._timer = self._loop.call_later(pause, self._on_due)
 
     def _on_due(self) -> None:

@@ -10,7 +10,6 @@ and how messages are acknowledged, is the strategy's.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 
 from service.trouble import Trouble
+from worker.applying.apart import byte_count, pause_seconds, split
 from worker.applying.attempt import work
-from worker.applying.doubts import Doubts, split
+from worker.applying.doubts import Doubts
 from worker.applying.late import Late
 from worker.job import Done, Job, NotDone, job_of
 from worker.telling import measuring
 from worker.telling.log_lines import failure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from service.batching import Batch
     from worker.held import Held
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from worker.transport.broker import Deliveries
 
 logger = get_logger(__name__)
-
-FIRST_RETRY_SECONDS = 0.1
 
 
 class Slots:
@@ -111,7 +109,7 @@ class Slots:
     @property
     def byte_count(self) -> int:
         """Return how much memory their messages take, about."""
-        return self._bytes_in_slots + _byte_count(self._doubts) + _byte_count(self._late)
+        return self._bytes_in_slots + byte_count(self._doubts) + byte_count(self._late)
 
     @property
     def apart_update_count(self) -> int:
@@ -157,7 +155,7 @@ class Slots:
     def _enter(self, batch: Batch[Held], *, others_succeed: bool) -> None:
         self._batches[batch.number] = batch
         self._in_slots += batch.update_count
-        self._bytes_in_slots += _byte_count(batch.items)
+        self._bytes_in_slots += byte_count(batch.items)
         self._traces.begin(batch)
         self._send(batch, job_of(batch.items, others_succeed=others_succeed), tries=1)
 
@@ -230,7 +228,7 @@ class Slots:
         del self._batches[batch.number]
         self._late.note_end(batch.number)
         self._in_slots -= batch.update_count
-        self._bytes_in_slots -= _byte_count(batch.items)
+        self._bytes_in_slots -= byte_count(batch.items)
 
     def _freed(self) -> None:
         self._doubts.advance()
@@ -275,8 +273,7 @@ class Slots:
         self._pause(batch, self._unexpected_in_a_row, self._go_back, batch)
 
     def _pause(self, batch: Batch[Held], tries: int, then: Any, *args: Any) -> None:
-        pause = min(FIRST_RETRY_SECONDS * 2 ** min(tries, 16), self._retry_max_wait_seconds)
-        pause *= random.uniform(0.5, 1.0)
+        pause = pause_seconds(tries, self._retry_max_wait_seconds)
         # Held for as long as the trouble lasts, which is not the messages' fault.
         self._deliveries.pause([held.delivery for held in batch.items])
         entry = self._loop.call_later(pause, self._after_pause, batch, then, *args)
@@ -298,7 +295,3 @@ class Slots:
     def _return(self, batch: Batch[Held], *, died: bool = False) -> None:
         measuring.given_back()
         self._give_back(batch.items, died)
-
-
-def _byte_count(items: Iterable[Held]) -> int:
-    return sum(held.byte_count for held in items)

@@ -21,6 +21,7 @@ from tasks.density import MAX_VALUES, is_too_dense
 from tasks.type_marks import id_as_text
 from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES, Headers, Shown, Stock
 
+_DELIVERY_COUNT = DELIVERY_COUNT.encode()
 _TEXT = rb'("(?:[^"\\]|\\.)*"|null)'
 _ENTRY = re.compile(rb"\[(.*),\s*" + _TEXT + rb",\s*" + _TEXT + rb"\]", re.DOTALL)
 
@@ -202,7 +203,7 @@ def delivery_count(message: dict[str, Any]) -> int:
 
 def was_with_a_dead_worker(item: bytes) -> bool:
     """Return whether an item says so, or looks as if it did; without reading it."""
-    return DELIVERY_COUNT.encode() in item
+    return _DELIVERY_COUNT in item
 
 
 def redelivered(item: bytes, *, deaths: int | None) -> tuple[bytes, dict[str, Any]]:
