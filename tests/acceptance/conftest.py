@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from cli.embedded import ServerUnavailable
+from settle_client.names import QUEUE
 from tests.accounts import (
     CannotCreateUsersError,
     RedisUrls,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Urls
+    from tests.rabbitmq import RabbitMQ
 
 FALLBACKS = pytest.StashKey[set[str]]()
 
@@ -96,6 +98,17 @@ def serving(
         yield service
         if users.worker != redis_url:
             assert denials(service.redis, users) == []
+
+
+@pytest.fixture
+def quorum(
+    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
+) -> Iterator[Service]:
+    """Give a service on RabbitMQ without a worker yet, and an empty queue."""
+    with closing(Service(database_url, redis_url, tmp_path, rabbitmq=rabbitmq)) as service:
+        yield service
+    # Not deleted: Celery keeps connections for all its apps, on which it is declared.
+    rabbitmq.control("purge_queue", QUEUE)
 
 
 @pytest.fixture(scope="session")

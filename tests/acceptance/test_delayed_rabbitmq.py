@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from worker.transport.rabbitmq.broker import RabbitMQ as Broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.rabbitmq import RabbitMQ
 
@@ -26,15 +25,12 @@ NO_ALARM = ("set_vm_memory_high_watermark", "0.4")
 
 
 @pytest.fixture
-def service(
-    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
-) -> Iterator[Service]:
+def service(quorum: Service, rabbitmq: RabbitMQ) -> Iterator[Service]:
     """Give a service without a worker yet, and empty queues."""
-    with closing(Service(database_url, redis_url, tmp_path, rabbitmq=rabbitmq)) as service:
-        yield service
+    yield quorum
     make: Any = Connection
     with make(rabbitmq.url) as connection:
-        for name in ("event-status-updates", *delay_queues.NAMES):
+        for name in delay_queues.NAMES:
             with suppress(connection.channel_errors), connection.channel() as channel:
                 if channel.queue_declare(name, passive=True).message_count:
                     channel.queue_purge(name)

@@ -15,28 +15,16 @@ import redis
 
 from cli.embedded import free_port
 from tests.items import fetched
-from tests.service import Service
 from worker.understanding.plain import read_plain
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
 
     from tests.node import Node
-    from tests.rabbitmq import RabbitMQ
+    from tests.service import Service
 
 pytestmark = pytest.mark.node
 CLIENTS = Path(__file__).parents[2] / "docs" / "clients.md"
-
-
-@pytest.fixture
-def quorum(
-    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
-) -> Iterator[Service]:
-    """Give a service on RabbitMQ."""
-    with closing(Service(database_url, redis_url, tmp_path, rabbitmq=rabbitmq)) as service:
-        yield service
-    rabbitmq.control("purge_queue", "event-status-updates")
 
 
 def queued(service: Service) -> list[dict[str, Any]]:

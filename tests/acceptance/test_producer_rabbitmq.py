@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests import faces
 from tests.forking import SEND_IN_BOTH, run
-from tests.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from tests.rabbitmq import RabbitMQ
+    from tests.service import Service
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -23,13 +19,9 @@ face = faces.face
 
 
 @pytest.fixture
-def service(
-    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
-) -> Iterator[Service]:
+def service(quorum: Service) -> Service:
     """Give a service without a worker yet, and an empty queue."""
-    with closing(Service(database_url, redis_url, tmp_path, rabbitmq=rabbitmq)) as service:
-        yield service
-    rabbitmq.control("purge_queue", "event-status-updates")
+    return quorum
 
 
 def test_settle_reads_what_it_sends(face: Any, service: Service, rabbitmq: RabbitMQ) -> None:

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acceptance.python_values import settle_on_every_path
-from tests.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.rabbitmq import RabbitMQ
+    from tests.service import Service
 
 POOLS = ["threads", "prefork", "solo"]
 
 
 @pytest.fixture
-def service(
-    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
-) -> Iterator[Service]:
+def service(quorum: Service) -> Service:
     """Give a service without a worker yet, and an empty queue."""
-    with closing(Service(database_url, redis_url, tmp_path, rabbitmq=rabbitmq)) as service:
-        yield service
-    # Not deleted: Celery keeps connections for all its apps, on which it is declared.
-    rabbitmq.control("purge_queue", "event-status-updates")
+    return quorum
 
 
 @pytest.mark.parametrize("pool", POOLS)
