@@ -15,16 +15,16 @@ from worker.transport.redis.scripts import (
     LOOK_UP,
     MORE,
     MOVE,
+    NOTE,
     NOTHING,
     RENEW,
 )
-from worker.transport.redis.working import WORKED
 from worker.understanding.other import KEPT_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-UNACKED, INDEX = "unacked", "unacked_index"
+UNACKED, INDEX, WORKED_ON = "unacked", "unacked_index", "worked_on"
 RECORDED, UNRECORDED = ',"","q"]', ""
 MEBIBYTE = 2**20
 
@@ -39,7 +39,18 @@ def client(redis_url: str) -> Iterator[Any]:
 def fetch(client: Any, *, limit: int = 1_000, tail: str = RECORDED) -> tuple[int, list[bytes]]:
     """Fetch from one list, and return what is left and the items."""
     state, *came = client.eval(FETCH.text, 3, UNACKED, INDEX, "q", limit, "tag-", 0, 0, tail)
-    return state, came[2::3]
+    return state, [item for items in came[1::3] for item in items]
+
+
+def expired(client: Any, *, most: int = 100) -> list[list[Any]]:
+    """Return what waited and what was worked on, of what nobody has held for a minute."""
+    found: list[list[Any]] = client.eval(EXPIRED.text, 3, UNACKED, INDEX, WORKED_ON, 60, most)
+    return found
+
+
+def note(client: Any, *begun: str, over: Sequence[str] = ()) -> None:
+    """Note what is worked on."""
+    client.eval(NOTE.text, 1, WORKED_ON, len(over), *over, *begun)
 
 
 @pytest.mark.parametrize("key", [UNACKED, INDEX])
@@ -86,9 +97,9 @@ def test_of_what_is_no_message_the_beginning_comes(client: Any, tail: str) -> No
         client.rpush("q", b"x" * size)
         reply = client.eval(FETCH.text, 3, UNACKED, INDEX, "q", 1, "tag-", 0, 0, tail)
         whole = size == MAX_ITEM_BYTES or tail == UNRECORDED
-        assert reply[2] == size
+        assert reply[3] == ([] if whole else [1, size])
         kept = size if whole else KEPT_BYTES
-        assert len(reply[3]) == kept
+        assert [len(item) for item in reply[2]] == [kept]
         if tail == RECORDED:
             assert client.hstrlen(UNACKED, "tag-1") == kept + len(f"[{RECORDED}")
 
@@ -153,7 +164,7 @@ def test_only_what_is_held_is_renewed(client: Any) -> None:
     """What was acknowledged meanwhile is not brought back; the order stays that of the tags."""
     hold(client, "second")
     hold(client, "first")
-    assert client.eval(RENEW.text, 1, INDEX, 3, "first", "acknowledged", "second") == 2
+    assert client.eval(RENEW.text, 1, INDEX, "first", "acknowledged", "second") == 2
     assert client.zrange(INDEX, 0, -1) == [b"first", b"second"]
     assert client.zscore(INDEX, "first") > 1
     assert client.zscore(INDEX, "first") < client.zscore(INDEX, "second")
@@ -165,32 +176,45 @@ def test_the_newest_of_what_nobody_holds_is_found_first(client: Any) -> None:
     for number in range(1, 4):
         hold(client, f"dead-{number}", number)
     hold(client, "living", seconds)
-    reply = client.eval(EXPIRED.text, 2, UNACKED, INDEX, 60, 2)
-    assert reply == [b"dead-3", b"3", b"entry of dead-3", b"dead-2", b"2", b"entry of dead-2"]
+    found = [b"dead-3", b"3", b"entry of dead-3", b"dead-2", b"2", b"entry of dead-2"]
+    assert expired(client, most=2) == [found, []]
 
 
-def test_what_was_worked_on_is_found_after_what_waited(client: Any) -> None:
-    """And can be told by its score; what is worked on by a living worker is not among it."""
+def test_what_was_worked_on_is_told_from_what_waited(client: Any) -> None:
+    """By the spans that are noted; what else is noted there says nothing."""
+    for number in range(1, 13):
+        hold(client, f"a-{number}", number)
+    hold(client, "odd", 13)
+    hold(client, "b-5", 14)
+    note(client, "a-9:10", "a-2:2", "b-6:9", "nonsense", "b-1:4")
+    waited, worked_on = expired(client)
+    assert worked_on[::3] == [b"a-10", b"a-9", b"a-2"]
+    others = [b"a-12", b"a-11", *(b"a-%d" % number for number in range(8, 2, -1)), b"a-1"]
+    assert waited[::3] == [b"b-5", b"odd", *others]
+
+
+def test_a_note_is_kept_for_as_long_as_anything_may_come_back(client: Any) -> None:
+    """It goes when no lease has ended, if its own ended long ago."""
     seconds, _ = client.time()
-    for number in range(1, 3):
-        hold(client, f"waited-{number}", number)
-        hold(client, f"worked-{number}", WORKED + number)
-    hold(client, "living", WORKED + seconds)
-    reply = client.eval(EXPIRED.text, 2, UNACKED, INDEX, 60, 4)
-    assert reply[::3] == [b"waited-2", b"waited-1", b"worked-2", b"worked-1"]
-    assert [float(score) > WORKED for score in reply[1::3]] == [False, False, True, True]
-    assert client.eval(EXPIRED.text, 2, UNACKED, INDEX, 60, 2)[::3] == [b"waited-2", b"waited-1"]
+    hold(client, "a-1", 1)
+    client.zadd(WORKED_ON, {"a-1:1": 1, "b-1:9": seconds - 90, "c-1:9": seconds - 150})
+    expired(client)
+    assert client.zcard(WORKED_ON) == 3
+    client.zrem(INDEX, "a-1")
+    assert expired(client) == [[], []]
+    assert client.zrange(WORKED_ON, 0, -1) == [b"b-1:9"]
 
 
-def test_what_is_worked_on_is_renewed_as_such(client: Any) -> None:
-    """The first tags wait, so many of them, and the others are worked on."""
+def test_what_is_begun_is_noted_and_what_is_over_is_not(client: Any) -> None:
+    """Both in one step; what is noted has a lease, too, which is renewed if it is still there."""
     seconds, _ = client.time()
-    for tag in ("waiting", "begun"):
-        hold(client, tag)
-    assert client.eval(RENEW.text, 1, INDEX, 1, "waiting", "begun") == 2
-    assert client.zscore(INDEX, "waiting") - seconds < 60
-    assert client.zscore(INDEX, "begun") - WORKED - seconds < 60
-    assert client.zscore(INDEX, "begun") > WORKED
+    note(client, "a-1:9", "b-1:1", "b-2:3")
+    note(client, "b-1:1", over=["b-1:1", "b-2:3", "unknown"])
+    assert client.zrange(WORKED_ON, 0, -1) == [b"a-1:9", b"b-1:1"]
+    client.zadd(WORKED_ON, {"a-1:9": 1})
+    assert client.eval(RENEW.text, 1, WORKED_ON, "a-1:9", "gone-1:1") == 1
+    assert client.zscore(WORKED_ON, "a-1:9") >= seconds
+    assert client.zcard(WORKED_ON) == 2
 
 
 def test_only_what_is_recorded_is_looked_up(client: Any) -> None:

@@ -469,8 +469,8 @@ def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> No
         turn_until(connection, lambda: len(got) == 6)
         tags = {message.payload: message.delivery_tag for message in got}
         channel.begin([tags[name] for name in tags if name != "waiting"])
+        channel.pause([tags["paused"], tags["resumed"], tags["parked"]])
         channel.park(tags["parked"])
-        channel.pause([tags["paused"], tags["resumed"]])
         channel.resume([tags["resumed"]])
         channel.ack_many([tags["done"]])
         # A lease that is renewed says the same.

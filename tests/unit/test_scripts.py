@@ -14,7 +14,6 @@ from tasks.publishing import KEEP_DEAD_LETTER, PUBLISH_OUTCOMES
 from tasks.retention import COUNT_ENTRIES
 from tasks.room import MAKE_ROOM
 from worker.transport.redis import scripts
-from worker.transport.redis.working import WORKED
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(
@@ -24,7 +23,7 @@ RUN = (
     *(scripts.FETCH, scripts.EXPIRED, scripts.LOOK_UP, scripts.MOVE, scripts.RENEW, scripts.FORMER),
     *(scripts.BIND, scripts.BIND_FOR_A_WHILE),
     *(PUBLISH_OUTCOMES, KEEP_DEAD_LETTER, COUNT_ENTRIES, MAKE_ROOM),
-    *(scripts.DELAY, scripts.DUE),
+    *(scripts.DELAY, scripts.DUE, scripts.NOTE),
 )
 
 
@@ -59,10 +58,3 @@ def test_python_and_the_fetch_mean_the_same_by_what_is_left() -> None:
     named = re.search(r"^local NOTHING, MORE, SUSPECTS = (.*)$", scripts.FETCH.text, re.MULTILINE)
     assert named
     assert named[1] == f"{scripts.NOTHING}, {scripts.MORE}, {scripts.SUSPECTS}"
-
-
-@pytest.mark.parametrize("script", [scripts.RENEW, scripts.EXPIRED], ids=["renew", "expired"])
-def test_python_and_the_scripts_mean_the_same_by_worked_on(script: scripts.Script) -> None:
-    """A score that is so much later."""
-    assert f"{WORKED:.0f}" in script.text
-    assert re.search(r"WORKED = .*\b4294967296$", script.text, re.MULTILINE)

@@ -29,6 +29,7 @@ from worker.transport.redis.items import (
     read_item,
     redelivered,
     salvage,
+    was_with_a_dead_worker,
 )
 from worker.transport.redis.leases import QoS
 from worker.transport.redis.scripts import MORE, NOTHING, SUSPECTS
@@ -111,6 +112,16 @@ def test_a_message_given_back_is_not_counted() -> None:
     """A worker that stops in good order is no failure of its messages."""
     assert delivery_count(redelivered(item(), deaths=None)[1]) == 0
     assert redelivered(item(headers=None), deaths=None)[1]["headers"] == {"redelivered": True}
+
+
+def test_what_was_with_a_dead_worker_says_so_first() -> None:
+    """Also if no death was its own, and also when a living worker gives it back."""
+    waited, _ = redelivered(item(), deaths=0)
+    again, _ = redelivered(waited, deaths=None)
+    assert was_with_a_dead_worker(waited)
+    assert was_with_a_dead_worker(again)
+    assert not was_with_a_dead_worker(item())
+    assert not was_with_a_dead_worker(redelivered(item(), deaths=None)[0])
 
 
 def test_what_is_not_a_message_goes_back_as_it_is() -> None:
@@ -203,11 +214,11 @@ FETCH = Fetch(
 
 def test_a_fetch_says_where_everything_came_from() -> None:
     """Items are matched to their lists, and to the tags under which they are recorded."""
-    came = FETCH.read([NOTHING, 2, 3, b"one", 3, 3, b"two", 2, 5, b"three"])
-    assert [(f.source.queue, f.tag, f.item) for f in came] == [
-        ("q", "tag-1", b"one"),
-        ("reply", "", b"two"),
-        ("q", "tag-3", b"three"),
+    came = FETCH.read([NOTHING, 3, [b"one"], [], 2, [b"two", b"three"], [2, 20_000_000]])
+    assert [(f.source.queue, f.tag, f.item, f.byte_count) for f in came] == [
+        ("reply", "", b"one", 3),
+        ("q", "tag-2", b"two", 3),
+        ("q", "tag-3", b"three", 20_000_000),
     ]
     assert FETCH.args(5, busy=True)[:4] == [5, "tag-", 1, 1]
 

@@ -25,7 +25,7 @@ from worker.transport.redis.fanout import Fanout
 from worker.transport.redis.fetch import Fetch, Fetched, Pace, Source, empty_reply, script_command
 from worker.transport.redis.holding import Holding
 from worker.transport.redis.items import entry_tail, was_with_a_dead_worker
-from worker.transport.redis.keyspace import UNACKED, UNACKED_INDEX, Keyspace
+from worker.transport.redis.keyspace import UNACKED, UNACKED_INDEX, WORKED_ON, Keyspace
 from worker.transport.redis.leases import QoS
 from worker.transport.redis.scripts import FETCH, SUSPECTS
 from worker.transport.redis.setting_aside import SettingAside
@@ -58,6 +58,7 @@ class Channel(Holding, Delaying, SettingAside, Fanout, Binding, Keyspace, stock.
     )
     unacked_key = UNACKED
     unacked_index_key = UNACKED_INDEX
+    worked_on_key = WORKED_ON
     unacked_restore_interval = 2
     unacked_restore_throttle = 1
 

@@ -8,7 +8,7 @@ import redis
 
 from service.finding import Finding, failure, ok, warning
 from settle_client.names import QUEUE
-from worker.transport.redis.keyspace import UNACKED, UNACKED_INDEX
+from worker.transport.redis.keyspace import UNACKED, UNACKED_INDEX, WORKED_ON
 
 if TYPE_CHECKING:
     from service.reaching import RedisServer
@@ -26,6 +26,8 @@ COMMANDS = (
     ("EXISTS", f"{QUEUE}.retry"),
     ("LLEN", QUEUE),
     ("LINDEX", QUEUE, -1),
+    ("LRANGE", QUEUE, 0, 0),
+    ("LTRIM", QUEUE, 0, -1),
     ("ZADD", f"{QUEUE}.delayed", 0, ""),
     ("ZREM", f"{QUEUE}.delayed", ""),
     ("ZCARD", f"{QUEUE}.delayed"),
@@ -39,6 +41,9 @@ COMMANDS = (
     ("ZSCORE", UNACKED_INDEX, ""),
     ("ZCARD", UNACKED_INDEX),
     ("ZREVRANGEBYSCORE", UNACKED_INDEX, 0, 0),
+    ("ZADD", WORKED_ON, 0, ""),
+    ("ZREM", WORKED_ON, ""),
+    ("ZRANGEBYSCORE", WORKED_ON, 0, 0),
     ("ZRANGEBYSCORE", "unacked_index", 0, 0),
     ("SADD", f"_kombu.binding.{QUEUE}", ""),
     ("SMEMBERS", "_kombu.binding.reply.celery.pidbox"),

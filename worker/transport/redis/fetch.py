@@ -87,13 +87,18 @@ class Fetch:
     def read(self, reply: list[Any]) -> list[Fetched]:
         """Return what a reply brings."""
         sources = [*self.suspects, *self.ready]
-        came = zip(reply[1::3], reply[2::3], reply[3::3], strict=True)
-        return [
-            Fetched(source, f"{self.tag_prefix}{n}" if source.tail else "", item, size)
-            for n, (source, size, item) in enumerate(
-                ((sources[i - 1], size, item) for i, size, item in came), 1
-            )
-        ]
+        came: list[Fetched] = []
+        for number, items, cut in zip(reply[1::3], reply[2::3], reply[3::3], strict=True):
+            source, first = sources[number - 1], len(came) + 1
+            prefix = self.tag_prefix if source.tail else ""
+            came += [
+                Fetched(source, prefix and f"{prefix}{n}", item, len(item))
+                for n, item in enumerate(items, first)
+            ]
+            for index, size in zip(cut[::2], cut[1::2], strict=True):
+                at = first + index - 2
+                came[at] = came[at]._replace(byte_count=size)
+        return came
 
 
 def script_command(keys: list[str], args: list[Any], *, cached: bool) -> list[Any]:

@@ -21,7 +21,8 @@ from tasks.density import MAX_VALUES, is_too_dense
 from tasks.type_marks import id_as_text
 from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES, Headers, Shown, Stock
 
-_DELIVERY_COUNT = DELIVERY_COUNT.encode()
+# What an item begins with that was with a dead worker: nothing else of it is looked at.
+_WITH_A_DEAD_WORKER = b'{"headers": {"%s": ' % DELIVERY_COUNT.encode()
 _TEXT = rb'("(?:[^"\\]|\\.)*"|null)'
 _ENTRY = re.compile(rb"\[(.*),\s*" + _TEXT + rb",\s*" + _TEXT + rb"\]", re.DOTALL)
 
@@ -202,8 +203,8 @@ def delivery_count(message: dict[str, Any]) -> int:
 
 
 def was_with_a_dead_worker(item: bytes) -> bool:
-    """Return whether an item says so, or looks as if it did; without reading it."""
-    return _DELIVERY_COUNT in item
+    """Return whether an item was put back, or looks as if it was; without reading it."""
+    return item.startswith(_WITH_A_DEAD_WORKER)
 
 
 def redelivered(item: bytes, *, deaths: int | None) -> tuple[bytes, dict[str, Any]]:
@@ -221,10 +222,12 @@ def redelivered(item: bytes, *, deaths: int | None) -> tuple[bytes, dict[str, An
         message = json.loads(item)
     except NotAMessageError:
         return item, {}
-    headers = message["headers"] = message.get("headers") or {}
-    headers["redelivered"] = True
+    headers = {**(message.pop("headers", None) or {}), "redelivered": True}
     if deaths is not None:
-        headers[DELIVERY_COUNT] = delivery_count(message) + deaths
+        headers[DELIVERY_COUNT] = delivery_count({"headers": headers}) + deaths
+    if DELIVERY_COUNT in headers:
+        headers = {DELIVERY_COUNT: headers.pop(DELIVERY_COUNT), **headers}
+    message = {"headers": headers, **message}
     properties = message["properties"]
     properties["delivery_info"] = properties.get("delivery_info") or {}
     properties["delivery_info"]["redelivered"] = True

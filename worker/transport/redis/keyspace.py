@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 UNACKED: Final = f"{QUEUE}.unacked"
 UNACKED_INDEX: Final = f"{QUEUE}.unacked_index"
+WORKED_ON: Final = f"{QUEUE}.worked_on"
 
 
 class Keyspace:

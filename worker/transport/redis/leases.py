@@ -27,7 +27,7 @@ from worker.transport.redis.former import KEYS as FORMER_KEYS
 from worker.transport.redis.former import Former
 from worker.transport.redis.items import delivery_count, read_entry, redelivered
 from worker.transport.redis.scripts import EXPIRED, LOOK_UP, MOVE
-from worker.transport.redis.working import STEP, WORKED, Working
+from worker.transport.redis.working import STEP, Working
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,16 +157,15 @@ class QoS(Working, redis.QoS):
             return
         self._sweep_due = now + self.channel.unacked_restore_interval
         self._take_up()
-        keys, most = [self.unacked_key, self.unacked_index_key], num or STEP
-        restored = self._sweep_former()
+        keys = [self.unacked_key, self.unacked_index_key, self.channel.worked_on_key]
+        most, restored = num or STEP, self._sweep_former()
         for _ in range(SWEEP_STEPS):
             # The newest first: the oldest is then the next to be fetched.
-            found = _entries(self.channel.run(EXPIRED, keys, [self.channel.lease_seconds, most]))
-            worked_on = [seen for seen in found if float(seen[1]) >= WORKED]
-            waited = [seen for seen in found if float(seen[1]) < WORKED]
+            found = self.channel.run(EXPIRED, keys, [self.channel.lease_seconds, most])
+            waited, worked_on = map(_entries, found)
             restored += self._move(waited, self._place_of_waiting)
             restored += self._move(worked_on, self._place_of_dead)
-            if len(found) < most:
+            if len(waited) + len(worked_on) < most:
                 break
         if restored:
             logger.warning("messages of a dead worker restored", extra={"messages": restored})

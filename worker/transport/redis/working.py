@@ -2,8 +2,9 @@
 
 What merely waits in a worker, for a slot, a rate limit or a database, has done
 nothing to it. So Redis is told when the work on messages begins, before it does, and
-when it ends without having been finished. It is told in the lease, whose score is
-`WORKED` seconds later: nothing can be left behind of it when a message is answered.
+when it ends without having been finished: a note for the one or two spans of tags that a
+batch is, beside the leases and with one of its own. What is answered has no lease any
+more, so that its note says nothing, and is taken away with the next one.
 
 Looking at an item is work too, but a script call for each of a thousand would cost more
 than they do. So an item is looked at in company the first time, when a death is counted
@@ -16,14 +17,13 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from worker.transport.redis.scripts import RENEW
+from worker.transport.redis.scripts import NOTE, RENEW
+from worker.transport.redis.spans import spans_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-# Seconds, as in scripts/*.lua. Below 2^53 microseconds together with the time.
-WORKED = 2.0**32
 # Entries that one step of Redis handles: a few milliseconds.
 STEP = 500
 
@@ -41,7 +41,8 @@ class Working:
         super().__init__(*args, **kwargs)
         # Since when, in seconds of the monotonic clock.
         self._begun: dict[str, float] = {}
-        self._marked: set[str] = set()
+        # What is noted as worked on: the tags of each span.
+        self._noted: dict[str, list[str]] = {}
         # How many deaths to count for what an exception ended the worker at.
         self._blamed: dict[str, int] = {}
         self._looked_at = ""
@@ -54,23 +55,23 @@ class Working:
         """
         self._flush()
         tags = [tag for tag in tags if tag in self._delivered]
-        self._marked.update(tags)
         self._begun.update(dict.fromkeys(tags, time.monotonic()))
-        self._mark(working=tags)
+        self._renote(spans_of(tags), over=self._answered())
         return self.looking_at(tags, deaths=1)
 
     def pause(self, tags: Sequence[str]) -> None:
         """Note that nobody works on messages for a while, which is not their fault."""
         for tag in tags:
             self._begun.pop(tag, None)
-        self._marked.difference_update(tags)
-        self._mark(waiting=tags)
+        paused = set(tags)
+        over = [span for span, noted in self._noted.items() if not paused.isdisjoint(noted)]
+        others = [tag for span in over for tag in self._noted[span] if tag not in paused]
+        self._renote(spans_of(others), over=over)
 
     def park(self, tag: str) -> None:
-        """Note that a message waits without a slot; Redis learns of it when leases are renewed."""
+        """Note that a message waits without a slot."""
         self.parked.add(tag)
         self._begun.pop(tag, None)
-        self._marked.discard(tag)
 
     def resume(self, tags: Sequence[str]) -> None:
         """Note that they are worked on again: the first try has shown that they do not kill."""
@@ -95,37 +96,46 @@ class Working:
 
     def look_closely(self, tag: str) -> None:
         """Let Redis know what is looked at, in case that nobody can do so after."""
-        self._mark(waiting=self._last_looked_at(), working=[tag])
-        self._looked_at = tag
+        [looked_at] = spans_of([tag])
+        self._note(begun=[looked_at], over=self._last_looked_at())
+        self._looked_at = looked_at
 
     def look_away(self) -> None:
         """Note that nothing is looked at any more."""
         if self._looked_at:
-            self._mark(waiting=self._last_looked_at())
+            self._note(over=self._last_looked_at())
             self._looked_at = ""
 
     def _last_looked_at(self) -> list[str]:
-        return [self._looked_at] if self._looked_at and self._looked_at not in self._marked else []
+        return [self._looked_at] if self._looked_at and self._looked_at not in self._noted else []
+
+    def _answered(self) -> list[str]:
+        held = self._delivered.keys()
+        return [span for span, tags in self._noted.items() if held.isdisjoint(tags)]
+
+    def _renote(self, begun: dict[str, list[str]], *, over: Collection[str]) -> None:
+        self._note(begun=begun, over=over)
+        for span in over:
+            del self._noted[span]
+        self._noted.update(begun)
+
+    def _note(self, *, begun: Collection[str] = (), over: Collection[str] = ()) -> None:
+        """Let Redis know what is worked on from now on, and what is not any more."""
+        if begun or over:
+            key = self.channel.worked_on_key
+            self.channel.run(NOTE, [key], [len(over), *over, *begun])
 
     def _renew(self, now: float) -> None:
         """Renew the leases of what is held, but not of what is worked on for too long."""
         self._flush()
+        self._renote({}, over=self._answered())
         held = self._delivered.keys()
-        self._marked &= held
         self._blamed = {tag: deaths for tag, deaths in self._blamed.items() if tag in held}
         self._begun = {tag: since for tag, since in self._begun.items() if tag in held}
         oldest = now - self.channel.lease_max_seconds
         tags = [tag for tag in held if self._begun.get(tag, now) > oldest]
-        self._mark(
-            waiting=[tag for tag in tags if tag not in self._marked],
-            working=[tag for tag in tags if tag in self._marked],
-        )
-        self.channel.on_renewed(len(tags))
-
-    def _mark(self, waiting: Sequence[str] = (), working: Sequence[str] = ()) -> None:
-        """Begin leases anew, of messages that wait and of such that are worked on."""
-        tags = [*waiting, *working]
         for start in range(0, len(tags), STEP):
-            some = tags[start : start + STEP]
-            still_waiting = min(max(len(waiting) - start, 0), STEP)
-            self.channel.run(RENEW, [self.unacked_index_key], [still_waiting, *some])
+            self.channel.run(RENEW, [self.unacked_index_key], tags[start : start + STEP])
+        if self._noted:
+            self.channel.run(RENEW, [self.channel.worked_on_key], list(self._noted))
+        self.channel.on_renewed(len(tags))

@@ -2,26 +2,48 @@
 --
 -- Finds what is held by nobody any more.
 --
--- KEYS: unacked, unacked_index.
+-- KEYS: unacked, unacked_index, worked_on.
 -- ARGV: the lease in seconds, how many at most.
--- Returns the entries whose lease has ended: tag, score, entry. First those that waited,
--- then those that were worked on, whose scores are WORKED seconds later; of each the
--- newest first.
+-- Returns two lists of the entries whose lease has ended: those that waited, and those that
+-- were worked on. Of each entry the tag, the score and itself; the newest first.
+--
+-- When there are none, no span that has ended for as long again has any tag left, and it
+-- is forgotten.
 
 local time = redis.call('TIME')
-local ended = time[1] + time[2] / 1000000 - ARGV[1]
-local most, WORKED = tonumber(ARGV[2]), 4294967296
+local now, lease = time[1] + time[2] / 1000000, tonumber(ARGV[1])
 
-local reply = {}
-local function find(newest, oldest)
-  local found = redis.call('ZREVRANGEBYSCORE', KEYS[2], newest, oldest,
-    'WITHSCORES', 'LIMIT', 0, most - #reply / 3)
-  for i = 1, #found, 2 do
-    reply[#reply + 1] = found[i]
-    reply[#reply + 1] = found[i + 1]
-    reply[#reply + 1] = redis.call('HGET', KEYS[1], found[i])
+local found = redis.call('ZREVRANGEBYSCORE', KEYS[2], now - lease, '-inf',
+  'WITHSCORES', 'LIMIT', 0, ARGV[2])
+if #found == 0 then
+  for _, span in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now - 2 * lease)) do
+    redis.call('ZREM', KEYS[3], span)
+  end
+  return {{}, {}}
+end
+
+local spans = {}
+for _, span in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '+inf')) do
+  local start, first, last = string.match(span, '^(.*-)(%d+):(%d+)$')
+  if start then
+    spans[start] = spans[start] or {}
+    table.insert(spans[start], {tonumber(first), tonumber(last)})
   end
 end
-find(ended, '-inf')
-find(WORKED + ended, WORKED)
-return reply
+
+local function was_worked_on(tag)
+  local start, number = string.match(tag, '^(.*-)(%d+)$')
+  for _, span in ipairs(spans[start] or {}) do
+    if span[1] <= tonumber(number) and tonumber(number) <= span[2] then return true end
+  end
+  return false
+end
+
+local waited, worked_on = {}, {}
+for i = 1, #found, 2 do
+  local list = was_worked_on(found[i]) and worked_on or waited
+  list[#list + 1] = found[i]
+  list[#list + 1] = found[i + 1]
+  list[#list + 1] = redis.call('HGET', KEYS[1], found[i])
+end
+return {waited, worked_on}

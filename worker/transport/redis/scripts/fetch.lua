@@ -7,15 +7,16 @@
 -- ARGV: how many to take at most, what tags begin with, '1' if anything is held,
 -- how many of the lists are of suspects, and for every list the end of its entries
 -- in unacked, '' if nobody will acknowledge what is taken from it.
--- Returns what is left at the broker (NOTHING, MORE or SUSPECTS, as below), then for
--- each item its list's number, its size in bytes and itself; the n-th has the tag that ends in n.
+-- Returns what is left at the broker (NOTHING, MORE or SUSPECTS, as below), then for each
+-- list that gave any its number, the items, and which of them were cut with their sizes in
+-- bytes. The n-th item of all has the tag that ends in n.
 --
 -- A suspect is taken alone, by a worker that holds nothing; until there are no
 -- more of them nothing else is taken. From a list that is not acknowledged one
 -- item is taken, for only what was taken can be lost with the worker. Items are
--- looked at before they are taken: together they are a mebibyte at most, unless the
--- first alone is larger. Of one that is too large for a message only the beginning is
--- kept: it is refused, and whoever restores it is not to read all of it.
+-- looked at, a few at once, before they are taken: together they are a mebibyte at most,
+-- unless the first alone is larger. Of one that is too large for a message only the beginning
+-- is kept: it is refused, and whoever restores it is not to read all of it.
 
 redis.call('HLEN', KEYS[1])
 redis.call('ZCARD', KEYS[2])
@@ -25,41 +26,54 @@ local NOTHING, MORE, SUSPECTS = 0, 1, 2
 local time = redis.call('TIME')
 local now, step = time[1] + time[2] / 1000000, 1 / 1000000
 
-local MAX_BYTES, MAX_ITEM_BYTES, KEPT_BYTES = 1048576, 12582912, 65536
+local MAX_BYTES, MAX_ITEM_BYTES, KEPT_BYTES, MOST_AHEAD = 1048576, 12582912, 65536, 8
 local reply, taken, bytes = {NOTHING}, 0, 0
 
--- Returns how many items at the end of a list there is room for.
+-- Returns the items at the end of a list that there is room for, the first one first.
 local function fitting(key, most)
-  local count = 0
-  while count < most do
-    local item = redis.call('LINDEX', key, -1 - count)
-    if not item or (taken + count > 0 and bytes + #item > MAX_BYTES) then break end
-    count, bytes = count + 1, bytes + #item
+  local items, ahead = {}, 1
+  while #items < most do
+    local seen = redis.call('LRANGE', key, -#items - ahead, -#items - 1)
+    for i = #seen, math.max(#seen - most + #items, 0) + 1, -1 do
+      local fits = taken + #items == 0 or bytes + #seen[i] <= MAX_BYTES
+      if not fits then return items end
+      items[#items + 1], bytes = seen[i], bytes + #seen[i]
+    end
+    if #seen < ahead then return items end
+    ahead = math.min(2 * ahead, MOST_AHEAD)
   end
-  return count
+  return items
+end
+
+local function record(items, tail)
+  local values, scores = {}, {}
+  for i, item in ipairs(items) do
+    local tag = prefix .. taken + i
+    values[#values + 1] = tag
+    values[#values + 1] = '[' .. item .. tail
+    scores[#scores + 1] = now + (taken + i) * step
+    scores[#scores + 1] = tag
+  end
+  redis.call('HSET', KEYS[1], unpack(values))
+  redis.call('ZADD', KEYS[2], unpack(scores))
 end
 
 local function take(list, most)
   local tail = ARGV[list + 4]
-  local count = fitting(KEYS[list + 2], tail == '' and 1 or most)
-  if count == 0 then return end
-  local values, scores = {}, {}
-  for _, item in ipairs(redis.call('RPOP', KEYS[list + 2], count)) do
-    taken = taken + 1
-    reply[#reply + 1] = list
-    reply[#reply + 1] = #item
-    if #item > MAX_ITEM_BYTES and tail ~= '' then item = item:sub(1, KEPT_BYTES) end
-    reply[#reply + 1] = item
-    local tag = prefix .. taken
-    values[#values + 1] = tag
-    values[#values + 1] = '[' .. item .. tail
-    scores[#scores + 1] = now + taken * step
-    scores[#scores + 1] = tag
-  end
+  local items, cut = fitting(KEYS[list + 2], tail == '' and 1 or most), {}
+  if #items == 0 then return end
+  redis.call('LTRIM', KEYS[list + 2], 0, -1 - #items)
   if tail ~= '' then
-    redis.call('HSET', KEYS[1], unpack(values))
-    redis.call('ZADD', KEYS[2], unpack(scores))
+    for i, item in ipairs(items) do
+      if #item > MAX_ITEM_BYTES then
+        cut[#cut + 1], cut[#cut + 2] = i, #item
+        items[i] = item:sub(1, KEPT_BYTES)
+      end
+    end
+    record(items, tail)
   end
+  taken = taken + #items
+  reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = list, items, cut
 end
 
 for list = 1, suspects do
