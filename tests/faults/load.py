@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kombu.exceptions import OperationalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from tests.service import Service
 
 
@@ -52,6 +54,9 @@ class Load(threading.Thread):
         self.sent: dict[str, dict[str, str]] = {}
         # Ids of messages that others send, each of which must be answered too.
         self.of_others: set[str] = set()
+        self.wants_results = False
+        # Where outcomes are read, if not in the stream.
+        self.read_outcomes: Callable[[], Iterable[Any]] = self._outcomes_in_stream
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -86,7 +91,7 @@ class Load(threading.Thread):
         form = {"kwargs": fields[0]} if len(fields) == 1 else {"args": [fields]}
         while not self.stopping.is_set():
             try:
-                self.service.send(**form, task_id=message_id, ignore_result=True)
+                self.service.send(**form, task_id=message_id, ignore_result=not self.wants_results)
             except OperationalError:
                 time.sleep(0.05)
             else:
@@ -101,10 +106,13 @@ class Load(threading.Thread):
     def outcomes_by_update(self) -> dict[tuple[str, str], list[Any]]:
         """Return the outcomes that were published, by message id and event id."""
         by_update: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
-        for _, fields in self.service.channel.xrange("event-outcomes"):
-            outcome = json.loads(fields["outcome"])
+        for outcome in self.read_outcomes():
             by_update[outcome["messageId"], outcome["id"]].append(outcome)
         return by_update
+
+    def _outcomes_in_stream(self) -> Iterator[Any]:
+        for _, fields in self.service.channel.xrange("event-outcomes"):
+            yield json.loads(fields["outcome"])
 
     def account(self) -> Account:
         """Compare what was sent, what was told and what is in the table."""

@@ -18,7 +18,7 @@ from tests.faults.load import Load
 from tests.service import Service, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.faults.network import Link
@@ -48,6 +48,8 @@ class Rig:
         self.workers: list[Worker] = []
         self.load: Load
         self.stuck = 0
+        # Each returns what somebody else misses in the end, in words.
+        self.claims: list[Callable[[], list[str]]] = []
         self.at_end = ExitStack()
 
     def start_load(self, events: int, per_second: int) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.storms import Storm, nothing, weather
+from tests.faults.stages import alone
+from tests.faults.storms import Storm, weather
+from tests.faults.strikes import nothing
 from tests.service import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -39,5 +41,5 @@ def test_a_crash_at_any_step(rig: Rig, step: str, others: int) -> None:
     crashing = rig.start_worker(module="tests.faults.crashing", CRASH_AT=step, CRASH_AT_TIME="20")
     assert crashing.process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
     rig.workers.remove(crashing)
-    result = weather(rig, Storm("the next one", nothing, 1, 1), 1)
+    result = weather(rig, Storm("the next one", alone(nothing), 1, 1), 1)
     assert (result.lost, result.wrong, result.dead_letters) == (0, 0, 0), result.examples

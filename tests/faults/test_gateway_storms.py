@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.faults.http_load import HttpLoad, overlapping
-from tests.faults.storms import crash_the_outcome_redis, restart_postgres
+from tests.faults.strikes import crash_the_outcome_redis, restart_postgres
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig

@@ -13,7 +13,8 @@ import pytest
 from tests.faults import amqp_items
 from tests.faults.fuzzing import fuzzed
 from tests.faults.hostile import met
-from tests.faults.storms import FOR_ODD_MESSAGES, put
+from tests.faults.storms import FOR_ODD_MESSAGES
+from tests.faults.strikes import put
 
 if TYPE_CHECKING:
     from tests.faults.hostile import Case

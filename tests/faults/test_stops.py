@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.storms import Storm, nothing, weather
+from tests.faults.stages import alone
+from tests.faults.storms import Storm, weather
+from tests.faults.strikes import nothing
 from tests.service import eventually
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def settle_the_rest(rig: Rig) -> None:
     """Let another worker do what is left, and account for everything."""
     rig.workers.clear()
     rig.options = ()
-    result = weather(rig, Storm("the next one", nothing, 1, 1), 1)
+    result = weather(rig, Storm("the next one", alone(nothing), 1, 1), 1)
     assert (result.lost, result.wrong, result.dead_letters) == (0, 0, 0), result.examples
 
 

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.faults.storms import (
-    CHANCE,
-    STORMS,
-    STORMS_ON_RABBITMQ,
-    Storm,
-    crash_the_broker,
-    kill_a_worker,
-    weather,
-)
+from tests.faults.stages import alone
+from tests.faults.storms import STORMS, STORMS_ON_RABBITMQ, Storm, weather
+from tests.faults.strikes import CHANCE, crash_the_broker, kill_a_worker
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
@@ -42,14 +36,14 @@ def test_storm(rig: Rig, storm: Storm) -> None:
 def test_storm_on_another_pool(rig: Rig, pool: str) -> None:
     """The transport and the strategy are the same in every pool."""
     rig.options = ("--pool", pool)
-    check(rig, Storm("kill -9", kill_a_worker, 2, 2), 2)
+    check(rig, Storm("kill -9", alone(kill_a_worker), 2, 2), 2)
 
 
 @pytest.mark.parametrize("pool", ["prefork", "solo"])
 def test_a_broker_that_crashes_under_another_pool(rig: Rig, pool: str) -> None:
     """Its event loop, or the lack of one, starts anew with each connection."""
     rig.options = ("--pool", pool)
-    check(rig, Storm("broker crashed", crash_the_broker, 3, 3), 3)
+    check(rig, Storm("broker crashed", alone(crash_the_broker), 3, 3), 3)
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
@@ -63,7 +57,7 @@ def test_a_stop_while_the_broker_is_away(rig: Rig, pool: str) -> None:
     rig.broker.start()
     assert worker.stop() == 0
     assert "Traceback" not in worker.log.read_text()
-    check(rig, Storm("the next one", lambda _: None, 1, 1), 1)
+    check(rig, Storm("the next one", alone(lambda _: None), 1, 1), 1)
 
 
 @pytest.mark.rabbitmq
@@ -83,5 +77,5 @@ def test_a_killed_pool_process(rig: Rig) -> None:
         if children:  # else Celery is about to start others
             CHANCE.choice(children).kill()
 
-    check(rig, Storm("kill -9 of a child", kill_a_child, 5, 5), 5)
+    check(rig, Storm("kill -9 of a child", alone(kill_a_child), 5, 5), 5)
     assert rig.workers[0].stop() == 0
