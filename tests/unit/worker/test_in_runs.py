@@ -11,6 +11,7 @@ import pytest
 from settle_client.names import QUEUE
 from worker.transport.broker import Receiver
 from worker.transport.rabbitmq.deliveries import InRuns
+from worker.transport.rabbitmq.frames import ACK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,10 @@ class Consumer:
         self.initial_prefetch_count: int | None = None
         self.connection = SimpleNamespace(
             default_channel=SimpleNamespace(
-                basic_ack=lambda tag, multiple: self.frames.append(("ack", tag, multiple)),
+                channel_id=1,
+                connection=SimpleNamespace(
+                    transport=SimpleNamespace(write=self._write), bytes_sent=0
+                ),
                 basic_reject=lambda tag, requeue: self.frames.append(("reject", tag, requeue)),
             )
         )
@@ -38,6 +42,11 @@ class Consumer:
                 ("qos", prefetch_count, apply_global)
             ),
         )
+
+    def _write(self, frames: bytes) -> None:
+        for at in range(0, len(frames), ACK.size):
+            *_, tag, multiple, _ = ACK.unpack_from(frames, at)
+            self.frames.append(("ack", tag, multiple))
 
     def call_soon(self, function: Any, *args: Any) -> None:
         """Remember it for the next turn."""

@@ -14,10 +14,11 @@ from typing import Any
 import kombu.compression
 import kombu.messaging
 import pytest
-from amqp import serialization
+from amqp import method_framing, serialization
 from amqp.basic_message import Message as AmqpMessage
 from amqp.channel import Channel as AmqpChannel
 from amqp.connection import Connection as AmqpConnection
+from amqp.transport import _AbstractTransport
 from billiard import pool as billiard_pool
 from celery import bootsteps, concurrency
 from celery.apps import worker as celery_worker
@@ -33,6 +34,7 @@ from celery.worker.request import Request
 from kombu import pidbox
 from kombu.asynchronous.hub import Hub
 from kombu.transport import native_delayed_delivery as native
+from kombu.transport.pyamqp import Message as PyamqpMessage
 
 from worker.seams.delays import NATIVE_DELIVERY, Blueprint
 
@@ -56,6 +58,13 @@ SIGNATURES: list[tuple[Any, str]] = [
     (control.query_task, "(state, ids, **kwargs)"),
     # Put in place of py-amqp's own by worker.transport.rabbitmq.properties.
     (serialization.decode_properties_basic, "(buf, offset)"),
+    # Replaced on one connection, or called, by worker.transport.rabbitmq.reading.
+    (AmqpConnection.blocking_read, "(self, timeout=None)"),
+    (_AbstractTransport.having_timeout, "(self, timeout)"),
+    (
+        AmqpChannel._on_basic_deliver,
+        "(self, consumer_tag, delivery_tag, redelivered, exchange, routing_key, msg)",
+    ),
     # Overridden or put in place of Celery's and kombu's own by worker.seams.event_dispatcher.
     (
         EventDispatcher._publish,
@@ -99,6 +108,17 @@ SOURCES: list[tuple[Any, str]] = [
     (AmqpChannel._on_basic_ack, "for callback in self.events['basic_ack']:"),
     (AmqpChannel._on_basic_nack, "for callback in self.events['basic_nack']:"),
     (AmqpConnection._on_blocked, "return self.on_blocked(reason)"),
+    # What worker.transport.rabbitmq.reading does, or does on, in place of these.
+    (AmqpConnection.drain_events, "while not self.blocking_read(timeout):"),
+    (AmqpConnection.blocking_read, "return self.on_inbound_frame(frame)"),
+    (AmqpConnection.connect, "self.on_inbound_frame = self.frame_handler_cls("),
+    (method_framing.frame_handler, "connection.bytes_recv += 1"),
+    (method_framing.frame_handler, "frame_type, channel, buf = frame"),
+    (_AbstractTransport.read_frame, "self._read_buffer = read_frame_buffer + self._read_buffer"),
+    (AmqpChannel._on_basic_deliver, "fun = self.callbacks[consumer_tag]"),
+    (AmqpChannel.collect, "channel_id, self.channel_id = self.channel_id, None"),
+    (method_framing.frame_writer, "connection.bytes_sent += 1"),
+    (PyamqpMessage.__init__, "delivery_info=msg.delivery_info,"),
     # The strategy is made when the channel is there, before the prefetch count is set.
     (
         consumer_tasks.Tasks.start,

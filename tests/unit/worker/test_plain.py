@@ -14,6 +14,7 @@ from settle_client.envelope import bulk, single
 from settle_client.update import StatusUpdate
 from tasks.messages import validate
 from tests.items import fetched
+from tests.json_values import BODIES, JSON
 from worker.transport.delivery import DELIVERY_COUNT, Received
 from worker.transport.redis.items import NotAMessageError, read_item
 from worker.understanding.other import receive
@@ -106,22 +107,6 @@ class Delivered:
         self.headers, self.properties = message["headers"], message["properties"]
         self.content_type, self.content_encoding = message["content-type"], "utf-8"
         self.body, self.delivery_info = message["body"], self.properties["delivery_info"]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children),
-    max_leaves=5,
-)
-FIELDS = st.fixed_dictionaries(
-    {"id": st.text(min_size=1, max_size=5), "status": st.sampled_from(["completed", "failed"])},
-    optional={"accountId": st.none() | st.text(max_size=3), "payload": JSON},
-)
-BODIES = st.one_of(
-    FIELDS.map(lambda fields: [[], fields, {}]),
-    st.lists(FIELDS, max_size=4).map(lambda many: [[many], {}, {}]),
-    JSON,
-)
 
 
 @given(body=BODIES, headers=st.dictionaries(st.sampled_from(["eta", "id", "shadow"]), JSON))

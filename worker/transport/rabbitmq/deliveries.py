@@ -16,13 +16,16 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from amqp.exceptions import RecoverableConnectionError
 from celery.utils.log import get_logger
 
 from settle_client.names import QUEUE
 from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.rabbitmq.copies import restore
+from worker.transport.rabbitmq.frames import acknowledgements
 from worker.transport.rabbitmq.moving import Move, Mover
 from worker.transport.rabbitmq.outstanding import Outstanding
+from worker.transport.rabbitmq.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from worker.transport.broker import Receiver
     from worker.transport.delivery import Delivery
+    from worker.transport.rabbitmq.pushed import Pushed
 
 logger = get_logger(__name__)
 
@@ -45,13 +49,13 @@ class InRuns:
     """The deliveries of one connection to RabbitMQ."""
 
     counts_returns = True
-    more_waiting = False
 
     def __init__(self, consumer: Any, receiver: Receiver) -> None:
         """Begin with one message: it may be what the worker before died of."""
         self._consumer = consumer
         self._channel = consumer.connection.default_channel
-        self._capacity = receiver.capacity
+        self._capacity, self._take = receiver.capacity, receiver.take
+        self._reading: Reading | None = None
         self._outstanding = Outstanding()
         self._suspects: set[Any] = set()
         self._parked = self._parked_in_all = 0
@@ -63,8 +67,19 @@ class InRuns:
         consumer.initial_prefetch_count = self._prefetch
 
     def start(self) -> None:
-        """See to it that messages can be delayed."""
+        """See to it that messages can be delayed, and read in batches."""
         self._mover.start()
+        self._reading = Reading(self._channel, self._account_pushed, self._take)
+        self._reading.install()
+
+    @property
+    def more_waiting(self) -> bool:
+        """Return whether more messages have arrived than were looked at."""
+        return self._reading is not None and self._reading.more_arrived
+
+    def _account_pushed(self, pushed: Sequence[Pushed]) -> None:
+        for one in pushed:
+            self._outstanding.add(one.tag)
 
     def account(self, delivery: Delivery) -> None:
         """Account for a delivery; tags come in ascending order."""
@@ -75,10 +90,19 @@ class InRuns:
         restore(delivery.to_message(self._channel))
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Acknowledge messages, in as few frames as can be."""
-        for tag, multiple in self._outstanding.done(delivery.tag for delivery in deliveries):
-            self._channel.basic_ack(tag, multiple=multiple)
+        """Acknowledge messages in one write, and in as few frames as can be."""
+        answers = self._outstanding.done(delivery.tag for delivery in deliveries)
+        if answers:
+            self._write(acknowledgements(self._channel.channel_id or 0, answers))
         self._suspects.difference_update(delivery.tag for delivery in deliveries)
+
+    def _write(self, frames: bytes) -> None:
+        connection = self._channel.connection
+        if connection is None:
+            raise RecoverableConnectionError("connection already closed")
+        # Past py-amqp, which writes frame by frame.
+        connection.transport.write(frames)
+        connection.bytes_sent += 1
 
     def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:
         """Put messages back; a quorum queue counts that, whatever the reason."""
