@@ -18,6 +18,7 @@ from bench import measuring
 from bench.contenders import CONTENDERS
 from bench.errors import BenchError
 from bench.growth import growth
+from bench.measuring import Run
 from bench.report import as_table, write
 from bench.rig import Rig, rig
 
@@ -88,28 +89,41 @@ def command(
             json_path.write_text(json.dumps(results, indent=1) + "\n")
         if into_docs:
             write(results)
+    if results.get("failed"):
+        raise click.ClickException(f"no figure, or too few, of: {', '.join(results['failed'])}")
     if failure:
         raise click.ClickException(str(failure)) from failure
 
 
 def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[str, Any]:
-    measured: dict[str, Callable[[], float]] = {
-        contender.name: lambda contender=contender: measuring.throughput(at, contender)  # type: ignore[misc]
+    measured: dict[str, Callable[[], Run]] = {
+        contender.name: lambda contender=contender: measuring.run(at, contender)  # type: ignore[misc]
         for contender in CONTENDERS
         if at.rabbitmq_url or not contender.on_rabbitmq
     }
-    measured["PostgreSQL alone, one connection"] = lambda: measuring.postgres_alone(at)
-    measured["sending: Settle's producer"] = lambda: measuring.producing(at)
-    measured["sending: send_task"] = lambda: measuring.send_task(at)
+    measured["PostgreSQL alone, one connection"] = lambda: Run(measuring.postgres_alone(at), {})
+    measured["sending: Settle's producer"] = lambda: Run(measuring.producing(at), {})
+    measured["sending: send_task"] = lambda: Run(measuring.send_task(at), {})
     if only:
         measured = {n: m for n, m in measured.items() if any(part in n for part in only)}
-    rates: dict[str, list[float]] = {name: [] for name in measured}
+    rates: dict[str, list[float]] = {}
+    costs: dict[str, list[dict[str, float]]] = {}
+    failed: dict[str, str] = {}
     for number in range(1, rounds + 1):
         for name, measure in measured.items():
-            rate = measure()
-            rates[name].append(rate)
-            console.print(f"round {number} of {rounds}  {name:36} {rate:9,.0f}/s", highlight=False)
+            title = f"round {number} of {rounds}  {name:36}"
+            try:
+                rate, microseconds = measure()
+            except BenchError as error:
+                failed[name] = str(error)
+                console.print(f"{title}    failed: {error}", highlight=False)
+                continue
+            rates.setdefault(name, []).append(rate)
+            if microseconds:
+                costs.setdefault(name, []).append(microseconds)
+            console.print(f"{title} {rate:9,.0f}/s", highlight=False)
     results: dict[str, Any] = {"machine": _machine(at), "rounds": rounds, "rates": rates}
+    results |= {"costs": costs, "failed": failed}
     if "Settle" in rates and not only:
         half = statistics.median(rates["Settle"]) / 2
         console.print("latency of lonely updates, then at half of the highest rate")

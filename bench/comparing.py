@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 def ratios(ones: list[float], others: list[float]) -> list[float]:
-    """Return how many times as much the one had, in each round."""
-    return [one / other for one, other in zip(ones, others, strict=True)]
+    """Return how many times as much the one had, in each round that both finished."""
+    return [one / other for one, other in zip(ones, others, strict=False)]
 
 
 def verdict(met: bool) -> str:

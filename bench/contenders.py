@@ -29,6 +29,8 @@ class Contender:
         late_seconds: Added between the workers and the broker, each way.
         rows: How many events the table holds at least.
         on_rabbitmq: Whether the broker is RabbitMQ.
+        classic: Whether its queue there is a classic one, for an older Celery cannot consume
+            from a quorum queue.
         watched: Whether a Flower is watching.
         settings: Environment variables of its own.
     """
@@ -43,6 +45,7 @@ class Contender:
     late_seconds: float = 0
     rows: int = 0
     on_rabbitmq: bool = False
+    classic: bool = False
     watched: bool = False
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -67,7 +70,14 @@ CONTENDERS = (
     Contender("Settle, Flower watching", 100_000, options=(*QUIET, "-E"), watched=True),
     Contender("Settle, two workers", 100_000, workers=2),
     Contender("Settle, bulk of 1,000", 200, 1_000),
-    Contender("Settle, RabbitMQ", 20_000, on_rabbitmq=True),
+    Contender("Settle, RabbitMQ", 100_000, on_rabbitmq=True),
+    Contender("one task per update, RabbitMQ", 3_000, app=ONE_TASK, on_rabbitmq=True),
+    Contender(
+        "celery-batches, RabbitMQ",
+        *(8_000, 1, BATCHES, python_with_celery_batches),
+        on_rabbitmq=True,
+        classic=True,
+    ),
     Contender("Settle, 0.5 ms away", 100_000, late_seconds=LATE),
     Contender("one task per update, 0.5 ms away", 1_000, app=ONE_TASK, late_seconds=LATE),
     Contender(

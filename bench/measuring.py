@@ -7,11 +7,12 @@ import random
 import threading
 import time
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import redis
 from celery import Celery
 
+from bench.accounting import Accounting
 from bench.contenders import SETTLE
 from bench.errors import BenchError
 from bench.event_ids import event_id
@@ -31,17 +32,45 @@ LEFT_OUT = 0.1
 STEP_SECONDS = 0.005
 
 
-def throughput(rig: Rig, contender: Contender) -> float:
-    """Return updates a second, from a tenth of the outcomes to the last."""
+class Run(NamedTuple):
+    """What one run of a contender was like.
+
+    Attributes:
+        rate: Updates a second.
+        microseconds: Of processors that an update took, in each part.
+    """
+
+    rate: float
+    microseconds: dict[str, float]
+
+
+def run(rig: Rig, contender: Contender) -> Run:
+    """Let a contender settle its work, and measure from a tenth of the outcomes on.
+
+    Raises:
+        BenchError: It does not settle everything.
+    """
     updates = contender.messages * contender.updates_each
     rig.reset(updates, rows=contender.rows)
-    rig.fill(contender.messages, contender.updates_each, on_rabbitmq=contender.on_rabbitmq)
+    rig.fill(
+        contender.messages,
+        contender.updates_each,
+        on_rabbitmq=contender.on_rabbitmq,
+        classic=contender.classic,
+    )
     with rig.workers(contender) as running:
-        rig.wait(updates, running)
+        accounting = Accounting(updates, rig.parts(contender, running))
+        rig.wait(updates, running, accounting.note)
     if rig.published() != updates or rig.settled() != updates:
         raise BenchError(f"{contender.name}: {rig.published():,} outcomes for {updates:,} updates")
     skipped = int(updates * LEFT_OUT)
-    return (updates - skipped) / (rig.moment(updates) - rig.moment(skipped))
+    rate = (updates - skipped) / (rig.moment(updates) - rig.moment(skipped))
+    return Run(rate, accounting.microseconds)
+
+
+def throughput(rig: Rig, contender: Contender) -> float:
+    """Return updates a second, from a tenth of the outcomes to the last."""
+    return run(rig, contender).rate
 
 
 def drain(rig: Rig, messages: int, windows: dict[int, tuple[int, int]]) -> dict[int, float]:

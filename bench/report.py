@@ -30,9 +30,14 @@ TARGETS = (
     ("Settle, two workers", "Settle", 1),
     ("Settle, Celery events on", "Settle", 0.7),
     ("Settle, Flower watching", "Settle", 0.7),
+    ("Settle, RabbitMQ", "Settle", 0.7),
+    ("Settle, RabbitMQ", "celery-batches, RabbitMQ", 15),
+    ("Settle, RabbitMQ", "one task per update, RabbitMQ", 20),
     ("sending: Settle's producer", "sending: send_task", 15),
 )
 
+# What of the machine is accounted for.
+PARTS = ("worker", "PostgreSQL", "Redis", "RabbitMQ")
 # Milliseconds within which half, and 99 of a hundred, outcomes are to come.
 LATENCY_TARGETS = (("one by one", 10.0, 30.0), ("at half of the highest rate", 250.0, 250.0))
 # By how much an update may cost more, or less, when there is a hundred times as much.
@@ -68,10 +73,31 @@ def _rates(results: dict[str, Any]) -> list[str]:
                 f"| {name} ÷ {other} | {median:.2f} | {min(each):.2f} to {max(each):.2f} "
                 f"| {target} {verdict(median >= target)} |"
             )
+    lines += _costs(results.get("costs") or {})
+    lines += [f"\n{name} has failed: {error}." for name, error in results.get("failed", {}).items()]
     if "latency" in results:
         lines += _latencies(results["latency"])
     if "growth" in results:
         lines += _growth(results["growth"])
+    return lines
+
+
+def _costs(costs: dict[str, list[dict[str, float]]]) -> list[str]:
+    if not costs:
+        return []
+    lines = [
+        "",
+        f"| processor microseconds an update, median | {' | '.join(PARTS)} | all |",
+        "|---|" + "--:|" * (len(PARTS) + 1),
+    ]
+    for name, runs in costs.items():
+        medians = {
+            part: statistics.median(run[part] for run in runs)
+            for part in PARTS
+            if all(part in run for run in runs)
+        }
+        cells = [f"{medians[part]:,.1f}" if part in medians else "" for part in PARTS]
+        lines.append(f"| {name} | {' | '.join(cells)} | {sum(medians.values()):,.1f} |")
     return lines
 
 

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import redis
+from celery import Celery
 from kombu.connection import Connection
 
+from bench.accounting import listens
 from bench.errors import BenchError
 from bench.event_ids import event_id
 from cli.embedded import dies_with_parent, free_port, servers
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
-from settle_client.names import OUTCOMES, QUEUE
+from settle_client.names import OUTCOMES, QUEUE, TASK
 from settle_client.producer import Producer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bench.contenders import Contender
 
@@ -54,11 +56,21 @@ class Rig:
             connection.execute(OTHER_EVENTS, [rows - events])
         load_events(self.database_url, (NewEvent(event_id(n), "acct_1") for n in range(events)))
 
-    def fill(self, messages: int, updates_each: int, *, on_rabbitmq: bool = False) -> None:
+    def fill(
+        self,
+        messages: int,
+        updates_each: int,
+        *,
+        on_rabbitmq: bool = False,
+        classic: bool = False,
+    ) -> None:
         """Put messages into the queue, an event each update."""
         if on_rabbitmq:
             with Connection(self.rabbitmq_url) as connection:
                 connection.default_channel.queue_delete(QUEUE)
+        if classic:
+            self._fill_classic(messages)
+            return
         with Producer(self.rabbitmq_url if on_rabbitmq else self.broker_url) as producer:
             for number in range(messages):
                 first = number * updates_each
@@ -68,6 +80,12 @@ class Rig:
                     producer.send(updates[0])
                 else:
                     producer.send_together(updates)
+
+    def _fill_classic(self, messages: int) -> None:
+        with Celery(broker=self.rabbitmq_url, set_as_current=False) as app:
+            for number in range(messages):
+                update = {"id": event_id(number), "status": "completed"}
+                app.send_task(TASK, kwargs=update, queue=QUEUE, ignore_result=True)
 
     @contextmanager
     def workers(self, contender: Contender) -> Iterator[list[subprocess.Popen[bytes]]]:
@@ -95,10 +113,35 @@ class Rig:
         """Return how many outcomes there are."""
         return int(self.redis.xlen(OUTCOMES))
 
-    def wait(self, outcomes: int, running: list[subprocess.Popen[bytes]]) -> None:
-        """Wait until there are so many outcomes."""
+    def parts(
+        self, contender: Contender, running: list[subprocess.Popen[bytes]]
+    ) -> dict[str, list[int]]:
+        """Return the processes of each part of a run."""
+        parts = {
+            "worker": [worker.pid for worker in running],
+            "PostgreSQL": listens(self.database_url),
+            "Redis": listens(self.broker_url),
+        }
+        if contender.on_rabbitmq:
+            parts["RabbitMQ"] = listens(self.rabbitmq_url)
+        return parts
+
+    def wait(
+        self,
+        outcomes: int,
+        running: list[subprocess.Popen[bytes]],
+        note: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Wait until there are so many outcomes.
+
+        Args:
+            outcomes: How many.
+            running: Who publishes them.
+            note: Is told now and then how many there are.
+        """
         seen, at = -1, time.monotonic()
         while (count := self.published()) < outcomes:
+            note(count)
             if count != seen:
                 seen, at = count, time.monotonic()
             died = any(worker.poll() is not None for worker in running)

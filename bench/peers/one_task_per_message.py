@@ -19,6 +19,8 @@ from bench.peers.same_job import PeerSettler, updates_of
 app = Celery("one_task_per_message", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.update(
     task_default_queue="event-status-updates",
+    # On RabbitMQ.
+    task_default_queue_type="quorum",
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     task_ignore_result=True,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bench import http_client, http_load, http_report, report
+from bench import comparing, http_client, http_load, http_report, report
+from bench.accounting import Accounting
 from bench.errors import BenchError
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL
 
@@ -155,3 +157,46 @@ def test_answers_that_do_not_count(answer: bytes) -> None:
     """A benchmark ends when anything is not settled."""
     with pytest.raises(BenchError):
         ask(answer)
+
+
+def test_what_an_update_costs_is_taken_between_a_tenth_and_95_percent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of every part that is seen, with its children, of the outcomes that came in between."""
+    seconds = iter([0.0, 1.0, 7.0])
+
+    def processes(_: Any) -> list[Any]:
+        used = next(seconds)
+        times = (used, used, 0.0, 0.0, 1_000.0)
+        return [
+            SimpleNamespace(info={"pid": pid, "ppid": parent, "cpu_times": times})
+            for pid, parent in ((1, 0), (2, 1), (3, 0))
+        ]
+
+    monkeypatch.setattr("psutil.process_iter", processes)
+    account = Accounting(100, {"worker": [1], "Redis": [3], "RabbitMQ": []})
+    assert account.microseconds == {}
+    next(seconds)
+    for outcomes in (0, 9, 12, 50, 96, 100):
+        account.note(outcomes)
+    # Six seconds, in user and in system mode, of two processes and of one; 84 outcomes.
+    assert account.microseconds == {"worker": 24 / 84 * 1e6, "Redis": 12 / 84 * 1e6}
+
+
+def test_a_table_of_costs_has_the_medians_and_says_what_has_failed() -> None:
+    """A part that was not seen in each run has no figure."""
+    costs = [{"worker": 1.0, "Redis": 5.0}, {"worker": 3.0, "Redis": 5.0, "RabbitMQ": 1.0}]
+    results = {
+        "machine": MACHINE,
+        "rates": {"Settle": [5.0]},
+        "costs": {"Settle": costs},
+        "failed": {"celery-batches": "only 3 of 5 outcomes came"},
+    }
+    table = report.as_table(results)
+    assert "| Settle | 2.0 |  | 5.0 |  | 7.0 |" in table
+    assert "celery-batches has failed: only 3 of 5 outcomes came." in table
+
+
+def test_rounds_that_one_of_two_did_not_finish_are_not_compared() -> None:
+    """The others are."""
+    assert comparing.ratios([4.0, 9.0, 1.0], [2.0, 3.0]) == [2.0, 3.0]
