@@ -28,7 +28,7 @@ from cli.embedded import Redis, temporary_folder
 from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.redis import Transport
 from worker.transport.redis import channel as transport_channel
-from worker.transport.redis.keyspace import UNACKED
+from worker.transport.redis.keyspace import UNACKED, WORKED_ON
 from worker.transport.redis.keyspace import UNACKED_INDEX as INDEX
 from worker.transport.redis.scripts import FETCH
 
@@ -484,6 +484,23 @@ def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> No
         turn_until_restored(channel, client)
         channel._active_queues.clear()
     assert counts(client) == {"waiting": 0, "begun": 1, "paused": 0, "resumed": 0, "parked": 0}
+
+
+@pytest.mark.usefixtures("client")
+def test_what_came_one_by_one_is_worked_on_for_as_long_as_it_takes(
+    server: Redis, client: Client
+) -> None:
+    """A note for each message, of more than a script takes at once, and all are renewed."""
+    tags = [f"fetch-{number}-1" for number in range(5_000)]
+    with consuming(server) as (_, channel, _):
+        channel.qos.hold(tags)
+        channel.begin(tags)
+        began = dict(client.zrange(WORKED_ON, 0, -1, withscores=True))
+        channel.qos._renew(time.monotonic())
+        renewed = dict(client.zrange(WORKED_ON, 0, -1, withscores=True))
+        die(channel)
+    assert len(began) == len(renewed) == len(tags)
+    assert all(since > began[span] for span, since in renewed.items())
 
 
 def has_come(got: list[Any], count: int) -> bool:
