@@ -40,6 +40,11 @@ def read(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
         return {"application_headers": headers}, len(buffer)
 
 
+def text_of(raw: bytes) -> str:
+    """Return bytes as text; what is not UTF-8 as it is escaped in a literal."""
+    return raw.decode(errors="backslashreplace")
+
+
 class _AnyText(bytes):
     """Bytes that are text, whatever they are."""
 
@@ -50,8 +55,8 @@ class _AnyText(bytes):
         return _AnyText(found) if isinstance(found, bytes) else found
 
     def decode(self, *_: Any) -> str:
-        """Return what is not UTF-8 as it is escaped in a literal."""
-        return super().decode(errors="backslashreplace")
+        """Return it as `text_of` does."""
+        return text_of(bytes(self))
 
 
 def read_arguments(format_: str, buffer: bytes, offset: int) -> tuple[list[Any], int]:
