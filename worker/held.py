@@ -30,6 +30,7 @@ class Held(NamedTuple):
             which that implements.
         shown: What monitors show of it, if it is plain and they want to.
         drop_reason: Why it is to be dropped, unless it was applied before.
+        refusal: What it is answered as in place of being dropped.
     """
 
     delivery: Delivery
@@ -42,6 +43,7 @@ class Held(NamedTuple):
     request: Any = None
     shown: Shown | None = None
     drop_reason: str | None = None
+    refusal: Message | None = None
 
     @property
     def is_to_be_dropped(self) -> bool:
@@ -49,9 +51,22 @@ class Held(NamedTuple):
 
         What comes for the first time cannot have been applied before.
         """
-        if self.drop_reason is None:
+        if self.drop_reason is None or self.refusal is not None:
             return False
         return not (self.details["redelivered"] or self.details["deliveriesToDeadWorkers"])
+
+    def give_up(self, why: str, refusal: Message) -> Held:
+        """Return it as one that is refused, unless it was applied before."""
+        raw = sum(len(each.raw) for each in refusal.updates if isinstance(each, InvalidUpdate))
+        return self._replace(
+            drop_reason=why, refusal=refusal, byte_count=self.byte_count + raw, request=None
+        )
+
+    def refused(self, refusal: Message) -> Held:
+        """Return it as one that was refused."""
+        return self._replace(
+            message=refusal, update_count=1, invalid_share=1.0, drop_reason=None, refusal=None
+        )
 
 
 class Load(NamedTuple):

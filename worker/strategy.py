@@ -27,7 +27,7 @@ from worker.batching.room import Amount, Room
 from worker.held import Load
 from worker.seams.loop import Loop
 from worker.telling import measuring
-from worker.telling.log_lines import log_settled
+from worker.telling.log_lines import log_refused, log_settled
 from worker.telling.task_events import TaskEvents
 from worker.telling.tracing import Traces
 from worker.transport.broker import Receiver, broker_of
@@ -216,10 +216,19 @@ class BatchStrategy:
                 self._slots.begin(batch if kept is batch.items else part(batch, kept))
 
     def _on_settled(self, batch: Batch[Held], dropped: Sequence[Held], done: Done) -> None:
-        if dropped:
+        if given_up := [held.refused(held.refusal) for held in dropped if held.refusal]:
+            self._refuse(given_up)
+        if dropped := [held for held in dropped if not held.refusal]:
             self._acknowledgements.drop(dropped)
         if batch.items:
             self._tell_settled(batch, done)
+
+    def _refuse(self, given_up: Sequence[Held]) -> None:
+        """Answer what came too often and was not applied before, as has been looked up."""
+        for held in given_up:
+            log_refused(held.message)
+        self._waiting.hold(given_up)
+        self._waiting.dispatch_soon()
 
     def _tell_settled(self, batch: Batch[Held], done: Done) -> None:
         seconds = self._acknowledgements.acknowledge(batch.items)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import amqp
 import pytest
 
+from settle_client.names import QUEUE, TASK
 from tests.acceptance.python_values import settle_on_every_path
+from worker.transport.rabbitmq.delay_queues import EXIT, declare
 
 if TYPE_CHECKING:
     from tests.service import Service
@@ -73,6 +76,29 @@ def test_a_stop_under_load_loses_nothing(service: Service, pool: str) -> None:
     assert all(outcome.updated for outcomes in by_message.values() for outcome in outcomes)
     assert len(by_message) == len(ids)
     service.wait_until_empty()
+
+
+def test_a_routing_key_may_be_any_bytes(service: Service) -> None:
+    """Whoever may send by an exchange that matches patterns chooses what stands before the dot."""
+    service.load("ev_1", "ev_2")
+    worker = service.start_worker()
+    assert service.rabbitmq is not None
+    with service.producer.connection_for_write() as connection:
+        declare(connection)
+    with amqp.Connection(service.rabbitmq.url.rpartition("@")[2].strip("/")) as connection:
+        channel = connection.channel()
+        message = amqp.Message(
+            '[[], {"id": "ev_1", "status": "completed"}, {}]',
+            application_headers={"id": "odd", "task": TASK},
+            content_type="application/json",
+            content_encoding="utf-8",
+        )
+        channel.basic_publish(message, EXIT, b"\xff\xfe." + QUEUE.encode())
+    good = service.send(kwargs={"id": "ev_2", "status": "completed"}, ignore_result=True)
+    by_message = service.wait({good.id: ["ev_2"], "odd": ["ev_1"]})
+    assert all(outcome.updated for (outcome,) in by_message.values())
+    service.wait_until_empty()
+    assert worker.stop() == 0
 
 
 def test_messages_that_turn_out_to_be_large_are_not_all_held(service: Service) -> None:

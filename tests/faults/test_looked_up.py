@@ -1,4 +1,4 @@
-"""A message that may have been applied before it expired or was revoked: looked up, then answered.
+"""A message that may have been applied, and is not to be any more: looked up, then answered.
 
 Its event is settled and nobody was told, for the worker died, or was stopped, before its
 outcome could be published.
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from db import Settlement
 from tests.service import eventually
+from worker.transport.delivery import DELIVERY_COUNT
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
@@ -81,3 +83,26 @@ def test_what_was_applied_is_answered_though_it_is_to_be_dropped(
     assert told == [
         (applied.id, index, reason) for index, reason in enumerate([None, "not_found", "invalid"])
     ]
+
+
+@BROKERS
+def test_what_was_applied_is_answered_though_it_came_too_often(unloaded_rig: Rig) -> None:
+    """It is not told `invalid` of an event that it has settled; what was not applied is."""
+    rig, service = unloaded_rig, unloaded_rig.service
+    service.load("ev_1", "ev_2")
+    service.database.settle_pending_events([Settlement("ev_1", "completed", None, "applied")])
+    deliveries = 16 if service.rabbitmq else 6
+    for message_id, id_ in (("applied", "ev_1"), ("new", "ev_2")):
+        update = {"id": id_, "status": "completed"}
+        headers = {DELIVERY_COUNT: deliveries}
+        service.send(kwargs=update, task_id=message_id, headers=headers, ignore_result=True)
+    rig.start_worker()
+    told = service.wait({"applied": ["ev_1"], "new": [""]})
+    assert {name: one.reason for name, (one,) in told.items()} == {
+        "applied": None,
+        "new": "invalid",
+    }
+    assert not is_settled(service, "ev_2")
+    service.wait_until_empty()
+    (letter,) = service.channel.xrange("event-status-updates.dead")
+    assert (letter[1]["messageId"], str(deliveries) in letter[1]["reason"]) == ("new", True)

@@ -63,6 +63,16 @@ def test_what_cannot_be_recorded_is_not_taken(client: Any, key: str) -> None:
     assert client.lrange("q", 0, -1) == [b"one"]
 
 
+def test_nothing_is_taken_where_one_of_the_lists_is_none(client: Any) -> None:
+    """What were taken from the others would be held, and nobody know of it."""
+    client.rpush("q", "one")
+    client.set("q3", "somebody else's")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        client.eval(FETCH.text, 4, UNACKED, INDEX, "q", "q3", 9, "tag-", 0, 0, RECORDED, RECORDED)
+    assert client.lrange("q", 0, -1) == [b"one"]
+    assert not client.exists(UNACKED, INDEX)
+
+
 def test_what_nobody_will_acknowledge_is_taken_one_by_one(client: Any) -> None:
     """With the worker no more than that one can be lost."""
     client.rpush("q", "third", "second", "first")

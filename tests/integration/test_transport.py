@@ -28,7 +28,7 @@ from cli.embedded import Redis, temporary_folder
 from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.redis import Transport
 from worker.transport.redis import channel as transport_channel
-from worker.transport.redis.keyspace import UNACKED
+from worker.transport.redis.keyspace import UNACKED, WORKED_ON
 from worker.transport.redis.keyspace import UNACKED_INDEX as INDEX
 from worker.transport.redis.scripts import FETCH
 
@@ -486,6 +486,22 @@ def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> No
     assert counts(client) == {"waiting": 0, "begun": 1, "paused": 0, "resumed": 0, "parked": 0}
 
 
+@pytest.mark.usefixtures("client")
+def test_what_came_one_by_one_is_worked_on_for_as_long_as_it_takes(
+    server: Redis, client: Client
+) -> None:
+    """A note for each message, of more than a script takes at once, and all are renewed."""
+    tags = [f"fetch-{number}-1" for number in range(5_000)]
+    with consuming(server) as (_, channel, _):
+        channel.qos.hold(tags)
+        channel.begin(tags)
+        latest: Any = client.zrange(WORKED_ON, -1, -1, withscores=True)
+        assert client.zcard(WORKED_ON) == len(tags)
+        channel.qos._renew(time.monotonic())
+        assert client.zcount(WORKED_ON, f"({latest[0][1]}", "+inf") == len(tags)
+        die(channel)
+
+
 def has_come(got: list[Any], count: int) -> bool:
     """Return whether so many messages have come."""
     return len(got) == count
@@ -616,7 +632,7 @@ def test_a_living_worker_takes_up_what_it_held(server: Redis, client: Client) ->
 def test_an_odd_item_keeps_no_other_from_going_back(
     server: Redis, client: Client, odd: dict[str, Any], died: bool
 ) -> None:
-    """All of them are in their queue again; the odd one where it is fetched alone."""
+    """All of them are fetched again, and answered."""
     publish(server, *range(3))
     item = json.loads(client.lrange("q", 0, 0)[0])
     for part, changed in odd.items():
@@ -638,6 +654,26 @@ def test_an_odd_item_keeps_no_other_from_going_back(
 
         turn_until(connection, all_acknowledged)
     assert left(client) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("priority", [1e400, -1e400, "high", [3]], ids=str)
+def test_an_odd_priority_hides_no_death(server: Redis, client: Client, priority: Any) -> None:
+    """It is counted, in the list that any message without a priority goes to."""
+    publish(server, "poison")
+    item = json.loads(client.lpop("q"))  # type: ignore[arg-type]
+    item["properties"]["priority"] = priority
+    client.lpush("q", json.dumps(item))
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 1)
+        channel.begin([got[0].delivery_tag])
+        die(channel)
+    with connected(server) as connection:
+        channel = connection.channel()
+        channel._active_queues.append("q")
+        turn_until_restored(channel, client)
+        channel._active_queues.clear()
+    assert client.llen("q") == 1
+    assert counts(client) == {"poison": 1}
 
 
 def test_restoring_leaves_what_was_acknowledged_meanwhile(server: Redis, client: Client) -> None:

@@ -119,6 +119,11 @@ class Received:
         return self.message.delivery_tag
 
     @property
+    def given_up(self) -> str:
+        """Return why the transport delivers it for the last time, empty if it does not."""
+        return getattr(self.message, "given_up", "")
+
+    @property
     def byte_count(self) -> int:
         """Return how much memory it takes while it is held, about: its body is forgotten."""
         return sum(map(_header_size, self.headers().values()))

@@ -22,7 +22,7 @@ from worker.telling import measuring
 from worker.telling.log_lines import log_refused
 from worker.understanding.delayed import read_delayed
 from worker.understanding.options import is_revoked, uses_options, why_dropped
-from worker.understanding.other import receive, refuse
+from worker.understanding.other import receive, refuse, why_given_up
 from worker.understanding.plain import read_plain
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ class Intake:
         self._deliveries.account(delivery)
         held = hold(delivery, receive(delivery, max_updates=self._max_updates))
         try:
-            if uses_options(delivery.headers()):
+            if held.invalid_share < 1 and (why := why_given_up(delivery)):
+                held = held.give_up(why, refuse(delivery, why))
+            elif uses_options(delivery.headers()):
                 request = self._requests.make(delivery)
                 held = held._replace(request=request, drop_reason=why_dropped(request))
                 if not held.drop_reason and self._delays(delivery, held):

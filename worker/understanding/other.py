@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # On RabbitMQ, which counts also what goes back for no fault of the message, and from
 # version 4 on drops a message at the twentieth. Our own transport gives up earlier.
 MAX_DELIVERIES = 15
+# Until then it is looked up whether it was applied: workers end for other reasons, too.
+LAST_DELIVERY = MAX_DELIVERIES + 3
 JSON_CONTENT_TYPE = "application/json"
 # Of what nobody can read, and so nobody can send again.
 KEPT_BYTES = 65_536
@@ -54,6 +56,21 @@ def refuse(delivery: Received, error: Exception | str) -> Message:
     return unintelligible(message_id_of(delivery), str(error), raw_text(delivery.message))
 
 
+def why_given_up(delivery: Received) -> str:
+    """Return why a delivery is not to be applied, empty if it is: it came too often."""
+    if delivery.given_up:
+        return delivery.given_up
+    count = _count(delivery)
+    if count <= MAX_DELIVERIES:
+        return ""
+    return f"it was delivered {count} times and never acknowledged"
+
+
+def _count(delivery: Received) -> int:
+    count = delivery.headers().get(DELIVERY_COUNT, 0)
+    return count if isinstance(count, int) else 0
+
+
 def _understand(delivery: Received, max_updates: int) -> Message:
     if why := delivery.headers().get(UNREADABLE):
         raise NotUnderstoodError(f"its properties cannot be read: {_quote(why)}")
@@ -61,9 +78,8 @@ def _understand(delivery: Received, max_updates: int) -> Message:
     headers, message = delivery.headers(), delivery.message
     if (task := headers.get("task")) != TASK:
         raise NotUnderstoodError(f"the task is unknown: {_quote(task)}; send {TASK}")
-    count = headers.get(DELIVERY_COUNT, 0)
-    if isinstance(count, int) and count > MAX_DELIVERIES:
-        raise NotUnderstoodError(f"it was delivered {count} times and never acknowledged")
+    if _count(delivery) > LAST_DELIVERY:
+        raise NotUnderstoodError(why_given_up(delivery))
     if errors := getattr(message, "errors", None):
         raise NotUnderstoodError(f"the body cannot be decoded: {errors[0][1]}")
     if message.content_type != JSON_CONTENT_TYPE:

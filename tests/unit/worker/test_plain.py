@@ -7,16 +7,22 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from settle_client.envelope import bulk, single
 from settle_client.update import StatusUpdate
+from tasks.density import MAX_VALUES
 from tasks.messages import validate
 from tests.items import fetched
 from tests.json_values import BODIES, JSON
 from worker.transport.delivery import DELIVERY_COUNT, Received
-from worker.transport.redis.items import NotAMessageError, read_item
+from worker.transport.redis.items import (
+    NotAMessageError,
+    delivery_count,
+    read_item,
+    redelivered,
+)
 from worker.understanding.other import receive
 from worker.understanding.plain import read_plain
 
@@ -107,6 +113,38 @@ class Delivered:
         self.headers, self.properties = message["headers"], message["properties"]
         self.content_type, self.content_encoding = message["content-type"], "utf-8"
         self.body, self.delivery_info = message["body"], self.properties["delivery_info"]
+
+
+def with_header(value: bytes) -> bytes:
+    """Write an item with a header that is ignored, as text."""
+    return item(headers={"shadow": "@"}).replace(b'"@"', value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(with_header(b"9" * 5_000), id="a number of 5,000 digits"),
+        pytest.param(with_header(b"-1" + b"0" * 5_000), id="a negative one"),
+        pytest.param(with_header(b"[" * 900 + b"]" * 900), id="nested"),
+        pytest.param(with_header(b'{"":' * 900 + b"1" + b"}" * 900), id="objects, nested"),
+        pytest.param(with_header(b'"\xff\xfe"'), id="not UTF-8"),
+        pytest.param(with_header(b"[" + b"1," * MAX_VALUES + b"1]"), id="of many values"),
+    ],
+)
+def test_what_could_not_be_counted_is_not_plain(raw: bytes) -> None:
+    """If it kills its workers it must be set aside: that is read and written anew each time."""
+    assert read(raw) is None
+
+
+@given(value=JSON, digits=st.integers(0, 6_000), depth=st.integers(0, 1_200))
+@settings(deadline=None)
+def test_what_is_plain_can_be_counted(value: Any, digits: int, depth: int) -> None:
+    """Whatever it carries that is ignored."""
+    text = b"[" * depth + json.dumps(value).encode() + b"9" * digits + b"]" * depth
+    raw = with_header(text)
+    if read(raw) is not None:
+        again, _ = redelivered(raw, deaths=1)
+        assert delivery_count(read_item(again)) == 1
 
 
 @given(body=BODIES, headers=st.dictionaries(st.sampled_from(["eta", "id", "shadow"]), JSON))

@@ -114,6 +114,11 @@ def test_as_kombu_has_it_it_is_what_was_sent() -> None:
     assert one.byte_count == len(one.properties) + len(one.body)
 
 
+def test_a_way_is_text_whatever_it_is() -> None:
+    """Whoever sends by an exchange that matches patterns chooses the routing key."""
+    assert read_way(b"\x01\x01e\x02\xffq") == (True, "e", "\\xffq")
+
+
 def test_a_way_that_is_not_what_it_says_is_an_error() -> None:
     """Nothing of it is guessed."""
     with pytest.raises(ValueError, match="longer"):

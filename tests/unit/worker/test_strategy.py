@@ -16,6 +16,8 @@ from celery.worker import heartbeat, state
 
 from service.lines import fields_of
 from service.settings import Settings
+from settle_client.update import StatusUpdate
+from tasks.messages import InvalidUpdate
 from tasks.status_updates import update_status
 from tests.items import fetched
 from worker import acknowledging
@@ -26,8 +28,10 @@ from worker.job import Done, Job, NotDone
 from worker.seams import inspecting
 from worker.strategy import BatchStrategy
 from worker.summary import Summary
+from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.redis import Channel
 from worker.transport.redis.fetch import Pace
+from worker.understanding.other import LAST_DELIVERY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -793,6 +797,45 @@ def test_what_may_have_been_applied_is_looked_up_before_it_is_dropped(
     consumer.report(replace(DONE, dropped=0b10))
     assert message.acknowledged
     assert not strategy.busy
+
+
+def error_of(job: Job) -> str:
+    """Return why the first message of a job is refused."""
+    (update,) = job.messages[0].updates
+    assert isinstance(update, InvalidUpdate)
+    return update.error
+
+
+def test_what_came_too_often_is_looked_up_before_it_is_refused(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """If it was not applied it is answered in a batch of its own, as what it is refused for."""
+    message = one("a", **{DELIVERY_COUNT: LAST_DELIVERY})
+    receive(strategy, one("b"), message)
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert ([each.id for each in job.messages], job.in_question) == (["b", "a"], (1,))
+    assert all(isinstance(each.updates[0], StatusUpdate) for each in job.messages)
+    consumer.report(replace(DONE, dropped=0b10))
+    assert not message.acknowledged
+    consumer.turn()
+    ((job, _),) = consumer.jobs[-1:]
+    assert ([each.id for each in job.messages], job.in_question) == (["a"], ())
+    assert "delivered 18 times" in error_of(job)
+    consumer.report(DONE)
+    assert message.acknowledged
+    assert not strategy.busy
+
+
+def test_what_ends_whoever_looks_it_up_is_refused_unread(
+    strategy: BatchStrategy, consumer: Consumer
+) -> None:
+    """It came once more than that."""
+    receive(strategy, one("a", **{DELIVERY_COUNT: LAST_DELIVERY + 1}))
+    consumer.turn()
+    ((job, _),) = consumer.jobs
+    assert not job.in_question
+    assert "delivered 19 times" in error_of(job)
 
 
 def test_what_is_dropped_leaves_what_is_in_doubt(

@@ -10,7 +10,7 @@ from kombu.transport import pyamqp
 
 from worker.transport.delivery import Headers, Shown, Stock
 from worker.transport.rabbitmq.delay_queues import EXIT
-from worker.transport.rabbitmq.properties import read
+from worker.transport.rabbitmq.properties import read, text_of
 from worker.transport.rabbitmq.shapes import Shapes
 
 _headers, _shown = Shapes(Headers), Shapes(Shown)
@@ -85,4 +85,4 @@ def read_way(encoded: bytes) -> Way:
     if routing_key_ends != len(encoded):
         raise ValueError("longer than it says")
     exchange, routing_key = encoded[2:exchange_ends], encoded[exchange_ends + 1 :]
-    return Way(bool(encoded[0] & 1), exchange.decode(), routing_key.decode())
+    return Way(bool(encoded[0] & 1), text_of(exchange), text_of(routing_key))

@@ -29,6 +29,7 @@ class AtOnce:
         channel.room, channel.take = receiver.room, receiver.take
         channel.is_overfull = receiver.is_overfull
         channel.on_set_aside = self._on_set_aside
+        channel.last_deliveries = 1
         channel.on_renewed, channel.on_restored = receiver.renewed, receiver.restored
 
     @property

@@ -23,6 +23,10 @@ from worker.transport.delivery import DELIVERY_COUNT, MAX_ITEM_BYTES, Headers, S
 
 # What an item begins with that was with a dead worker: nothing else of it is looked at.
 _WITH_A_DEAD_WORKER = b'{"headers": {"%s": ' % DELIVERY_COUNT.encode()
+# What any reader of JSON reads, however deep in calls it is.
+MAX_DIGITS = 4_300
+MAX_BRACKETS = 500
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 _TEXT = rb'("(?:[^"\\]|\\.)*"|null)'
 _ENTRY = re.compile(rb"\[(.*),\s*" + _TEXT + rb",\s*" + _TEXT + rb"\]", re.DOTALL)
 
@@ -107,10 +111,33 @@ def read_stock(item: bytes, *, shown: bool) -> Stock | None:
     except (ValueError, RecursionError):
         return None
     properties = read.properties
-    if not properties.delivery_tag:
+    if not (properties.delivery_tag and _is_ordinary(item, read.body)):
         return None
     info = properties.delivery_info
     return Stock(read.headers, read.body, info.routing_key, info.exchange)
+
+
+def _is_ordinary(item: bytes, body: bytes) -> bool:
+    """Return whether an item can be read whole as well, should it come again.
+
+    What is skipped is not looked at, and might be something that nobody else reads.
+    """
+    # In base 64 a body has a third more.
+    skipped = len(item) - len(body) * 4 // 3
+    # What is opened is closed.
+    if skipped > 2 * MAX_BRACKETS and item.count(b"[") + item.count(b"{") > MAX_BRACKETS:
+        return False
+    if skipped > MAX_DIGITS and (is_too_dense(item) or _LONG_NUMBER.search(item)):
+        return False
+    return item.isascii() or _is_text(item)
+
+
+def _is_text(item: bytes) -> bool:
+    try:
+        item.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def headers_of(item: bytes) -> dict[str, Any]:

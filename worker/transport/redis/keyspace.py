@@ -30,6 +30,7 @@ class Keyspace:
     _lookup: Any
     _q_for_pri: Any
     _get_message_priority: Any
+    default_priority: int
     _direct: Redis | None = None
 
     @property
@@ -70,5 +71,13 @@ class Keyspace:
         queues = queues or [entry.routing_key]
         if count > 1:
             return [self.retry_list(queue) for queue in queues]
-        priority = self._get_message_priority(message, reverse=False)
+        priority = self._priority_of(message)
         return [self._q_for_pri(queue, priority) for queue in queues]
+
+    def _priority_of(self, message: dict[str, Any]) -> int:
+        try:
+            priority: int = self._get_message_priority(message, reverse=False)
+        except OverflowError:
+            # A number without end, which kombu does not look for.
+            return self.default_priority
+        return priority

@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 
+def _how_many_died(count: int) -> str:
+    return f"{count} workers died with it"
+
+
 class SettingAside:
     """The part of a channel that makes messages of what was fetched; mixed into kombu's."""
 
     #: How often a message may have been with a worker that died: twice in company
     #: and three times alone.
     delivery_limit = 5
+    #: How often it is delivered after that, marked as given up, before it is set aside.
+    last_deliveries = 0
     #: Takes what is not delivered, and why; it is acknowledged when it is in safety.
     #: Set it before the first fetch.
     on_set_aside: Callable[[Fetched, str], None] | None = None
@@ -36,10 +42,11 @@ class SettingAside:
         try:
             payload = read_item(fetched.item, fetched.byte_count)
             count = delivery_count(payload)
-            if count > self.delivery_limit:
-                self._set_aside(fetched, f"{count} workers died with it")
+            if count > self.delivery_limit + self.last_deliveries:
+                self._set_aside(fetched, _how_many_died(count))
                 return None
             message = self.Message(payload, channel=self)
+            message.given_up = _how_many_died(count) if count > self.delivery_limit else ""
         except NotAMessageError as error:
             self._set_aside(fetched, f"it is not a message: {error}")
         except Exception as error:  # noqa: BLE001 - of whatever a body is declared to be

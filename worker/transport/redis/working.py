@@ -2,9 +2,10 @@
 
 What merely waits in a worker, for a slot, a rate limit or a database, has done
 nothing to it. So Redis is told when the work on messages begins, before it does, and
-when it ends without having been finished: a note for the one or two spans of tags that a
-batch is, beside the leases and with one of its own. What is answered has no lease any
-more, so that its note says nothing, and is taken away with the next one.
+when it ends without having been finished: a note for each span of tags in a batch, beside
+the leases and with one of its own. They are one or two where much comes, and as many as the
+messages where those came one by one. What is answered has no lease any more, so that its
+note says nothing, and is taken away with the next one.
 
 Looking at an item is work too, but a script call for each of a thousand would cost more
 than they do. So an item is looked at in company the first time, when a death is counted
@@ -134,8 +135,10 @@ class Working:
         self._begun = {tag: since for tag, since in self._begun.items() if tag in held}
         oldest = now - self.channel.lease_max_seconds
         tags = [tag for tag in held if self._begun.get(tag, now) > oldest]
-        for start in range(0, len(tags), STEP):
-            self.channel.run(RENEW, [self.unacked_index_key], tags[start : start + STEP])
-        if self._noted:
-            self.channel.run(RENEW, [self.channel.worked_on_key], list(self._noted))
+        self._begin_leases_anew(self.unacked_index_key, tags)
+        self._begin_leases_anew(self.channel.worked_on_key, list(self._noted))
         self.channel.on_renewed(len(tags))
+
+    def _begin_leases_anew(self, key: str, names: Sequence[str]) -> None:
+        for start in range(0, len(names), STEP):
+            self.channel.run(RENEW, [key], names[start : start + STEP])

@@ -20,6 +20,8 @@
 
 redis.call('HLEN', KEYS[1])
 redis.call('ZCARD', KEYS[2])
+local lengths = {}
+for list = 1, #KEYS - 2 do lengths[list] = redis.call('LLEN', KEYS[list + 2]) end
 local limit, prefix, busy, suspects = tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 local NOTHING, MORE, SUSPECTS = 0, 1, 2
 
@@ -32,7 +34,7 @@ local reply, taken, bytes = {NOTHING}, 0, 0
 -- Returns the items at the end of a list that there is room for, the first one first.
 local function fitting(key, most)
   local items, ahead = {}, 1
-  while #items < most do
+  while #items < most and bytes < MAX_BYTES do
     local seen = redis.call('LRANGE', key, -#items - ahead, -#items - 1)
     for i = #seen, math.max(#seen - most + #items, 0) + 1, -1 do
       local fits = taken + #items == 0 or bytes + #seen[i] <= MAX_BYTES
@@ -77,14 +79,15 @@ local function take(list, most)
 end
 
 for list = 1, suspects do
-  if redis.call('EXISTS', KEYS[list + 2]) == 1 then
+  if lengths[list] > 0 then
     reply[1] = SUSPECTS
     if not busy then take(list, 1) end
     return reply
   end
 end
 for list = suspects + 1, #KEYS - 2 do
-  if taken < limit then take(list, limit - taken) end
-  if redis.call('EXISTS', KEYS[list + 2]) == 1 then reply[1] = MORE end
+  local before = taken
+  if taken < limit and lengths[list] > 0 then take(list, limit - taken) end
+  if lengths[list] > taken - before then reply[1] = MORE end
 end
 return reply
