@@ -119,8 +119,9 @@ class AsyncOutcomeClient:
     ) -> AsyncGenerator[Outcome, None]:
         """Read the stream as one member of a consumer group, from its beginning.
 
-        An outcome is acknowledged when the next one is asked for: leaving the
-        loop early, or dying, leaves the outcome at hand to be read again. Python closes
+        An outcome is acknowledged when the next one is asked for, by a fast caller
+        a moment later, with others: leaving the loop early leaves the outcome at
+        hand to be read again, dying may leave some that were handled just before. Python closes
         an abandoned loop some time later; `contextlib.aclosing` does it at once. For as
         long as work on one takes, this member's are renewed, and no other takes
         them over: as long as the event loop is not blocked. Work that never ends is never

@@ -123,8 +123,9 @@ class OutcomeClient:
     ) -> Generator[Outcome, None, None]:
         """Read the stream as one member of a consumer group, from its beginning.
 
-        An outcome is acknowledged when the next one is asked for: leaving the
-        loop early, or dying, leaves the outcome at hand to be read again. For as
+        An outcome is acknowledged when the next one is asked for, by a fast caller
+        a moment later, with others: leaving the loop early leaves the outcome at
+        hand to be read again, dying may leave some that were handled just before. For as
         long as work on one takes, this member's are renewed, and no other takes
         them over; work that never ends is never taken over either, so give it a
         time limit.
