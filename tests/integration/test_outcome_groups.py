@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -123,6 +124,11 @@ def test_one_outcome_may_take_longer_than_the_time_to_take_over(face: Any, serve
         assert idle.seen == ["ev_1"]
 
 
+def is_left(raw: Any, count: int) -> bool:
+    """Return whether so many are not acknowledged."""
+    return bool(raw.xpending(STREAM, GROUP)["pending"] == count)
+
+
 def test_what_was_handled_is_acknowledged_one_by_one(face: Any, server: Redis) -> None:
     """When the next is asked for or a moment later, not at the end of what was read together."""
     publish(server.url, *range(10))
@@ -131,11 +137,9 @@ def test_what_was_handled_is_acknowledged_one_by_one(face: Any, server: Redis) -
         redis.Redis.from_url(server.url) as raw,
     ):
         followed = client.follow(GROUP, "one")
-        taken = 0
-        while taken < 10:
+        for left in range(10, 0, -1):
             next(followed)
-            taken += 1
-            eventually(lambda: raw.xpending(STREAM, GROUP)["pending"] == 11 - taken)
+            eventually(partial(is_left, raw, left))
 
 
 def test_a_fast_member_does_not_wait_for_the_server_once_an_outcome(
