@@ -89,7 +89,8 @@ def test_good_lines_are_sent_and_bad_ones_named_with_line_and_field(service: Ser
 )
 def test_no_line_keeps_the_others_from_being_sent(service: Service, line: str, said: str) -> None:
     """Whatever it is."""
-    lines = '{"id": "a", "status": "completed"}\n%s\n{"id": "b", "status": "failed"}\n' % line
+    good = [f'{{"id": "{id_}", "status": "completed"}}' for id_ in "ab"]
+    lines = "\n".join((good[0], line, good[1]))
     ended = settle("publish", "-f", "-", stdin=lines, **for_service(service))
     assert ended.returncode == 2
     first, last = ended.stderr.splitlines()
