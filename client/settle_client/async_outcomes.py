@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from settle_client import reading, task
+from settle_client.errors import SettleError
 from settle_client.following import Member
 from settle_client.home import Home
 from settle_client.names import OUTCOMES
@@ -42,6 +43,7 @@ class AsyncOutcomeClient:
             AddressError: The URL or an option cannot be meant.
         """
         self._client = open_reader(url, asynchronous=True, **options)
+        self._is_closed = False
         self._home = Home("AsyncOutcomeClient")
 
     @asynccontextmanager
@@ -140,8 +142,9 @@ class AsyncOutcomeClient:
         return iterate_async(member.follow(), self._ask, task.begin)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, for good: what is left of a loop opens no other."""
         self._home.check()
+        self._is_closed = True
         for client in clients_of(self._client):
             await client.aclose()
 
@@ -153,6 +156,8 @@ class AsyncOutcomeClient:
 
     async def _ask(self, step: Any) -> Any:
         self._home.check()
+        if self._is_closed:
+            raise SettleError("the client is closed")
         if isinstance(step, Pause):
             # Those in use, by other tasks, may be well.
             await self._client.connection_pool.disconnect(inuse_connections=False)

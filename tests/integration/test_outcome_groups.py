@@ -158,6 +158,21 @@ def test_a_fast_member_does_not_wait_for_the_server_once_an_outcome(
         assert raw.info("commandstats")["cmdstat_xack"]["calls"] < 1000
 
 
+def test_a_client_that_is_closed_connects_no_more(face: Any, server: Redis) -> None:
+    """Though a loop was left, and has something to acknowledge."""
+    publish(server.url, *range(10))
+    client = face.outcome_client(server.url)
+    followed = client.follow(GROUP, "one")
+    for _ in range(5):
+        next(followed)
+    client.close()
+    with redis.Redis.from_url(server.url) as raw:
+        followed.close()
+        time.sleep(0.2)
+        # Only the one who asks.
+        assert len(raw.client_list()) == 1
+
+
 def test_what_a_member_that_is_gone_had_is_taken_over(face: Any, server: Redis) -> None:
     """All that it had not acknowledged, and once."""
     publish(server.url, *range(250))
