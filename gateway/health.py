@@ -56,5 +56,7 @@ class Health:
         except OutcomesNotPublishedError as error:
             return Obstacle(str(error), CHANNEL_FIX)
         if self._publisher:
-            return Obstacle(f"{len(self._publisher)} outcomes wait for the channel", CHANNEL_FIX)
+            trouble = self._publisher.trouble
+            found = f"{len(self._publisher)} outcomes wait for the channel: {trouble}"
+            return Obstacle(found, trouble.fix or CHANNEL_FIX)
         return None

@@ -34,6 +34,8 @@ class PatientPublisher:
         self._publisher = publisher
         self._kept: deque[tuple[Sequence[Outcome], Sequence[DeadLetter]]] = deque()
         self._catching_up = threading.Lock()
+        # Why what is kept was not published when that was tried last.
+        self.trouble = OutcomesNotPublishedError()
         metrics.UNPUBLISHED.set_function(self.__len__)
 
     def __len__(self) -> int:
@@ -60,6 +62,7 @@ class PatientPublisher:
             try:
                 self._publisher.publish(*self._kept[0])
             except OutcomesNotPublishedError as error:
+                self.trouble = error
                 self._kept[0] = _rest(*self._kept[0], error)
                 raise
             self._kept.popleft()
@@ -73,6 +76,7 @@ class PatientPublisher:
         try:
             self._publisher.publish(outcomes, letters)
         except OutcomesNotPublishedError as error:
+            self.trouble = error
             self._kept.append(_rest(outcomes, letters, error))
             raise
 

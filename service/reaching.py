@@ -28,8 +28,9 @@ class RedisServer:
     def __init__(self, client: redis.Redis, clock: Callable[[], float] = time.time) -> None:
         self.client: Any = client
         self.clock = clock
-        # Entries that the outcome stream is to hold here.
+        # Entries that the outcome stream is to hold here, and who is to read each of them.
         self.stream_max_length = 0
+        self.groups_kept_for: tuple[str, ...] = ()
 
     @cached_property
     def info(self) -> dict[str, Any]:
@@ -70,7 +71,9 @@ def _is_denied(connection: Any, command: Sequence[object]) -> bool:
 
 
 @contextmanager
-def reach_redis(url: str, *, stream_max_length: int = 0) -> Iterator[RedisServer]:
+def reach_redis(
+    url: str, *, stream_max_length: int = 0, groups_kept_for: tuple[str, ...] = ()
+) -> Iterator[RedisServer]:
     """Connect to a server, and see that it answers."""
     with open_client(
         url,
@@ -83,6 +86,7 @@ def reach_redis(url: str, *, stream_max_length: int = 0) -> Iterator[RedisServer
         client.ping()
         server = RedisServer(client)
         server.stream_max_length = stream_max_length
+        server.groups_kept_for = groups_kept_for
         yield server
 
 

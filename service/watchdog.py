@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # For what comes after the batches in a stop.
 GRACE_SECONDS = 5.0
 EXIT_CODE = 1
+# The log may be what hangs: nobody reads it, or its disk is full.
+LAST_WORDS_SECONDS = 1.0
 
 
 def end_after(seconds: float, why: str, logger: logging.Logger) -> None:
@@ -19,14 +21,18 @@ def end_after(seconds: float, why: str, logger: logging.Logger) -> None:
 
     Args:
         seconds: From now.
-        why: What is written into the log then.
+        why: What is written into the log then, if that can be written.
         logger: Where to.
     """
-
-    def end() -> None:
-        logger.error(why)
-        os._exit(EXIT_CODE)
-
-    timer = threading.Timer(seconds, end)
+    timer = threading.Timer(seconds, _end, (why, logger))
     timer.daemon = True
     timer.start()
+
+
+def _end(why: str, logger: logging.Logger) -> None:
+    try:
+        words = threading.Thread(target=logger.error, args=(why,), daemon=True)
+        words.start()
+        words.join(LAST_WORDS_SECONDS)
+    finally:
+        os._exit(EXIT_CODE)

@@ -30,6 +30,7 @@ _decode_one = msgspec.json.Decoder(tuple[tuple[()], _Said, Raw]).decode
 _decode_many = msgspec.json.Decoder(
     tuple[tuple[list[_Said]], Annotated[dict[str, Raw], Meta(max_length=0)], Raw]
 ).decode
+_decode_list = msgspec.json.Decoder(list[_Said]).decode
 
 
 def is_too_dense(text: bytes | str) -> bool:
@@ -47,12 +48,26 @@ def decode_sparsely(body: bytes | str) -> tuple[Any, Any]:
     Raises:
         ValueError: It is not JSON, has too many objects, or an update is none.
     """
-    if _count(body, b"{") > MAX_VALUES:
-        raise ValueError(f"it may have more than {MAX_VALUES:,} objects")
+    _check_objects(body)
     try:
         return [], _fields(_decode_one(body)[1])
     except msgspec.ValidationError:
         return [[_fields(said) for said in _decode_many(body)[0][0]]], {}
+
+
+def decode_list_sparsely(body: bytes) -> list[dict[str, Any]]:
+    """Take updates out of a list of them, without the fields that are ignored.
+
+    Raises:
+        ValueError: It is not JSON, has too many objects, or an update is none.
+    """
+    _check_objects(body)
+    return [_fields(said) for said in _decode_list(body)]
+
+
+def _check_objects(body: bytes | str) -> None:
+    if _count(body, b"{") > MAX_VALUES:
+        raise ValueError(f"it may have more than {MAX_VALUES:,} objects")
 
 
 def _fields(said: _Said) -> dict[str, Any]:

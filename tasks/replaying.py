@@ -85,7 +85,7 @@ def _understand(letter: KeptLetter, max_updates: int, expand: Expand) -> Message
         raw = json.loads(letter.raw)
     except (ValueError, RecursionError) as error:
         raise NotUnderstoodError(f"what was kept is not JSON: {error}") from error
-    if not (isinstance(raw, dict) and {"headers", "properties", "body"} <= raw.keys()):
+    if not _is_message(raw):
         return understand(ANY_ID, [[raw]], {}, max_updates=max_updates)
     body = _body(raw, expand)
     match _decode(body):
@@ -94,6 +94,12 @@ def _understand(letter: KeptLetter, max_updates: int, expand: Expand) -> Message
             args, kwargs = said.get("args") or [], said.get("kwargs") or {}
             return understand(ANY_ID, args, kwargs, max_updates=max_updates)
     return read_message(ANY_ID, body, max_updates=max_updates)
+
+
+def _is_message(raw: Any) -> bool:
+    """Return whether it is a whole message: an update may have any other field besides its own."""
+    parts = {"headers", "properties", "body"}
+    return isinstance(raw, dict) and parts <= raw.keys() and not {"id", "status"} & raw.keys()
 
 
 def _body(raw: dict[str, Any], expand: Expand) -> bytes | str:

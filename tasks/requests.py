@@ -15,6 +15,7 @@ import msgspec
 from settle_client.checking import check_all
 from settle_client.errors import InvalidUpdateError
 from settle_client.update import StatusUpdate
+from tasks.density import MAX_VALUES, decode_list_sparsely, is_too_dense
 from tasks.errors import NotUnderstoodError
 from tasks.messages import decode_valid
 
@@ -49,6 +50,8 @@ def understand_request(body: bytes, *, max_updates: int) -> list[StatusUpdate]:
 
 
 def _decode(body: bytes) -> Any:
+    if is_too_dense(body):
+        return _decode_dense(body)
     try:
         return msgspec.json.decode(body)
     except (ValueError, RecursionError) as error:
@@ -58,6 +61,15 @@ def _decode(body: bytes) -> Any:
         return json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise NotUnderstoodError(f"the body is not JSON: {reason}") from None
+
+
+def _decode_dense(body: bytes) -> Any:
+    try:
+        return decode_list_sparsely(body)
+    except (ValueError, RecursionError) as error:
+        raise NotUnderstoodError(
+            f"the body may have more than {MAX_VALUES:,} values, and {error}: send fewer updates"
+        ) from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -83,7 +83,7 @@ class AgedStream:
             force: Remove also what groups need.
             dry_run: Only count.
         """
-        decision = decide(cutoff, {} if force else self._needed(cutoff))
+        decision = decide(cutoff, {} if force else self.needed(cutoff))
         if dry_run:
             count = self._count(decision.keep_from)
             left = len(self) - count
@@ -92,7 +92,8 @@ class AgedStream:
             left = len(self)
         return Removal(count, left, decision.held_back)
 
-    def _needed(self, cutoff: str) -> dict[str, str]:
+    def needed(self, cutoff: str) -> dict[str, str]:
+        """Return the oldest id below another that a consumer group still needs, by group."""
         try:
             groups = self._client.xinfo_groups(self._name)
         except redis.ResponseError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from settle_client.names import OUTCOMES
-from tasks.errors import OutcomesNotPublishedError
+from tasks.errors import NoRoomError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Room:
         Several publishers at once may add a little more than there is room for: all is kept.
 
         Raises:
-            OutcomesNotPublishedError: A group needs what would have to go.
+            NoRoomError: A group needs what would have to go.
             redis.RedisError: The server is away.
         """
         going = 1
@@ -51,10 +51,9 @@ class Room:
             going, free, needed_by = self._script(keys=[OUTCOMES], args=args)
             if free >= count:
                 return
-        raise OutcomesNotPublishedError(
-            f"{OUTCOMES} is full, and the consumer group {_text(needed_by)!r} has not read or not "
-            "acknowledged its oldest outcomes: start its consumers, or take it out of "
-            "SETTLE_OUTCOME_KEEP_FOR_GROUPS"
+        raise NoRoomError(
+            f"{OUTCOMES} is full of what the consumer group {_text(needed_by)!r} has not "
+            "acknowledged: start its consumers, or take it out of SETTLE_OUTCOME_KEEP_FOR_GROUPS",
         )
 
 

@@ -84,7 +84,7 @@ def show(ctx: click.Context, *, entry: str) -> None:
     raw = fields.pop("raw")
     for name, value in fields.items():
         click.echo(f"{name:12} {value if isinstance(value, str) else json.dumps(value)}")
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         raw = json.dumps(json.loads(raw), indent=2)
     click.echo(raw)
 

@@ -65,7 +65,8 @@ def _counted(count: int, noun: str) -> str:
     "--file",
     "-f",
     "source",
-    type=click.File("r", encoding="utf-8"),
+    # What is no UTF-8 is no text of an update, and no reason to stop.
+    type=click.File("r", encoding="utf-8", errors="surrogateescape"),
     help="A JSON array of updates, or one JSON update a line; - for standard input.",
 )
 @click.option(
@@ -126,20 +127,25 @@ def read_updates(source: IO[str]) -> Iterator[tuple[str, Any]]:
         if number == 1 and line.lstrip().startswith("["):
             yield from _read_array(line + source.read())
             return
-        try:
-            yield f"line {number}", json.loads(line)
-        except ValueError as error:
-            yield f"line {number}", InvalidUpdate(f"is not JSON: {error}", line)
+        yield f"line {number}", _decode(line)
 
 
 def _read_array(text: str) -> Iterator[tuple[str, Any]]:
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        yield "the array", InvalidUpdate(f"is not JSON: {error}", text)
+    values = _decode(text)
+    if isinstance(values, InvalidUpdate):
+        yield "the array", values
         return
     for number, value in enumerate(values, start=1):
         yield f"element {number}", value
+
+
+def _decode(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return InvalidUpdate("is not JSON: it is nested too deeply", text)
+    except ValueError as error:
+        return InvalidUpdate(f"is not JSON: {error}", text)
 
 
 def send_all(updates: Iterator[tuple[str, Any]], size: int) -> Sent:

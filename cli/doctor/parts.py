@@ -40,7 +40,12 @@ def result_channel_part(settings: Settings) -> Part:
     url = settings.result_channel_url
     is_broker = url == settings.broker_url
     variable = "CELERY_BROKER_URL" if is_broker else "SETTLE_OUTCOME_URL"
-    reach = partial(reaching.reach_redis, url, stream_max_length=settings.outcome_stream_max_length)
+    reach = partial(
+        reaching.reach_redis,
+        url,
+        stream_max_length=settings.outcome_stream_max_length,
+        groups_kept_for=settings.groups_kept_for,
+    )
     checks = result_channel.CHECKS if is_broker else (*redis_checks.CHECKS, *result_channel.CHECKS)
     address = "on the broker" if is_broker else hide_password(url)
     return Part("result channel", address, f"start it, or correct {variable}", reach, checks)

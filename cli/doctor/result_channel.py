@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from service.backlog import groups_standing
 from service.finding import Finding, failure, ok, unknown, warning
 from settle_client.names import DEAD_LETTERS, OUTCOMES
+from tasks.retention import AgedStream
 from worker.transport.redis.checks import judge_rights
 
 if TYPE_CHECKING:
@@ -21,6 +22,16 @@ COMMANDS = (
     ("INFO", "memory"),
     ("XTRIM", OUTCOMES, "MINID", 0),
 )
+# More than that where groups are to read everything; see tasks.room.
+ROOM_COMMANDS = (
+    ("XLEN", OUTCOMES),
+    ("XRANGE", OUTCOMES, "-", "+"),
+    ("XTRIM", OUTCOMES, "MAXLEN", 0),
+    ("XPENDING", OUTCOMES, "group"),
+    ("XINFO", "GROUPS", OUTCOMES),
+)
+# Behind every entry.
+END = f"{2**64 - 1}-0"
 # Of the stream's length, how far behind a group may be before what it has not
 # read is in danger of being trimmed.
 LAG_MARGIN = 0.5
@@ -28,11 +39,13 @@ CATCH_UP = (
     "start or add consumers, and raise SETTLE_OUTCOME_STREAM_MAX_LENGTH, or name the group in "
     "SETTLE_OUTCOME_KEEP_FOR_GROUPS: then settlement waits for it"
 )
+SPEED_UP = "start or add consumers, or take the group out of SETTLE_OUTCOME_KEEP_FOR_GROUPS"
 
 
 def publishing(server: RedisServer) -> Finding:
     """Check that the worker's user may publish outcomes and dead letters."""
-    return judge_rights(server.denied(COMMANDS))
+    commands = (*COMMANDS, *ROOM_COMMANDS) if server.groups_kept_for else COMMANDS
+    return judge_rights(server.denied(commands))
 
 
 def stream(server: RedisServer) -> Finding:
@@ -45,6 +58,29 @@ def stream(server: RedisServer) -> Finding:
         )
     length = server.client.xlen(OUTCOMES)
     return ok(f"{length:,} outcomes kept, of {server.stream_max_length:,} at most")
+
+
+def room(server: RedisServer) -> Finding:
+    """Check that settlement need not wait for a group that is to read every outcome."""
+    if not server.groups_kept_for:
+        return ok("made by trimming: settlement waits for no group")
+    needed = AgedStream(server.client, OUTCOMES).needed(END)
+    there = groups_standing(server)
+    if missing := [name for name in server.groups_kept_for if name not in there]:
+        return failure(
+            f"settlement is to wait for a group that is not there: {', '.join(missing)}",
+            f"make it (redis-cli XGROUP CREATE {OUTCOMES} {missing[0]} 0 MKSTREAM), "
+            "or correct SETTLE_OUTCOME_KEEP_FOR_GROUPS",
+        )
+    length, most = server.client.xlen(OUTCOMES), server.stream_max_length
+    oldest = [entry[0] for entry in server.client.xrange(OUTCOMES, count=1)]
+    slow = [name for name in server.groups_kept_for if needed.get(name) in oldest]
+    if not slow or length < most * LAG_MARGIN:
+        return ok(f"settlement waits for {', '.join(server.groups_kept_for)}: not now")
+    found = f"{length:,} of {most:,} outcomes are kept for {', '.join(slow)}"
+    if length < most:
+        return warning(f"{found}; at {most:,} settlement waits", SPEED_UP)
+    return failure(f"{found}: nothing is settled until they are acknowledged", SPEED_UP)
 
 
 def consumer_groups(server: RedisServer) -> Finding:
@@ -85,4 +121,4 @@ def dead_letters(server: RedisServer) -> Finding:
     return ok("none")
 
 
-CHECKS = (publishing, stream, consumer_groups, dead_letters)
+CHECKS = (publishing, stream, room, consumer_groups, dead_letters)

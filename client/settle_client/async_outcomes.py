@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from settle_client import reading, task
+from settle_client.errors import SettleError
 from settle_client.following import Member
 from settle_client.home import Home
 from settle_client.names import OUTCOMES
@@ -42,6 +43,7 @@ class AsyncOutcomeClient:
             AddressError: The URL or an option cannot be meant.
         """
         self._client = open_reader(url, asynchronous=True, **options)
+        self._is_closed = False
         self._home = Home("AsyncOutcomeClient")
 
     @asynccontextmanager
@@ -119,8 +121,9 @@ class AsyncOutcomeClient:
     ) -> AsyncGenerator[Outcome, None]:
         """Read the stream as one member of a consumer group, from its beginning.
 
-        An outcome is acknowledged when the next one is asked for: leaving the
-        loop early, or dying, leaves the outcome at hand to be read again. Python closes
+        An outcome is acknowledged when the next one is asked for, by a fast caller
+        a moment later, with others: leaving the loop early leaves the outcome at
+        hand to be read again, dying may leave some that were handled just before. Python closes
         an abandoned loop some time later; `contextlib.aclosing` does it at once. For as
         long as work on one takes, this member's are renewed, and no other takes
         them over: as long as the event loop is not blocked. Work that never ends is never
@@ -139,8 +142,9 @@ class AsyncOutcomeClient:
         return iterate_async(member.follow(), self._ask, task.begin)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, for good: what is left of a loop opens no other."""
         self._home.check()
+        self._is_closed = True
         for client in clients_of(self._client):
             await client.aclose()
 
@@ -152,6 +156,8 @@ class AsyncOutcomeClient:
 
     async def _ask(self, step: Any) -> Any:
         self._home.check()
+        if self._is_closed:
+            raise SettleError("the client is closed")
         if isinstance(step, Pause):
             # Those in use, by other tasks, may be well.
             await self._client.connection_pool.disconnect(inuse_connections=False)

@@ -2,15 +2,17 @@
 
 Everything comes by one way: what is this member's and not acknowledged is read again
 from the group, be it left from before, new, or taken over from a member that is gone.
-An outcome is acknowledged when the next is asked for. Meanwhile, for as long as the
-caller takes, the member renews what it holds, so that nobody takes that over; what it
-could not renew in time it asks for again, and gives only what still is its own.
+An outcome is acknowledged when the next is asked for, or, by a caller that is faster than
+the server answers, a few such answers later, together with those that came meanwhile: so
+nobody waits for the server once for each. For as long as the caller takes, the member
+renews what it holds, so that nobody takes that over; what it could not renew in time it
+asks for again, and gives only what still is its own.
 """
 
 from __future__ import annotations
 
 import time
-from functools import partial
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from settle_client.names import OUTCOMES
@@ -30,21 +32,25 @@ ENTRIES_PER_READ = 100
 # Of the time after which what a member holds is taken over.
 RENEWED_AFTER = 1 / 3
 SHORTEST_RENEWAL_SECONDS = 0.05
+# As long as an acknowledgement takes, so many times: what lies between two of them.
+BETWEEN_ACKNOWLEDGEMENTS = 3
+# While the caller is at one that takes longer than those before.
+ACKNOWLEDGED_AFTER_SECONDS = 0.05
 NOBODYS = "0-0"
 LOOK = (("XINFO STREAM", OUTCOMES), ("XINFO GROUPS", OUTCOMES))
 
 
 class Page:
-    """What a member holds, oldest first; read by the thread that renews it, too."""
+    """What a member holds, oldest first; read by the threads that renew and acknowledge, too."""
 
     def __init__(self, entries: Sequence[Any], fresh_until: float) -> None:
         """Hold entries of the stream that are the member's own until some time."""
         self.entries, self.fresh_until = tuple(entries), fresh_until
-        self.done = 0
+        self.done = self.acknowledged = 0
 
     @property
     def held(self) -> Sequence[Any]:
-        """Return what is not acknowledged."""
+        """Return what is not handled."""
         return self.entries[self.done :]
 
 
@@ -68,7 +74,7 @@ class Member:
         self._claim_after_seconds = claim_after_seconds
         self._claim_at, self._cursor = now(), NOBODYS
         self._patience = Patience(is_endless=True)
-        self._page = NOTHING
+        self._page, self._acknowledge_at = NOTHING, now()
         # Whether this member may hold what it does not know of.
         self._resumes = True
         self._may_look = True
@@ -79,18 +85,30 @@ class Member:
         yield Repeat(
             max(self._claim_after_seconds * RENEWED_AFTER, SHORTEST_RENEWAL_SECONDS), self.renew
         )
+        yield Repeat(ACKNOWLEDGED_AFTER_SECONDS, self.acknowledge)
         while True:
             yield from self._patience.outlast(self._turn_page)
-            for place, (entry_id, fields) in enumerate(self._page.entries):
-                if place and self._now() >= self._page.fresh_until:
-                    # Others may have taken over what is left.
-                    self._resumes = True
-                    break
-                # Without fields it was trimmed away: there is nothing left to give.
-                if fields and (yield Given(read_entry(fields))):
-                    return
-                yield from self._patience.outlast(partial(self._acknowledge, entry_id))
-                self._page.done = place + 1
+            if (yield from self._give_page()):
+                return
+            yield from self._patience.outlast(self.acknowledge)
+
+    def _give_page(self) -> Reading[bool]:
+        """Give what is held; return whether the caller has left."""
+        for place, (_, fields) in enumerate(self._page.entries):
+            if place and self._now() >= self._page.fresh_until:
+                # Others may have taken over what is left.
+                self._resumes = True
+                break
+            # Without fields it was trimmed away: there is nothing left to give.
+            if fields and (yield Given(read_entry(fields))):
+                # What cannot be acknowledged any more comes again.
+                with suppress(Exception):
+                    yield from self.acknowledge()
+                return True
+            self._page.done = place + 1
+            if self._now() >= self._acknowledge_at:
+                yield from self._patience.outlast(self.acknowledge)
+        return False
 
     def _make_group(self) -> Commands[None]:
         try:
@@ -183,8 +201,14 @@ class Member:
                 break
         return False
 
-    def _acknowledge(self, entry_id: str) -> Commands[None]:
-        yield "XACK", OUTCOMES, self._group, entry_id
+    def acknowledge(self) -> Commands[None]:
+        """Acknowledge what was handled; a second time does no harm."""
+        page, began = self._page, self._now()
+        done = page.done
+        if handled := page.entries[page.acknowledged : done]:
+            yield "XACK", OUTCOMES, self._group, *(entry_id for entry_id, _ in handled)
+            page.acknowledged, now = done, self._now()
+            self._acknowledge_at = now + BETWEEN_ACKNOWLEDGEMENTS * (now - began)
 
     def renew(self) -> Commands[None]:
         """Keep what is held from being taken over: reading it again says that it is in hand."""

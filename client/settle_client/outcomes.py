@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from settle_client import reading, thread
-from settle_client.errors import BelongsElsewhereError
+from settle_client.errors import BelongsElsewhereError, SettleError
 from settle_client.following import Member
 from settle_client.names import OUTCOMES
 from settle_client.redis_server import clients_of, open_reader
@@ -47,6 +47,7 @@ class OutcomeClient:
             AddressError: The URL or an option cannot be meant.
         """
         self._client = open_reader(url, asynchronous=False, **options)
+        self._is_closed = False
 
     @contextmanager
     def subscribe(self) -> Iterator[Iterator[Outcome]]:
@@ -123,8 +124,9 @@ class OutcomeClient:
     ) -> Generator[Outcome, None, None]:
         """Read the stream as one member of a consumer group, from its beginning.
 
-        An outcome is acknowledged when the next one is asked for: leaving the
-        loop early, or dying, leaves the outcome at hand to be read again. For as
+        An outcome is acknowledged when the next one is asked for, by a fast caller
+        a moment later, with others: leaving the loop early leaves the outcome at
+        hand to be read again, dying may leave some that were handled just before. For as
         long as work on one takes, this member's are renewed, and no other takes
         them over; work that never ends is never taken over either, so give it a
         time limit.
@@ -142,7 +144,8 @@ class OutcomeClient:
         return iterate(member.follow(), self._ask, thread.begin)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, for good: what is left of a loop opens no other."""
+        self._is_closed = True
         for client in clients_of(self._client):
             client.close()
 
@@ -153,6 +156,8 @@ class OutcomeClient:
         self.close()
 
     def _ask(self, step: Any) -> Any:
+        if self._is_closed:
+            raise SettleError("the client is closed")
         if isinstance(step, Pause):
             # Those in use, by other threads, may be well.
             self._client.connection_pool.disconnect(inuse_connections=False)

@@ -16,8 +16,9 @@ from msgspec import UNSET
 
 from settle_client.outcome import Outcome
 
-# What a JSON text is made of, as far as it matters where a value ends.
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
+# What a JSON text is made of, as far as it matters where a value ends. A string that does
+# not end is one too: otherwise each quote in it would be looked at as the first of another.
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\],:]', re.DOTALL)
 _OPENING, _CLOSING = "{[", "}]"
 _PAYLOAD = '"payload"'
 
@@ -35,6 +36,13 @@ class UnreadOutcome(Outcome, frozen=True, kw_only=True):
 
     text: str
     why: str
+
+    @property
+    def identity(self) -> tuple[str | int | None, ...]:
+        """Return its message id with the index, or what came, where they are not known."""
+        if self.message_id is None or self.index is None:
+            return self.message_id, self.text
+        return self.message_id, self.index
 
     def to_json(self) -> bytes:
         """Return what came, as it is."""

@@ -17,6 +17,14 @@ const seen = new Set();
 let stopping = false;
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => (stopping = true));
 
+function parse(text) {
+  try {
+    const outcome = JSON.parse(text);
+    if (outcome?.constructor === Object) return outcome;
+  } catch {} // somebody else's entry
+  console.error(`not an outcome: ${text}`);
+}
+
 async function act(outcome) {
   // Across restarts only your own store can know: a unique key there on both.
   const pair = JSON.stringify([outcome.messageId, outcome.index]);
@@ -55,7 +63,9 @@ async function main() {
     const entries = await read(client, since);
     if (since !== ">") since = entries.length ? entries.at(-1)[0] : ">";
     for (const [entry, fields] of entries) {
-      if (fields) await act(JSON.parse(fields[fields.indexOf("outcome") + 1]));
+      const place = fields?.indexOf("outcome") ?? -1;
+      const outcome = fields && parse(place < 0 ? undefined : fields[place + 1]);
+      if (outcome) await act(outcome);
       await client.xAck(STREAM, group, entry);
       if (stopping) break;
     }

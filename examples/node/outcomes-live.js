@@ -9,8 +9,18 @@ import { createClient } from "redis";
 
 const url = process.env.REDIS_URL ?? "redis://localhost:6379/0";
 
+function parse(text) {
+  try {
+    const outcome = JSON.parse(text);
+    if (outcome?.constructor === Object) return outcome;
+  } catch {} // somebody else publishes here too
+  console.error(`not an outcome: ${text}`);
+}
+
 function show(text) {
-  const { id, status, updated, reason, error } = JSON.parse(text);
+  const outcome = parse(text);
+  if (!outcome) return;
+  const { id, status, updated, reason, error } = outcome;
   console.log(`${id} ${status}: ${updated ? "updated" : (error?.message ?? reason)}`);
 }
 

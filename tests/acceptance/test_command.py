@@ -9,18 +9,21 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.service import Service
 
 
 def settle(*arguments: str, stdin: str | None = None, **environment: str) -> Any:
-    """Run the command and return what it said."""
+    """Run the command and return what it said; what it is given may be no UTF-8."""
     return subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
         env={**os.environ, **environment},
         input=stdin,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         check=False,
         timeout=120,
     )
@@ -72,6 +75,34 @@ def test_good_lines_are_sent_and_bad_ones_named_with_line_and_field(service: Ser
         "Sent 2 updates in 1 message; not sent: 2 that are not valid",
     ]
     assert service.redis.llen("event-status-updates") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("[" * 100_000, "line 2: is not JSON: it is nested too deeply"),
+        ('{"id": ' * 100_000, "line 2: is not JSON: it is nested too deeply"),
+        ('{"id": "\udcff", "status": "failed"}', "line 2: id: must be a valid string"),
+        ("\udcff", "line 2: is not JSON"),
+    ],
+    ids=["deep", "deep objects", "an id that is no UTF-8", "no UTF-8"],
+)
+def test_no_line_keeps_the_others_from_being_sent(service: Service, line: str, said: str) -> None:
+    """Whatever it is."""
+    good = [f'{{"id": "{id_}", "status": "completed"}}' for id_ in "ab"]
+    lines = "\n".join((good[0], line, good[1]))
+    ended = settle("publish", "-f", "-", stdin=lines, **for_service(service))
+    assert ended.returncode == 2
+    first, last = ended.stderr.splitlines()
+    assert first.startswith(said)
+    assert last == "Sent 2 updates in 1 message; not sent: 1 that are not valid"
+
+
+def test_an_array_that_is_nested_too_deeply_is_named(service: Service) -> None:
+    """As any that is no JSON."""
+    ended = settle("publish", "-f", "-", stdin="[" * 100_000, **for_service(service))
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[0] == "the array: is not JSON: it is nested too deeply"
 
 
 def test_an_array_is_sent_in_messages_of_the_size_asked_for(service: Service) -> None:

@@ -72,6 +72,15 @@ def test_dead_letters_are_listed_and_shown(service: Service) -> None:
     assert QUEUE in shown
 
 
+def test_a_letter_that_is_nested_deeply_is_shown_as_it_is(service: Service) -> None:
+    """It lies there for a person to look at."""
+    raw = "[" * 20_000 + "]" * 20_000
+    entry = service.channel.xadd(DEAD, {"messageId": "m", "raw": raw})
+    shown = dead(service, "show", entry)
+    assert shown.returncode == 0
+    assert shown.stdout.splitlines()[-1] == raw
+
+
 def test_a_dry_run_says_what_would_happen(service: Service) -> None:
     """Letter by letter, from the table as it is, and changes nothing."""
     service.load("ev_1", "ev_2")

@@ -158,6 +158,45 @@ def test_a_member_of_a_group_outlives_what_was_trimmed(node: Node, service: Serv
     assert service.redis.xpending("event-outcomes", "billing")["pending"] == 0
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"outcome": "no JSON"}, "not an outcome: no JSON"),
+        ({"outcome": "null"}, "not an outcome: null"),
+        ({"outcome": "[1]"}, "not an outcome: [1]"),
+        ({"other": "{}"}, "not an outcome: undefined"),
+    ],
+    ids=["no JSON", "null", "a list", "no field of that name"],
+)
+def test_a_member_of_a_group_outlives_what_is_no_outcome(
+    node: Node, service: Service, entry: dict[str, str], said: str
+) -> None:
+    """It says so, acknowledges it, and goes on."""
+    service.redis.xadd("event-outcomes", entry)
+    outcome = {"id": "ev_1", "status": "completed", "updated": True, "messageId": "m", "index": 0}
+    service.redis.xadd("event-outcomes", {"outcome": json.dumps(outcome)})
+    start = ("outcomes-durable.js", "billing", "host-1")
+    member = node.start(*start, REDIS_URL=service.users.consumer)
+    assert lines(member, 2) == [said, "ev_1 completed: updated"]
+    end(member)
+    assert service.redis.xpending("event-outcomes", "billing")["pending"] == 0
+
+
+def test_a_listener_outlives_what_is_no_outcome(node: Node, service: Service) -> None:
+    """Somebody else may publish there too."""
+    listener = node.start("outcomes-live.js", REDIS_URL=service.users.consumer)
+    while not dict(service.redis.pubsub_numsub("event-outcomes"))["event-outcomes"]:
+        assert listener.poll() is None
+    for text in ("no JSON", "null", '{"id": "ev_1", "status": "failed", "updated": true}'):
+        service.redis.publish("event-outcomes", text)
+    assert lines(listener, 3) == [
+        "not an outcome: no JSON",
+        "not an outcome: null",
+        "ev_1 failed: updated",
+    ]
+    end(listener)
+
+
 def test_amqplib_publishes_to_rabbitmq(node: Node, quorum: Service) -> None:
     """Confirmed, into the quorum queue that the worker declared."""
     quorum.load("ev_1", "ev_2")

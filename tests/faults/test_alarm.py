@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.doctor.examination import examine
+from cli.doctor.parts import broker_part
+from service.finding import Finding, Verdict
+from service.settings import Settings
 from settle_client.names import QUEUE
 from tests.faults.rig import renew
 from tests.service import PATIENCE_SECONDS, Service, eventually
@@ -106,6 +110,26 @@ def test_afterwards_the_worker_is_heard_again(service: Service, rabbitmq: Rabbit
         service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
         with pytest.raises(EnoughError):
             receiver.capture(timeout=PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("kind", ALARMS)
+def test_the_doctor_names_it(service: Service, rabbitmq: RabbitMQ, kind: str) -> None:
+    """For who sees that nothing new comes, and no worker answers."""
+    service.start_worker()
+    assert look_for_alarm(service).verdict is Verdict.OK
+    raise_alarm(rabbitmq, kind)
+    finding = look_for_alarm(service)
+    assert finding.verdict is Verdict.FAILURE
+    assert "short of memory or disk" in finding.found
+    end_alarm(rabbitmq)
+    assert look_for_alarm(service).verdict is Verdict.OK
+
+
+def look_for_alarm(service: Service) -> Finding:
+    """Return what the doctor says of it."""
+    values = Settings().model_dump() | {"broker_url": service.environment["CELERY_BROKER_URL"]}
+    findings = examine(broker_part(Settings.model_construct(**values)))
+    return {result.check: result.finding for result in findings}["alarm"]
 
 
 class EnoughError(Exception):

@@ -230,6 +230,54 @@ def test_a_group_that_has_lost_outcomes_is_found_out(client: Any, server: Redis)
     assert look(result_channel_part(settings(server.url)))["consumer groups"].verdict is Verdict.OK
 
 
+def room(server: Redis, groups: str) -> Finding:
+    """Return what is said of the room for outcomes that groups are to read."""
+    values = settings(server.url, outcome_keep_for_groups=groups)
+    return look(result_channel_part(values))["room"]
+
+
+def test_a_group_that_settlement_waits_for_and_that_is_not_there_is_found_out(
+    client: Any, server: Redis
+) -> None:
+    """Before it waits, and whether the group was deleted or only meant."""
+    assert room(server, "").verdict is Verdict.OK
+    finding = room(server, "audit, billing")
+    assert finding.verdict is Verdict.FAILURE
+    assert finding.found.endswith("not there: audit, billing")
+    assert "XGROUP CREATE event-outcomes audit 0" in finding.fix
+    for name in ("audit", "billing"):
+        client.xgroup_create("event-outcomes", name, id="0", mkstream=True)
+    assert room(server, "audit, billing").verdict is Verdict.OK
+    client.xgroup_destroy("event-outcomes", "billing")
+    assert room(server, "audit, billing").found.endswith("not there: billing")
+
+
+def test_a_group_that_settlement_waits_for_is_found_out(client: Any, server: Redis) -> None:
+    """Whether it does not read, or does not acknowledge what it has read."""
+    client.xgroup_create("event-outcomes", "audit", id="0", mkstream=True)
+    for length in range(1, STREAM_MAX_LENGTH + 1):
+        client.xadd("event-outcomes", {"outcome": "{}"})
+        half = length >= STREAM_MAX_LENGTH // 2
+        full = length >= STREAM_MAX_LENGTH
+        expected = Verdict.FAILURE if full else Verdict.WARNING if half else Verdict.OK
+        assert room(server, "audit").verdict is expected
+    ((_, read),) = client.xreadgroup("audit", "one", {"event-outcomes": ">"})
+    finding = room(server, "audit")
+    assert finding.verdict is Verdict.FAILURE
+    assert "10 of 10 outcomes are kept for audit" in finding.found
+    client.xack("event-outcomes", "audit", *(id_ for id_, _ in read))
+    assert room(server, "audit").verdict is Verdict.OK
+
+
+def test_who_may_not_make_room_is_found_out(server: Redis) -> None:
+    """It needs more rights than who only trims."""
+    with redis_users(server.url) as users:
+        values = settings(users.worker, outcome_keep_for_groups="audit")
+        finding = look(result_channel_part(values))["publishing"]
+    assert finding.verdict is Verdict.FAILURE
+    assert "XPENDING" in finding.found
+
+
 def test_dead_letters_and_suspects_are_warned_of(client: Any, server: Redis) -> None:
     """Somebody has to look at them."""
     client.xadd("event-status-updates.dead", {"raw": ""})

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -123,8 +124,13 @@ def test_one_outcome_may_take_longer_than_the_time_to_take_over(face: Any, serve
         assert idle.seen == ["ev_1"]
 
 
+def is_left(raw: Any, count: int) -> bool:
+    """Return whether so many are not acknowledged."""
+    return bool(raw.xpending(STREAM, GROUP)["pending"] == count)
+
+
 def test_what_was_handled_is_acknowledged_one_by_one(face: Any, server: Redis) -> None:
-    """When the next is asked for, not at the end of what was read together."""
+    """When the next is asked for or a moment later, not at the end of what was read together."""
     publish(server.url, *range(10))
     with (
         closing(face.outcome_client(server.url)) as client,
@@ -133,7 +139,38 @@ def test_what_was_handled_is_acknowledged_one_by_one(face: Any, server: Redis) -
         followed = client.follow(GROUP, "one")
         for left in range(10, 0, -1):
             next(followed)
-            assert raw.xpending(STREAM, GROUP)["pending"] == left
+            eventually(partial(is_left, raw, left))
+
+
+def test_a_fast_member_does_not_wait_for_the_server_once_an_outcome(
+    face: Any, server: Redis
+) -> None:
+    """However far away it is; and all that it handled is acknowledged when it leaves."""
+    publish(server.url, *range(2000))
+    with (
+        closing(face.outcome_client(server.url)) as client,
+        redis.Redis.from_url(server.url) as raw,
+    ):
+        with closing(client.follow(GROUP, "one")) as followed:
+            for _ in range(2000):
+                next(followed)
+        assert raw.xpending(STREAM, GROUP)["pending"] == 1
+        assert raw.info("commandstats")["cmdstat_xack"]["calls"] < 1000
+
+
+def test_a_client_that_is_closed_connects_no_more(face: Any, server: Redis) -> None:
+    """Though a loop was left, and has something to acknowledge."""
+    publish(server.url, *range(10))
+    client = face.outcome_client(server.url)
+    followed = client.follow(GROUP, "one")
+    for _ in range(5):
+        next(followed)
+    client.close()
+    with redis.Redis.from_url(server.url) as raw:
+        followed.close()
+        time.sleep(0.2)
+        # Only the one who asks.
+        assert len(raw.client_list()) == 1
 
 
 def test_what_a_member_that_is_gone_had_is_taken_over(face: Any, server: Redis) -> None:

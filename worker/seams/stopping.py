@@ -4,11 +4,15 @@ A slot may wait for a server that will never answer, and Celery waits for its
 slots, and ignores a second SIGTERM. Here a stop takes its time and no more, and
 the second signal is hard. What was held goes back to the queue before, or comes
 back when its lease ends: nothing is lost by ending a process.
+
+A signal is handled between any two instructions, those that handle another included.
+So nothing here is looked at and changed in two steps, or waits for what may be held.
 """
 
 from __future__ import annotations
 
-import signal
+import itertools
+import threading
 from typing import Any
 
 from celery.platforms import EX_FAILURE
@@ -31,19 +35,21 @@ def end_after(seconds: float) -> None:
     watchdog.end_after(seconds, why, logger)
 
 
+# In one step: which signal is the first.
+_signals = itertools.count()
+
+# Celery sends this in its handler, where a second signal would wait for the first for ever.
+worker_shutting_down.lock = threading.RLock()
+
+
 @worker_shutting_down.connect
-def _make_the_next_signal_hard(how: str = "", **_: Any) -> None:
-    if signal.getsignal(signal.SIGTERM) is _stop_hard:
-        # The next signal came before this was done about the first.
-        _stop_hard(signal.SIGTERM, None)
-    elif how == "Warm":
-        signal.signal(signal.SIGTERM, _stop_hard)
+def _bound(how: str = "", **_: Any) -> None:
+    """Bound a stop; Celery sends this for every signal that it is given."""
+    is_first = next(_signals) == 0
+    if how == "Warm" and is_first:
         # Also where the consumer cannot be asked to stop, being in a slot itself: in a solo pool.
         end_after(load_settings().stop_timeout_seconds + GRACE_SECONDS)
-    else:
-        end_after(HARD_STOP_SECONDS)
-
-
-def _stop_hard(*_: Any) -> None:
-    state.should_terminate = EX_FAILURE
+        return
+    if how == "Warm":
+        state.should_terminate = EX_FAILURE
     end_after(HARD_STOP_SECONDS)

@@ -47,6 +47,7 @@ class Outbox:
         self._waiting: Queue[dict[str, Any] | None] = Queue(MOST_WAITING)
         self._trouble = Trouble()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._is_blocked = self._hears = False
 
     def put(self, **publication: Any) -> None:
@@ -55,13 +56,19 @@ class Outbox:
         Args:
             publication: What kombu's `Producer.publish` takes.
         """
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
-            self._thread.start()
+        self._start()
         try:
             self._waiting.put_nowait(publication)
         except Full:
             self._note("too much waits")
+
+    def _start(self) -> None:
+        # There may be too many threads just now; what is said next tries again.
+        with self._starting, suppress(RuntimeError):
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def close(self) -> None:
         """Publish what waits, if that is a matter of a moment."""

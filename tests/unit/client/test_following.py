@@ -37,7 +37,7 @@ def take(followed: Any, count: int) -> list[str]:
 
 def acknowledged(server: Server) -> list[str]:
     """Return what was acknowledged, in order."""
-    return [command[3] for command in server.commands if command[0] == "XACK"]
+    return [id_ for command in server.commands if command[0] == "XACK" for id_ in command[3:]]
 
 
 def read_from(server: Server) -> list[str]:
@@ -68,6 +68,59 @@ def test_each_outcome_is_acknowledged_when_it_is_handled() -> None:
     for number, id_ in enumerate("abc"):
         assert take(followed, 1) == [id_]
         assert acknowledged(server) == ["1-0", "2-0", "3-0"][:number]
+
+
+class Distant(Server):
+    """A server that takes a second for an acknowledgement."""
+
+    def __call__(self, step: Any) -> Any:
+        """Answer."""
+        reply = super().__call__(step)
+        self.time += step[0] == "XACK"
+        return reply
+
+
+@pytest.mark.parametrize(
+    ("seconds_each", "together"),
+    [(0, [1, 9]), (1, [1, 3, 3, 3]), (4, [1] * 10)],
+    ids=["no time", "some", "longer than the server"],
+)
+def test_a_fast_caller_waits_for_the_server_less_often_than_it_asks(
+    seconds_each: float, together: list[int]
+) -> None:
+    """What it handles within three answers is acknowledged at once; a slow one waits for none."""
+    server = Distant(MADE, stream(*map(outcome, "abcdefghij")))
+    followed = follow(server, claim_after_seconds=600)
+    for _ in range(10):
+        next(followed)
+        server.time += seconds_each
+    followed.close()
+    acknowledging = [command for command in server.commands if command[0] == "XACK"]
+    # The last is at hand.
+    together = [*together[:-1], together[-1] - 1]
+    assert [len(command[3:]) for command in acknowledging] == [n for n in together if n]
+    assert acknowledged(server) == [f"{number}-0" for number in range(1, 10)]
+
+
+def test_what_was_handled_does_not_wait_for_what_is_at_hand() -> None:
+    """It is acknowledged beside the caller, who may take his time over the next."""
+    server = Distant(MADE, stream(*map(outcome, "abc")))
+    member = Member("g", "one", 60, now=server.now)
+    followed = iterate(member.follow(), server, not_at_all)
+    assert take(followed, 3) == ["a", "b", "c"]
+    assert acknowledged(server) == ["1-0"]
+    for _ in range(2):
+        drive(member.acknowledge(), server)
+    assert acknowledged(server) == ["1-0", "2-0"]
+
+
+def test_who_leaves_while_the_server_is_away_is_not_kept() -> None:
+    """What could not be acknowledged comes again."""
+    server = Distant(MADE, stream(*map(outcome, "abc")), 1, LOST)
+    followed = follow(server)
+    assert take(followed, 3) == ["a", "b", "c"]
+    followed.close()
+    assert server.pauses == []
 
 
 def test_what_others_left_is_taken_over_again_and_again() -> None:

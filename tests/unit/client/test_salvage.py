@@ -61,8 +61,10 @@ def test_a_payload_that_python_cannot_hold_is_its_text(payload: str, then: str) 
         ("", (None, None)),
         ("{" * 5_000, (None, None)),
         ("\\xff\x00", (None, None)),
+        # Not in a time that grows with the square of its length, which would be hours.
+        ('{"payload": "' + '\\"' * 500_000, (None, None)),
     ],
-    ids=["a part", "a type", "nothing", "a list", "empty", "open", "bytes"],
+    ids=["a part", "a type", "nothing", "a list", "empty", "open", "bytes", "a text without end"],
 )
 def test_what_is_no_outcome_says_what_it_was(text: str, known: tuple[Any, Any]) -> None:
     """With what can be known of it; it updated nothing."""
@@ -82,6 +84,14 @@ def test_of_what_is_no_outcome_the_index_may_be_known(index: str, known: int | N
     read = read_outcome(f'{{"messageId": "m", "updated": [], "index": {index}}}')
     assert isinstance(read, UnreadOutcome)
     assert read.index == known
+
+
+def test_what_is_no_outcome_is_told_from_others() -> None:
+    """Whoever drops repeats loses nothing; what comes again is the same."""
+    one, other, again = map(read_outcome, ("one", "other", "one"))
+    assert one.identity == again.identity != other.identity
+    known = read_outcome('{"messageId": "m", "updated": [], "index": 0}')
+    assert known.identity == ("m", 0)
 
 
 def test_an_entry_of_somebody_elses_is_shown_as_it_is() -> None:

@@ -60,6 +60,7 @@ BODY = body_of(UPDATE).encode()
     [
         pytest.param(UPDATE, id="an update"),
         pytest.param({**UPDATE, "headers": {}, "body": "…"}, id="like part of a message"),
+        pytest.param({**UPDATE, **whole({**UPDATE, "id": "ev_9"})}, id="like a whole message"),
         pytest.param(whole(UPDATE), id="a message"),
         pytest.param(whole(body=json.dumps([[], UPDATE, {}])), id="by its kwargs"),
         pytest.param(whole(body=PROTOCOL_1), id="protocol 1"),

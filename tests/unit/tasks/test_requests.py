@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -46,6 +48,30 @@ def test_any_bytes_are_understood_or_refused(text: bytes) -> None:
         return
     assert str(refused).encode()
     assert "\n" not in str(refused)
+
+
+DENSE = "[],"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("[" + DENSE * 10**6 + "1]", "the body may have more than 500,000 values"),
+        ("[" + "{}," * 10**6 + "1]", "the body may have more than 500,000 values"),
+        ('[{"id": "", "status": "failed", "payload": [' + DENSE * 10**6 + "1]}]", "[0].id"),
+    ],
+    ids=["lists", "objects", "a payload"],
+)
+def test_what_is_small_as_text_and_large_in_memory_is_not_decoded(body: str, said: str) -> None:
+    """What is wrong is said all the same, where that can be."""
+    text = body.encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotUnderstoodError, match=re.escape(said)):
+            understand_request(text, max_updates=10)
+        assert tracemalloc.get_traced_memory()[1] < len(text)
+    finally:
+        tracemalloc.stop()
 
 
 def test_updates_are_understood_in_order() -> None:

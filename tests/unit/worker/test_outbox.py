@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import closing
 from types import SimpleNamespace
@@ -138,3 +139,46 @@ def test_a_lost_connection_is_replaced(broker: Broker, outbox: Outbox) -> None:
     outbox.put(body="after")
     eventually(lambda: broker.said == ["before", "after"])
     assert broker.connections == 2
+
+
+def put_at_once(outbox: Outbox, gate: threading.Barrier) -> None:
+    """Publish when all others do."""
+    gate.wait(10)
+    outbox.put(body="x")
+
+
+def test_several_threads_may_begin_at_once(broker: Broker) -> None:
+    """One thread publishes, so that things are said in their order."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            with closing(Outbox(broker)) as outbox:
+                gate = threading.Barrier(8)
+                threads = [
+                    threading.Thread(target=put_at_once, args=(outbox, gate)) for _ in range(8)
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+            eventually(lambda: "outbox" not in {thread.name for thread in threading.enumerate()})
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_who_speaks_does_not_die_of_too_many_threads(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said when there can be one more."""
+    with closing(Outbox(broker)) as outbox, monkeypatch.context() as limited:
+        limited.setattr(threading, "Thread", refuse)
+        outbox.put(body="early")
+        limited.undo()
+        outbox.put(body="late")
+        eventually(lambda: broker.said == ["early", "late"])
+
+
+def refuse(*_: Any, **__: Any) -> Any:
+    """Refuse, as an operating system does."""
+    raise RuntimeError("can't start new thread")
