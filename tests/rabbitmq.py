@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import psutil
+
 from cli.embedded import ServerUnavailable, free_port
 
 if TYPE_CHECKING:
@@ -19,13 +21,19 @@ if TYPE_CHECKING:
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 START_SECONDS = 90
 TICKS_SECONDS = 0.5
+# For how long, about, nodes of a cluster wait for one that says nothing.
+NET_TICK_SECONDS = 5
 
 
 class RabbitMQ:
     """A node that keeps its data over a restart."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, joins: RabbitMQ | None = None) -> None:
         """Prepare a node.
+
+        Args:
+            folder: Where it writes.
+            joins: One whose cluster it becomes a part of.
 
         Raises:
             ServerUnavailable: RabbitMQ is not installed here.
@@ -35,7 +43,11 @@ class RabbitMQ:
         self.folder = folder
         self.port = free_port()
         self.name = f"settle{self.port}@localhost"
-        self._distribution_port, self._epmd_port = free_port(), free_port()
+        self._distribution_port = free_port()
+        self._epmd_port: int = joins._epmd_port if joins else free_port()
+        # The cookie of Erlang is there.
+        self._home: Path = joins._home if joins else folder
+        self._joins = joins
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,8 +59,7 @@ class RabbitMQ:
     def _environment(self) -> Mapping[str, str]:
         return {
             "PATH": f"{SCRIPTS}:/usr/sbin:/usr/bin:/sbin:/bin",
-            # The cookie of Erlang is there.
-            "HOME": str(self.folder),
+            "HOME": str(self._home),
             "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -61,7 +72,7 @@ class RabbitMQ:
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
-            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -rabbit quorum_tick_interval 100",
         }
 
@@ -83,6 +94,7 @@ class RabbitMQ:
             ServerUnavailable: It does not.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "rabbitmq.conf").write_text(f"net_ticktime = {NET_TICK_SECONDS}\n")
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [SCRIPTS / "rabbitmq-server"],
@@ -99,10 +111,27 @@ class RabbitMQ:
             except subprocess.CalledProcessError:
                 time.sleep(0.2)
             else:
+                self._join()
                 return self
         words = (self.folder / "output").read_text(errors="replace")[-500:]
         self.stop(immediate=True)
         raise ServerUnavailable(f"RabbitMQ did not start: {words}")
+
+    def _join(self) -> None:
+        joins, self._joins = self._joins, None
+        if joins is not None:
+            self.control("stop_app")
+            self.control("join_cluster", joins.name)
+            self.control("start_app")
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process of its virtual machine, None while it does not run."""
+        if self._process is None:
+            return None
+        tree = [psutil.Process(self._process.pid)]
+        tree += tree[0].children(recursive=True)
+        return next((one.pid for one in tree if one.name() == "beam.smp"), None)
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the node, in order or as in a crash."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from settle_client.outcome import Outcome
     from tests.rabbitmq import RabbitMQ
+    from tests.rabbitmq_cluster import Cluster
 
 PATIENCE_SECONDS = 60
 
@@ -99,7 +100,7 @@ class Service:
         outcome_url: str = "",
         worker_database_url: str = "",
         users: RedisUrls | None = None,
-        rabbitmq: RabbitMQ | None = None,
+        rabbitmq: RabbitMQ | Cluster | None = None,
     ) -> None:
         """Connect everybody with the same URLs, unless they have users of their own.
 

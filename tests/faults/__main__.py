@@ -16,7 +16,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -24,8 +24,19 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 from tests.faults.contenders import CONTENDERS, SETTLE
 from tests.faults.rig import durable_servers, rig
-from tests.faults.storms import STORMS, STORMS_ON_RABBITMQ, Storm, Weathered, weather
+from tests.faults.storms import (
+    STORMS,
+    STORMS_ON_A_CLUSTER,
+    STORMS_ON_RABBITMQ,
+    Storm,
+    Weathered,
+    weather,
+)
 from tests.rabbitmq import RabbitMQ
+from tests.rabbitmq_cluster import NODES, Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULTS, PAGE = DOCS / "storms.json", DOCS / "guarantees.md"
@@ -35,7 +46,13 @@ HEAD = """\
 |---|--:|---|--:|--:|--:|--:|--:|
 """
 EVENTS = 400_000
-ALL = (*STORMS, *STORMS_ON_RABBITMQ)
+# By how many nodes of RabbitMQ a storm wants.
+BROKERS: dict[int, Callable[[Path], RabbitMQ | Cluster | None]] = {
+    0: lambda _: None,
+    1: RabbitMQ,
+    NODES: Cluster,
+}
+ALL = (*STORMS, *STORMS_ON_RABBITMQ, *STORMS_ON_A_CLUSTER)
 
 
 def figures(result: Weathered) -> dict[str, Any]:
@@ -105,7 +122,7 @@ def main(
             if only and not any(text in storm.name for text in only):
                 continue
             for name in names:
-                if storm.on_rabbitmq and name != SETTLE.name:
+                if storm.nodes and name != SETTLE.name:
                     continue
                 result = _weather(storm, name, part, per_second, progress)
                 results.append(figures(result))
@@ -125,7 +142,7 @@ def _weather(
     task = progress.add_task(f"{storm.name}: {name}", total=times)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        node = RabbitMQ(folder / "rabbitmq") if storm.on_rabbitmq else None
+        node = BROKERS[storm.nodes](folder / "rabbitmq")
         if node is not None:
             stack.enter_context(node)
         servers = stack.enter_context(durable_servers())

@@ -8,16 +8,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.embedded import ServerUnavailable
+from cli.embedded import ServerUnavailable, temporary_folder
 from settle_client.names import QUEUE
 from tests.faults.rig import Rig, durable_servers, renew, rig
 from tests.gateway import Gateways
+from tests.rabbitmq_cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.faults.rig import Servers
+
+# Where a broker comes from that is not one of the servers that may be broken.
+FIXTURES = {"RabbitMQ": "rabbitmq", "three nodes of RabbitMQ": "cluster"}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Give three nodes of RabbitMQ."""
+    try:
+        with temporary_folder() as folder, Cluster(folder / "cluster") as cluster:
+            yield cluster
+    except ServerUnavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +52,9 @@ def breakable() -> Iterator[Servers]:
 def unloaded_rig(
     breakable: Servers, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Rig]:
-    """Give a rig with those servers; the broker is a Redis, or RabbitMQ as a parameter."""
-    on_rabbitmq = getattr(request, "param", "Redis") == "RabbitMQ"
-    rabbitmq = request.getfixturevalue("rabbitmq") if on_rabbitmq else None
+    """Give a rig with those servers; the broker is a Redis, or as the parameter says."""
+    fixture = FIXTURES.get(getattr(request, "param", "Redis"))
+    rabbitmq = request.getfixturevalue(fixture) if fixture else None
     renew(breakable)
     with rig(breakable, tmp_path, rabbitmq=rabbitmq) as made:
         yield made

@@ -9,6 +9,7 @@ import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from amqp.exceptions import AMQPError
 from kombu.exceptions import OperationalError
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class Load(threading.Thread):
         while not self.stopping.is_set():
             try:
                 self.service.send(**form, task_id=message_id, ignore_result=not self.wants_results)
-            except OperationalError:
+            except (OperationalError, AMQPError, OSError):
+                # kombu passes on what a node says that goes down in order.
                 time.sleep(0.05)
             else:
                 return True

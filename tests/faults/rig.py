@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.faults.network import Link
     from tests.rabbitmq import RabbitMQ
+    from tests.rabbitmq_cluster import Cluster
 
     Servers = tuple[Postgres, Redis, Redis]
 
@@ -187,7 +188,7 @@ def rig(
     servers: Servers,
     folder: Path,
     contender: Contender = SETTLE,
-    rabbitmq: RabbitMQ | None = None,
+    rabbitmq: RabbitMQ | Cluster | None = None,
 ) -> Iterator[Rig]:
     """Give a rig.
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from cli.embedded import Postgres
     from tests.faults.rig import Rig
 
-    Strike = Callable[[Rig], None]
+    # May return in how many seconds outcomes came again, if it has seen that.
+    Strike = Callable[[Rig], float | None]
     Stage = Callable[[Rig], AbstractContextManager[Strike]]
 
 STREAM, GROUP = "event-outcomes", "billing"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.faults import stages, strikes
+from tests import rabbitmq_cluster
+from tests.faults import nodes, stages, strikes
 from tests.faults.stages import alone
 from tests.faults.strikes import CHANCE
 
@@ -26,10 +27,10 @@ class Storm:
         name: For the table.
         stage: What stands beside the workers and their servers, and what breaks.
         times: How often, in the long form.
-        times_in_short: How often, where many other things are tested too.
+        times_in_short: How often, where many other things are tested too; 0 leaves it out there.
         workers: How many there are.
         settings: Of the workers.
-        on_rabbitmq: Whether the broker is RabbitMQ rather than a Redis.
+        nodes: Of RabbitMQ, where that is the broker rather than a Redis.
         leaves_dead_letters: Whether some of what is sent cannot be applied.
     """
 
@@ -39,7 +40,7 @@ class Storm:
     times_in_short: int
     workers: int = 1
     settings: tuple[tuple[str, str], ...] = ()
-    on_rabbitmq: bool = False
+    nodes: int = 0
     leaves_dead_letters: bool = False
 
 
@@ -98,7 +99,7 @@ STORMS = (
     ),
 )
 STORMS_ON_RABBITMQ = tuple(
-    replace(storm, name=f"RabbitMQ: {storm.name}", on_rabbitmq=True)
+    replace(storm, name=f"RabbitMQ: {storm.name}", nodes=1)
     for storm in (
         Storm("kill -9 of the only worker", alone(strikes.kill_a_worker), 20, 3),
         Storm("kill -9 of one of two", alone(strikes.kill_a_worker), 20, 3, workers=2),
@@ -112,6 +113,17 @@ STORMS_ON_RABBITMQ = tuple(
             settings=FOR_ODD_MESSAGES,
             leaves_dead_letters=True,
         ),
+    )
+)
+STORMS_ON_A_CLUSTER = tuple(
+    Storm(f"three nodes of RabbitMQ: {name}", alone(strike), *times, nodes=rabbitmq_cluster.NODES)
+    for name, strike, times in (
+        ("kill -9 of the leader's", nodes.kill_the_leader, (20, 1)),
+        ("kill -9 of a follower's", nodes.kill_a_follower, (20, 0)),
+        ("kill -9 of two", nodes.kill_two, (20, 1)),
+        ("kill -9 of the worker's", nodes.kill_the_workers_node, (20, 0)),
+        ("one frozen for longer than its net tick", nodes.freeze_a_node, (20, 0)),
+        ("restarted one by one", nodes.restart_one_by_one, (5, 0)),
     )
 )
 
@@ -144,8 +156,8 @@ def weather(
         rig.recover(time.time())
         for _ in range(times):
             time.sleep(CHANCE.uniform(0.05, 0.6))
-            strike(rig)
-            recovery.append(rig.recover(time.time()))
+            seconds = strike(rig)
+            recovery.append(rig.recover(time.time()) if seconds is None else seconds)
             on_strike()
         rig.load.stop()
         rig.drain()

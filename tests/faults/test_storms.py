@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.faults.stages import alone
-from tests.faults.storms import STORMS, STORMS_ON_RABBITMQ, Storm, weather
+from tests.faults.storms import STORMS, STORMS_ON_A_CLUSTER, STORMS_ON_RABBITMQ, Storm, weather
 from tests.faults.strikes import CHANCE, crash_the_broker, kill_a_worker
 
 if TYPE_CHECKING:
@@ -64,6 +64,18 @@ def test_a_stop_while_the_broker_is_away(rig: Rig, pool: str) -> None:
 @pytest.mark.parametrize("unloaded_rig", ["RabbitMQ"], indirect=True)
 @pytest.mark.parametrize("storm", STORMS_ON_RABBITMQ, ids=lambda storm: storm.name)
 def test_storm_on_rabbitmq(rig: Rig, storm: Storm) -> None:
+    """Lost 0, wrong 0."""
+    check(rig, storm, storm.times_in_short)
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize("unloaded_rig", ["three nodes of RabbitMQ"], indirect=True)
+@pytest.mark.parametrize(
+    "storm",
+    [storm for storm in STORMS_ON_A_CLUSTER if storm.times_in_short],
+    ids=lambda storm: storm.name,
+)
+def test_storm_on_a_cluster(rig: Rig, storm: Storm) -> None:
     """Lost 0, wrong 0."""
     check(rig, storm, storm.times_in_short)
 

@@ -176,6 +176,8 @@ def test_what_is_on_its_way_is_read_though_there_is_no_room(server: Redis, clien
     """It is held already: otherwise nobody would work on it, nor give it back."""
     client.script_load(FETCH.text)
     with consuming(server) as (connection, channel, got):
+        # However long it takes a busy machine to publish.
+        channel.brpop_timeout = WAIT_SECONDS
         connection.transport.cycle.on_poll_start()
         channel.room = lambda: 0
         assert channel.qos.can_consume()
