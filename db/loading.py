@@ -1,4 +1,4 @@
-"""Pending events, loaded in bulk: for the demo, the tests and the benchmarks.
+"""Pending events, loaded in bulk and removed again: for the demo, tests and benchmarks.
 
 Upstream services insert events in their own way; nothing in the service itself
 comes through here.
@@ -13,7 +13,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 COPY = "COPY events (id, account_id, event_type, payload, created_at) FROM STDIN"
 
@@ -46,3 +46,17 @@ def load_events(database_url: str, events: Iterable[NewEvent]) -> int:
         # The planner must know that the table is not empty any more.
         cursor.execute("ANALYZE events")
     return count
+
+
+def remove_events(database_url: str, ids: Sequence[str]) -> int:
+    """Remove events, whatever became of them.
+
+    Args:
+        database_url: `postgresql://…`, as libpq understands it.
+        ids: Those that are not there are left out.
+
+    Returns:
+        How many were there.
+    """
+    with psycopg.connect(database_url) as connection:
+        return connection.execute("DELETE FROM events WHERE id = ANY(%s)", [list(ids)]).rowcount

@@ -13,10 +13,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
+import psycopg
 from rich.console import Console
 from rich.live import Live
 
-from cli.demo import report
+from cli.demo import borrowed, report
 from cli.demo.plan import Plan, make_plan
 from cli.demo.reconciliation import Reconciliation, reconcile
 from cli.demo.stack import WORKER, Stack, stack
@@ -45,17 +46,27 @@ POLL_SECONDS = 0.05
 @click.option("--seed", default=1, show_default=True, help="The same again sends the same.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("--keep", is_flag=True, help="Leave everything running, with Flower, until Ctrl-C.")
-def command(*, count: int, seed: int, as_json: bool, keep: bool) -> None:
+@click.option(
+    "--on-my-servers", is_flag=True, help="Use those of CELERY_BROKER_URL and DATABASE_URL."
+)
+@click.option("--yes", is_flag=True, help="With --on-my-servers: do not ask.")
+def command(
+    *, count: int, seed: int, as_json: bool, keep: bool, on_my_servers: bool, yes: bool
+) -> None:
     """Settle made-up events on real servers and check that every outcome is right.
 
-    Starts PostgreSQL and Valkey unless CELERY_BROKER_URL and DATABASE_URL name
-    servers of yours, a Celery worker, and a producer in a process of its own.
+    Starts PostgreSQL and Valkey of its own, a Celery worker, and a producer in a process
+    of its own. No setting of yours is used, and no server, unless you ask for that.
     """
+    if on_my_servers:
+        borrowed.check_named()
+        if not yes:
+            borrowed.ask(load_settings(), count)
     console = Console(stderr=as_json)
     started = time.time()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(EXIT_STOPPED))
-    with stack() as running:
+    with stack(has_own_servers=not on_my_servers) as running:
         demo = Demo(running, console, count=count, seed=seed)
         result = demo.run()
         first = (demo.tally.first_at or started) - started
@@ -85,7 +96,11 @@ class Demo:
     def run(self) -> Reconciliation:
         """Do it all, from servers to comparison."""
         self.console.print("Starting the servers, a Celery worker and a producer …")
+        plan = make_plan(run=self.run_id, count=self.count, seed=self.seed)
         self.stack.start_broker()
+        if not self.stack.has_own_servers:
+            # Last, when nothing works on them any more.
+            self.stack.at_end(borrowed.remover(plan, load_settings(), self.console.print))
         self.stack.reserve_database()
         worker = self.stack.start(*WORKER, on_line=self._on_worker_line)
         arguments = (self.run_id, str(self.count), str(self.seed))
@@ -93,9 +108,14 @@ class Demo:
             "cli.demo.producer", *arguments, on_line=self.tally.add_sent_line
         )
         self.stack.start_database()
-        plan = make_plan(run=self.run_id, count=self.count, seed=self.seed)
-        migrate(load_settings().database_url)
-        load_events(load_settings().database_url, plan.events)
+        url = load_settings().database_url
+        if self.stack.has_own_servers:
+            migrate(url)
+        try:
+            load_events(url, plan.events)
+        except psycopg.Error as error:
+            reason = str(error).partition("\n")[0]
+            raise click.ClickException(f"the events could not be loaded: {reason}") from error
         self._send_waves(plan, worker, producer)
         return self._reconcile(plan)
 

@@ -1,4 +1,4 @@
-"""The demo's surroundings: servers where none are configured, and a real worker."""
+"""The demo's surroundings: servers of its own, or those that were asked for, and a real worker."""
 
 from __future__ import annotations
 
@@ -22,11 +22,19 @@ WORKER = (
 )
 
 
+# What names somebody's servers, or changes what a process does with them.
+OF_OTHERS = ("DATABASE_URL", "PG", "CELERY_", "SETTLE_", "FLOWER_", "OTEL_")
+
+
 class Stack:
     """The environment that the demo's processes share, and those processes."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, has_own_servers: bool = True) -> None:
+        self.folder, self.has_own_servers = folder, has_own_servers
+        if has_own_servers:
+            # For this process too, which reads its settings from there.
+            for name in [name for name in os.environ if name.startswith(OF_OTHERS)]:
+                del os.environ[name]
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", "C_FORCE_ROOT": "1"}
         # The demo counts the batches by the log.
         self.environment["SETTLE_LOG_FORMAT"] = "json"
@@ -34,18 +42,21 @@ class Stack:
         self._postgres: Postgres | None = None
 
     def start_broker(self) -> None:
-        """Start a broker, and begin to prepare a database, unless they are configured."""
-        if not os.environ.get("DATABASE_URL"):
+        """Start a broker, and begin to prepare a database, unless they are somebody's."""
+        if self.has_own_servers:
             self._postgres = Postgres(self.folder / "postgres")
             self._closers.append(self._postgres.stop)
             self._postgres.prepare()
-        if not os.environ.get("CELERY_BROKER_URL"):
             broker = Redis(self.folder / "redis").start()
             self._closers.append(broker.stop)
             self._set("CELERY_BROKER_URL", broker.url)
 
+    def at_end(self, close: Callable[[], None]) -> None:
+        """Do something when what was started after this has ended."""
+        self._closers.append(close)
+
     def start_database(self) -> None:
-        """Start a database, unless one is configured."""
+        """Start a database, unless it is somebody's."""
         if self._postgres is not None:
             self._postgres.start()
 
@@ -55,7 +66,6 @@ class Stack:
             self._set("DATABASE_URL", self._postgres.url)
 
     def _set(self, name: str, url: str) -> None:
-        # For this process too, which reads its settings from there.
         os.environ[name] = self.environment[name] = url
 
     def urls(self) -> dict[str, str]:
@@ -100,10 +110,14 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def stack() -> Iterator[Stack]:
-    """Give the demo its surroundings, and take all of it down again."""
+def stack(*, has_own_servers: bool = True) -> Iterator[Stack]:
+    """Give the demo its surroundings, and take all of it down again.
+
+    Args:
+        has_own_servers: Whether to start servers; otherwise those of the settings are used.
+    """
     with temporary_folder() as folder:
-        running = Stack(folder)
+        running = Stack(folder, has_own_servers=has_own_servers)
         try:
             yield running
         finally:

@@ -38,10 +38,11 @@ def for_service(service: Service) -> dict[str, str]:
     }
 
 
-def test_the_demo_agrees() -> None:
-    """Plan, outcomes and table, on servers of its own, printed as JSON."""
-    servers = {"CELERY_BROKER_URL": "", "DATABASE_URL": ""}
-    ended = settle("demo", "--events", "800", "--json", "--seed", "3", **servers)
+def test_the_demo_agrees_and_uses_nobodys_servers(service: Service) -> None:
+    """Plan, outcomes and table, printed as JSON; whatever the settings of a person say."""
+    theirs = {**for_service(service), "SETTLE_OUTCOME_KEEP_FOR_GROUPS": "nobody", "PGHOST": "away"}
+    before = service.redis.info("commandstats")
+    ended = settle("demo", "--events", "800", "--json", "--seed", "3", **theirs)
     assert ended.returncode == 0, ended.stderr
     report = json.loads(ended.stdout)
     assert report["agrees"]
@@ -50,6 +51,49 @@ def test_the_demo_agrees() -> None:
     assert set(report["received"]) == {
         *("updated", "already_completed", "already_failed", "not_found", "invalid")
     }
+    assert service.redis.info("commandstats").keys() <= {*before, "cmdstat_info"}
+    assert not service.redis.exists("event-outcomes", "event-status-updates")
+    with service.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM events").scalar() == 0
+
+
+def test_the_demo_asks_before_it_uses_somebodys_servers(service: Service) -> None:
+    """It names them, without their passwords; and it removes what it has loaded."""
+    service.load("ev_1")
+    mine = {"CELERY_BROKER_URL": service.redis_url, "DATABASE_URL": service.database_url}
+    demo = ("demo", "--events", "400", "--on-my-servers")
+    ended = settle(*demo, stdin="n\n", **mine)
+    assert ended.returncode == 1
+    assert "400 events" in ended.stderr
+    assert mine["CELERY_BROKER_URL"] in ended.stderr
+    assert not service.redis.exists("event-outcomes")
+
+    ended = settle(*demo, "--yes", "--json", **mine)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["agrees"]
+    assert service.channel.xlen("event-outcomes") > 400
+    assert service.channel.xlen("event-status-updates.dead") == 0
+    with service.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT id FROM events").scalars().all() == ["ev_1"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"DATABASE_URL": ""}, "--on-my-servers uses those of DATABASE_URL: set it"),
+        ({}, "the events could not be loaded: "),
+    ],
+    ids=["not named", "no table"],
+)
+def test_the_demo_says_what_somebodys_servers_lack(
+    environment: dict[str, str], said: str, urls: Any, redis_url: str
+) -> None:
+    """It migrates nobody's database."""
+    mine = {"CELERY_BROKER_URL": redis_url, "DATABASE_URL": urls.database, **environment}
+    ended = settle("demo", "--events", "4", "--on-my-servers", "--yes", **mine)
+    assert ended.returncode in (1, 2)
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_one_update_is_published_and_its_outcome_printed(service: Service) -> None:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import psycopg
+from celery import Celery
 from kombu.exceptions import OperationalError
 
 from cli.embedded import Redis, temporary_folder
 from db import Database
 from settle_client import OutcomeClient
+from settle_client.names import QUEUE, TASK
 from tests.faults.network import Link
 from tests.faults.strikes import CHANCE, kill_a_worker
 from tests.service import eventually
@@ -113,22 +115,24 @@ def beside_a_shop(rig: Rig) -> Iterator[Strike]:
 @contextmanager
 def short_of_memory(rig: Rig) -> Iterator[Strike]:
     """Send until Redis has no more memory to give, while no worker consumes."""
+    # The load's own connection begins anew whenever something was refused.
+    with Celery(broker=rig.service.redis_url, set_as_current=False) as sender:
 
-    def strike(rig: Rig) -> None:
-        processes = [psutil.Process(worker.process.pid) for worker in rig.workers]
-        for process in processes:
-            process.suspend()
-        used = rig.service.redis.info("memory")["used_memory"]
-        rig.service.redis.config_set("maxmemory", used + ROOM_BYTES)
-        with suppress(OperationalError):
-            while True:
-                update = {"id": "ev_unknown", "status": "completed"}
-                sent = rig.service.send(kwargs=update, ignore_result=True)
-                rig.load.of_others.add(sent.id)
-        for process in processes:
-            process.resume()
+        def strike(rig: Rig) -> None:
+            processes = [psutil.Process(worker.process.pid) for worker in rig.workers]
+            for process in processes:
+                process.suspend()
+            used = rig.service.redis.info("memory")["used_memory"]
+            rig.service.redis.config_set("maxmemory", used + ROOM_BYTES)
+            with suppress(OperationalError):
+                while True:
+                    update = {"id": "ev_unknown", "status": "completed"}
+                    sent = sender.send_task(TASK, kwargs=update, queue=QUEUE, ignore_result=True)
+                    rig.load.of_others.add(sent.id)
+            for process in processes:
+                process.resume()
 
-    yield strike
+        yield strike
     rig.service.redis.config_set("maxmemory", 0)
 
 

@@ -1,0 +1,70 @@
+"""Servers that are not the demo's: what is said before it uses them, and removed after that."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+import psycopg
+import redis
+
+from db.loading import remove_events
+from service.addresses import hide_password
+from tasks.dead_letters import DeadLetters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cli.demo.plan import Plan
+    from service.settings import Settings
+
+NEEDED = ("CELERY_BROKER_URL", "DATABASE_URL")
+
+
+def check_named() -> None:
+    """See to it that somebody's servers are named.
+
+    Raises:
+        click.UsageError: They are not.
+    """
+    missing = [name for name in NEEDED if not os.environ.get(name)]
+    if missing:
+        raise click.UsageError(f"--on-my-servers uses those of {' and '.join(missing)}: set it")
+
+
+def ask(settings: Settings, count: int) -> None:
+    """Say what is about to happen, and let a person agree.
+
+    Raises:
+        click.Abort: They do not.
+    """
+    click.echo(
+        f"This loads {count:,} events into {hide_password(settings.database_url)},\n"
+        f"sends their updates to {hide_password(settings.broker_url)}\n"
+        f"and publishes outcomes at {hide_password(settings.result_channel_url)}, "
+        "which whoever listens there will see.\n"
+        "The events and the dead letters are removed afterwards; the outcomes stay.",
+        err=True,
+    )
+    click.confirm("Go on?", abort=True, err=True)
+
+
+def remover(plan: Plan, settings: Settings, warn: Callable[[str], None]) -> Callable[[], None]:
+    """Return what removes the events of a demo and its dead letters."""
+
+    def remove() -> None:
+        messages = {message.id for wave in plan.waves for message in wave}
+        try:
+            remove_events(settings.database_url, [event.id for event in plan.events])
+            url = settings.result_channel_url
+            with closing(redis.Redis.from_url(url, decode_responses=True)) as client:
+                letters = DeadLetters(client)
+                letters.drop([one.entry for one in letters.all() if one.message_id in messages])
+        except (psycopg.Error, redis.RedisError) as error:
+            first, _ = plan.events[0].id.rsplit("_", 1)
+            reason = str(error).partition("\n")[0]
+            warn(f"Not everything was removed ({reason}): its events are {first}_….")
+
+    return remove
