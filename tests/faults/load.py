@@ -93,8 +93,9 @@ class Load(threading.Thread):
         while not self.stopping.is_set():
             try:
                 self.service.send(**form, task_id=message_id, ignore_result=not self.wants_results)
-            except (OperationalError, AMQPError, OSError):
-                # kombu passes on what a node says that goes down in order.
+            except (OperationalError, AMQPError, OSError, AttributeError):
+                # kombu passes on what a node says that goes down in order, and stumbles once over a
+                # channel that it has closed as a full Redis refused something.
                 time.sleep(0.05)
             else:
                 return True

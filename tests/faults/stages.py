@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import psycopg
-from celery import Celery
-from kombu.exceptions import OperationalError
+from redis.exceptions import OutOfMemoryError
 
 from cli.embedded import Redis, temporary_folder
 from db import Database
 from settle_client import OutcomeClient
-from settle_client.names import QUEUE, TASK
+from settle_client.envelope import single
+from settle_client.names import QUEUE
+from settle_client.update import StatusUpdate
 from tests.faults.network import Link
 from tests.faults.strikes import CHANCE, kill_a_worker
 from tests.service import eventually
@@ -115,24 +116,22 @@ def beside_a_shop(rig: Rig) -> Iterator[Strike]:
 @contextmanager
 def short_of_memory(rig: Rig) -> Iterator[Strike]:
     """Send until Redis has no more memory to give, while no worker consumes."""
-    # The load's own connection begins anew whenever something was refused.
-    with Celery(broker=rig.service.redis_url, set_as_current=False) as sender:
 
-        def strike(rig: Rig) -> None:
-            processes = [psutil.Process(worker.process.pid) for worker in rig.workers]
-            for process in processes:
-                process.suspend()
-            used = rig.service.redis.info("memory")["used_memory"]
-            rig.service.redis.config_set("maxmemory", used + ROOM_BYTES)
-            with suppress(OperationalError):
-                while True:
-                    update = {"id": "ev_unknown", "status": "completed"}
-                    sent = sender.send_task(TASK, kwargs=update, queue=QUEUE, ignore_result=True)
-                    rig.load.of_others.add(sent.id)
-            for process in processes:
-                process.resume()
+    def strike(rig: Rig) -> None:
+        processes = [psutil.Process(worker.process.pid) for worker in rig.workers]
+        for process in processes:
+            process.suspend()
+        used = rig.service.redis.info("memory")["used_memory"]
+        rig.service.redis.config_set("maxmemory", used + ROOM_BYTES)
+        with suppress(OutOfMemoryError):
+            while True:
+                envelope = single(StatusUpdate("ev_unknown", "completed"))
+                rig.service.redis.lpush(QUEUE, envelope.item())
+                rig.load.of_others.add(envelope.message_id)
+        for process in processes:
+            process.resume()
 
-        yield strike
+    yield strike
     rig.service.redis.config_set("maxmemory", 0)
 
 
