@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import UNSET, Raw, UnsetType
 
-from db import EventRow, Settlement
+from db import DatabaseError, EventRow, Settlement
 from settle_client.outcome import Outcome, Problem, Reason, encode_json
 from settle_client.update import StatusUpdate
 from tasks.applying import Applied, Events, apply
@@ -92,22 +92,20 @@ def settle(
     applied = apply(settlements, events, with_payload=with_payload, may_be_parted=parted)
     outcomes = [_answers(message, applied, with_payload=with_payload) for message in messages]
     _check_all_in_all_out(messages, outcomes)
-    doubtful = {} if others_succeed or applied.changed else _refused_in(messages, applied)
+    doubtful = {} if others_succeed or applied.changed else _refused_in(outcomes)
     for position in doubtful:
         outcomes[position] = []
     return Settled(outcomes, applied.changed, doubtful)
 
 
-def _refused_in(messages: Sequence[Message], applied: Applied) -> dict[int, Exception]:
-    """Return the positions of the messages that carry what was refused, and an error of each."""
-    refused: dict[int, Exception] = {}
-    for position, message in enumerate(messages if applied.refused else ()):
-        for update in message.updates:
-            if isinstance(update, StatusUpdate):
-                error = applied.refused.get(_settlement(message, update))
-                if error is not None:
-                    refused.setdefault(position, error)
-    return refused
+def _refused_in(outcomes: Sequence[Sequence[Outcome]]) -> dict[int, Exception]:
+    """Return the positions of the messages that carry what was refused, and what was said."""
+    said: dict[int, Exception] = {}
+    for position, answers in enumerate(outcomes):
+        for answer in answers:
+            if answer.reason == "refused" and answer.error:
+                said.setdefault(position, DatabaseError(answer.error.message))
+    return said
 
 
 def dead_letters(

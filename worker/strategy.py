@@ -99,7 +99,7 @@ class BatchStrategy:
             on_settled=self._on_settled,
             give_back=self._give_back,
             on_free=self._on_free,
-            retry_max_wait_seconds=settings.retry_max_wait_seconds,
+            settings=settings,
         )
         self._updates_apart = lambda: self._slots.apart_update_count
         self._waiting = Dispatcher(

@@ -103,11 +103,47 @@ def test_refused_updates_that_come_alone_do_not_stop_a_worker(service: Service) 
     assert worker.stop() == 0
 
 
-def test_what_fails_for_everybody_is_held_until_it_is_mended(service: Service) -> None:
+@pytest.mark.parametrize("service", ["redis"], indirect=True)
+@pytest.mark.parametrize("does", [RAISE, "RETURN NULL;"], ids=["raises", "returns NULL"])
+def test_others_have_their_turn_behind_more_than_there_is_room_for(
+    service: Service, does: str
+) -> None:
+    """Refused updates that nothing else stands between are left to the broker for a while."""
+    closed = [f"closed_{number}" for number in range(300)]
+    service.load(*closed, "ev_1")
+    guard(service, "closed%", does)
+    tens = [closed[start : start + 10] for start in range(0, len(closed), 10)]
+    refused = {send(service, *ten): ten for ten in tens}
+    good = send(service, "ev_1")
+    worker = service.start_worker(
+        *("--concurrency", "1"),
+        SETTLE_BATCH_MAX_UPDATES="50",
+        SETTLE_MESSAGE_MAX_UPDATES="10",
+        SETTLE_RETRY_MAX_WAIT_SECONDS="1",
+    )
+    ((outcome,),) = service.wait({good: ["ev_1"]}).values()
+    assert outcome.updated
+
+    def all_are_told() -> bool:
+        # What has come back is answered when another is settled.
+        later = f"later_{service.channel.xlen('event-outcomes')}"
+        service.load(later)
+        service.wait({send(service, later): [later]})
+        return len(letters(service)) == len(closed)
+
+    eventually(all_are_told)
+    told = {outcome.reason for many in service.wait(refused).values() for outcome in many}
+    assert told == {"refused"}
+    service.wait_until_empty()
+    assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("does", [RAISE, "RETURN NULL;"], ids=["raises", "returns NULL"])
+def test_what_fails_for_everybody_is_held_until_it_is_mended(service: Service, does: str) -> None:
     """Nobody is told `refused` for what is wrong with the table; a stop gives all of it back."""
     ids = [f"ev_{number}" for number in range(50)]
     service.load(*ids)
-    guard(service, "%", RAISE)
+    guard(service, "%", does)
     first = service.start_worker()
     sent = {send(service, id_): [id_] for id_ in ids}
     first.wait_for_log("batches are held")

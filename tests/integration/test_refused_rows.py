@@ -202,15 +202,18 @@ def test_a_row_under_a_policy_hurts_no_neighbour(
 
 
 CLOSE_ALL = (
-    f"CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {RAISE} END $$",
+    "CREATE FUNCTION closed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$",
     "CREATE TRIGGER closed BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION closed()",
 )
 
 
-def test_what_fails_for_every_row_is_in_doubt(database: Database, database_url: str) -> None:
+@pytest.mark.parametrize("does", [RAISE, "RETURN NULL;"], ids=["raises", "returns NULL"])
+def test_what_fails_for_every_row_is_in_doubt(
+    database: Database, database_url: str, does: str
+) -> None:
     """It is the system, for all that is known; what needs no change is answered."""
     settle_batch([message(IDS[0], name="done")], database)
-    execute(database_url, *CLOSE_ALL)
+    execute(database_url, *(statement.format(does) for statement in CLOSE_ALL))
     batch = [message(*IDS[1:5]), message(IDS[0], name="done"), message("none"), message(IDS[6])]
     settled = settle(batch, database)
     assert settled.doubtful.keys() == {0, 3}

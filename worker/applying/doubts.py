@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from worker.applying.apart import pause_seconds, put_apart, take_up
+from worker.applying.apart import part, pause_seconds, put_apart, take_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +46,8 @@ class Doubts:
         slot_is_free: Callable[[], bool],
         begin: Callable[[Batch[Held], bool], None],
         retry_max_wait_seconds: float,
+        most: Callable[[], float],
+        leave_to_broker: Callable[[Batch[Held]], None],
     ) -> None:
         """Begin with none.
 
@@ -55,7 +57,10 @@ class Doubts:
             slot_is_free: Returns whether another batch can begin.
             begin: Gives a batch a slot; says whether others succeed.
             retry_max_wait_seconds: The longest pause between two tries.
+            most: Returns how many updates may stay when nothing else has succeeded for a while.
+            leave_to_broker: Lets the broker hold messages for a while.
         """
+        self._most, self._leave_to_broker = most, leave_to_broker
         self._loop, self._deliveries = loop, deliveries
         self._slot_is_free, self._begin = slot_is_free, begin
         self._retry_max_wait_seconds = retry_max_wait_seconds
@@ -148,4 +153,25 @@ class Doubts:
 
     def _on_due(self) -> None:
         self._timer, self._is_due = None, True
+        self._make_room()
         self.advance()
+
+    def _make_room(self) -> None:
+        """Let others come that may succeed: a queue may begin with more than there is room for.
+
+        As many stay as leave room for them: those that come back could fill it each time.
+        """
+        over = self.update_count - self._most()
+        for doubt in [doubt for doubt in self._doubts if not doubt.cleared]:
+            leaving: list[Held] = []
+            staying: list[Held] = []
+            for held in doubt.batch.items:
+                (leaving if over > 0 else staying).append(held)
+                over -= held.update_count
+            self._doubts.remove(doubt)
+            if staying:
+                self._doubts.append(replace(doubt, batch=part(doubt.batch, staying)))
+            if leaving:
+                batch = part(doubt.batch, leaving)
+                take_up(self._deliveries, batch)
+                self._leave_to_broker(batch)

@@ -10,14 +10,16 @@ and how messages are acknowledged, is the strategy's.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery.utils.log import get_logger
 
 from service.trouble import Trouble
-from worker.applying.apart import byte_count, pause_seconds, split
+from worker.applying.apart import byte_count, part, pause_seconds, split
 from worker.applying.attempt import work
 from worker.applying.doubts import Doubts
 from worker.applying.late import Late
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from service.batching import Batch
+    from service.settings import Settings
     from worker.held import Held
     from worker.seams.loop import Loop
     from worker.telling.task_events import TaskEvents
@@ -52,7 +55,7 @@ class Slots:
         on_settled: Callable[[Batch[Held], Sequence[Held], Done], None],
         give_back: Callable[[Sequence[Held], bool], None],
         on_free: Callable[[], None],
-        retry_max_wait_seconds: float,
+        settings: Settings,
     ) -> None:
         """Begin with every slot free.
 
@@ -65,12 +68,13 @@ class Slots:
             on_settled: Takes a batch that is committed and published, and what of it was dropped.
             give_back: Puts messages back; says whether a slot died with them.
             on_free: Is called when a slot has become free.
-            retry_max_wait_seconds: The longest pause between two tries.
+            settings: How long to pause between two tries, and how large a batch is.
         """
         self._consumer, self._loop, self._deliveries = consumer, loop, deliveries
         self._task_events, self._traces = task_events, traces
         self._on_settled, self._give_back, self._on_free = on_settled, give_back, on_free
-        self._retry_max_wait_seconds = retry_max_wait_seconds
+        self._retry_max_wait_seconds = settings.retry_max_wait_seconds
+        self._batch_max_updates = settings.batch_max_updates
         self._batches: dict[int, Batch[Held]] = {}
         self._pausing: dict[int, tuple[Any, Batch[Held]]] = {}
         self._trouble = Trouble()
@@ -84,9 +88,12 @@ class Slots:
             "deliveries": deliveries,
             "slot_is_free": self.are_free,
             "begin": self._begin_again,
-            "retry_max_wait_seconds": retry_max_wait_seconds,
+            "retry_max_wait_seconds": settings.retry_max_wait_seconds,
         }
-        self._doubts, self._late = Doubts(**apart), Late(**apart)
+        self._late = Late(**apart)
+        self._doubts = Doubts(
+            **apart, most=self._most_in_doubt, leave_to_broker=self._leave_to_broker
+        )
 
     def are_free(self) -> bool:
         """Return whether another batch can begin."""
@@ -246,6 +253,26 @@ class Slots:
             self._late.add(batch)
         else:
             self._doubts.add(batch, number, self._tries_begun)
+
+    def _most_in_doubt(self) -> float:
+        """Return how many updates in doubt may stay, so that there is room for others."""
+        if self._deliveries.counts_returns:
+            # A copy of what was understood long ago cannot be made there.
+            return math.inf
+        return int(self._consumer.pool.num_processes) * self._batch_max_updates / 2
+
+    def _leave_to_broker(self, batch: Batch[Held]) -> None:
+        """Let the broker hold what is in doubt, as it does what is delayed."""
+        self._task_events.given_back(batch.items)
+        for held in batch.items:
+            stay = partial(self._stay_in_doubt, part(batch, [held]))
+            self._deliveries.delay(held.delivery, self._retry_max_wait_seconds, stay)
+        self._deliveries.fit()
+
+    def _stay_in_doubt(self, batch: Batch[Held]) -> None:
+        if not self._abandoned:
+            # As if it had failed just now, beside nothing.
+            self._doubts.add(batch, self._tries_begun + 1, self._tries_begun)
 
     def _on_success(self) -> None:
         self._unexpected_in_a_row = 0

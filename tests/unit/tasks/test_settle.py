@@ -213,7 +213,8 @@ def test_what_is_refused_alone_is_in_doubt() -> None:
         Message("m3", (update(id_="done"),)),
     ]
     settled = settle(messages, events)
-    assert (settled.outcomes[0], settled.doubtful) == ([], {0: CLOSED})
+    said = {position: str(error) for position, error in settled.doubtful.items()}
+    assert (settled.outcomes[0], said) == ([], {0: str(CLOSED)})
     reasons = [many[0].reason for many in settled.outcomes[1:]]
     assert reasons == ["not_found", "already_completed"]
 
