@@ -109,17 +109,17 @@ def close_connections(rig: Rig) -> None:
 
 def send_odd_messages(rig: Rig) -> None:
     """Lay a hundred items into the queue any part of which may be anything."""
-    odd = list(islice(_odd_messages, 100))
+    odd = put(rig, list(islice(_odd_messages, 100)))
     rig.load.of_others |= {case.message_id for case in odd if case.message_id is not None}
-    put(rig, odd)
 
 
-def put(rig: Rig, cases: Sequence[Case]) -> None:
-    """Lay items into the queue."""
-    if rig.service.rabbitmq is None:
+def put(rig: Rig, cases: Sequence[Case]) -> list[Case]:
+    """Lay items into the queue, and return those that the broker has taken."""
+    if rig.service.rabbitmq is not None:
+        return amqp_items.publish(rig.service.rabbitmq.url, cases)
+    if cases:
         rig.service.redis.lpush(QUEUE, *(case.item for case in cases))
-    else:
-        amqp_items.publish(rig.service.rabbitmq.url, cases)
+    return list(cases)
 
 
 def _ever_more_odd_messages() -> Iterator[Case]:

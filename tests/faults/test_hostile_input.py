@@ -44,21 +44,24 @@ def test_hostile_messages_are_all_answered(unloaded_rig: Rig, options: tuple[str
     good = [f"good_{number}" for number in range(GOOD)]
     service.load("ev_0", *good)
     rig.options = options
+    taken: list[Case] = []
     worker = rig.start_worker(**dict(FOR_ODD_MESSAGES))
     places = sorted(random.Random(3).sample(range(len(hostile)), GOOD))
     kills = [places[GOOD * (number + 1) // (KILLS + 1)] for number in range(KILLS)]
     for id_, start, end in zip(good, places, [*places[1:], len(hostile)], strict=True):
         service.send(kwargs={"id": id_, "status": "completed"}, ignore_result=True)
-        put(rig, hostile[start:end])
+        taken += put(rig, hostile[start:end])
         if start in kills:
             assert worker.process.poll() is None
             worker.kill()
             worker = rig.start_worker(**dict(FOR_ODD_MESSAGES))
-    put(rig, hostile[: places[0]])
+    taken += put(rig, hostile[: places[0]])
+    # Of a few RabbitMQ wants to know nothing.
+    assert len(taken) > 0.99 * len(hostile)
     rig.drain()
     assert worker.process.poll() is None
     assert not any(rig.backlog())
-    check_answers(rig, hostile, set(good))
+    check_answers(rig, taken, set(good))
 
 
 def check_answers(rig: Rig, hostile: list[Case], good: set[str]) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from amqp import spec
 from amqp.exceptions import UnexpectedFrame
 from amqp.method_framing import frame_handler
+from amqp.transport import SSLTransport, TCPTransport
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -216,25 +220,58 @@ def test_a_lost_connection_is_told_as_py_amqp_does(how: str) -> None:
     assert not peer.connected
 
 
+class OnSocket(Peer):
+    """One that reads from a socket, by a transport of py-amqp's."""
+
+    def __init__(self, kind: Any, sock: socket.socket) -> None:
+        super().__init__([])
+        self.transport: Any = kind.__new__(kind)
+        self.transport.sock, self.transport.connected = sock, True
+        self.transport._read_buffer = b""
+
+
 def test_silence_for_a_while_is_no_loss() -> None:
     """Of a real socket, whatever its timeout."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.settimeout(0.01)
-
-        class Real(Peer):
-            @contextmanager
-            def having_timeout(self, _: float | None) -> Iterator[Any]:
-                yield ours
-
-        peer: Any = Real([])
+        peer: Any = OnSocket(TCPTransport, ours)
         Reading(peer, peer.account, peer.offer).install()
-        with pytest.raises(TimeoutError):
-            peer.blocking_read(0.01)
-        assert peer.connected
+        for timeout in (0, 0.01):
+            with pytest.raises(TimeoutError):
+                peer.blocking_read(timeout)
+        assert peer.transport.connected
         theirs.sendall(deliver(b"ours", tag=3))
-        assert peer.blocking_read(0.01)
+        assert peer.blocking_read(0)
         assert peer.taken == [3]
+
+
+def test_a_record_of_tls_may_end_anywhere() -> None:
+    """It is read on, until there is nothing more; and that is no loss."""
+    authority, contexts = (
+        trustme.CA(),
+        [ssl.SSLContext(kind) for kind in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT)],
+    )
+    authority.issue_cert("broker").configure_cert(contexts[0])
+    authority.configure_trust(contexts[1])
+    ours, theirs = socket.socketpair()
+    data = b"".join(deliver(LARGE[:size], tag=size) for size in range(1, 40_000, 997))
+    secured = ThreadPoolExecutor(1)
+    with secured:
+        server = secured.submit(contexts[0].wrap_socket, theirs, server_side=True)
+        client = contexts[1].wrap_socket(ours, server_hostname="broker")
+        sending = secured.submit(server.result().sendall, data)
+        peer: Any = OnSocket(SSLTransport, client)
+        Reading(peer, peer.account, peer.offer).install()
+        while len(peer.taken) < 41:
+            with suppress(TimeoutError):
+                peer.blocking_read(0)
+        sending.result()
+        with pytest.raises(TimeoutError):
+            peer.blocking_read(0)
+        assert peer.transport.connected
+    assert peer.taken == list(range(1, 40_000, 997))
+    client.close()
+    server.result().close()
 
 
 def test_acknowledgements_are_what_py_amqp_writes() -> None:
