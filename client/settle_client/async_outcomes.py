@@ -145,6 +145,9 @@ class AsyncOutcomeClient:
         """Close the connections, for good: what is left of a loop opens no other."""
         self._home.check()
         self._is_closed = True
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
         for client in clients_of(self._client):
             await client.aclose()
 
@@ -158,6 +161,14 @@ class AsyncOutcomeClient:
         self._home.check()
         if self._is_closed:
             raise SettleError("the client is closed")
+        try:
+            return await self._do(step)
+        finally:
+            # It may have been about to connect.
+            if self._is_closed:
+                await self._disconnect()
+
+    async def _do(self, step: Any) -> Any:
         if isinstance(step, Pause):
             # Those in use, by other tasks, may be well.
             await self._client.connection_pool.disconnect(inuse_connections=False)

@@ -146,6 +146,9 @@ class OutcomeClient:
     def close(self) -> None:
         """Close the connections, for good: what is left of a loop opens no other."""
         self._is_closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         for client in clients_of(self._client):
             client.close()
 
@@ -158,6 +161,14 @@ class OutcomeClient:
     def _ask(self, step: Any) -> Any:
         if self._is_closed:
             raise SettleError("the client is closed")
+        try:
+            return self._do(step)
+        finally:
+            # It may have been about to connect, in another thread.
+            if self._is_closed:
+                self._disconnect()
+
+    def _do(self, step: Any) -> Any:
         if isinstance(step, Pause):
             # Those in use, by other threads, may be well.
             self._client.connection_pool.disconnect(inuse_connections=False)

@@ -208,3 +208,22 @@ def test_another_event_loop_is_refused(redis_url: str) -> None:
         with pytest.raises(BelongsElsewhereError, match="another event loop"):
             asyncio.run(use())
         runner.run(use_and_close())
+
+
+@pytest.mark.parametrize("turns", range(0, 24, 3))
+def test_what_is_about_to_connect_when_its_client_is_closed_leaves_nothing_open(
+    redis_url: str, turns: int
+) -> None:
+    """In whichever turn of the loop that is."""
+
+    async def close_meanwhile() -> None:
+        async with AsyncOutcomeClient(redis_url) as client:
+            asking = asyncio.ensure_future(client.position())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        await asyncio.gather(asking, return_exceptions=True)
+        pool: Any = client._client.connection_pool
+        assert not any(one.is_connected for one in pool._get_in_use_connections())
+        assert not any(one.is_connected for one in pool._get_free_connections())
+
+    asyncio.run(close_meanwhile())
