@@ -22,6 +22,7 @@ from cli.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 from db import Database
 from db.migrate import migrate
 from tests.rabbitmq import RabbitMQ
+from tests.started import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,10 +117,5 @@ def redis_url(urls: Urls) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
     """Give a RabbitMQ node."""
-    try:
-        with temporary_folder() as folder, RabbitMQ(folder / "rabbitmq") as node:
-            yield node
-    except ServerUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+    with started(RabbitMQ) as node:
+        yield node

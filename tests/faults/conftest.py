@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.embedded import ServerUnavailable, temporary_folder
+from cli.embedded import ServerUnavailable
 from settle_client.names import QUEUE
 from tests.faults.rig import Rig, durable_servers, renew, rig
 from tests.gateway import Gateways
 from tests.rabbitmq_cluster import Cluster
+from tests.started import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,13 +28,8 @@ FIXTURES = {"RabbitMQ": "rabbitmq", "three nodes of RabbitMQ": "cluster"}
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Give three nodes of RabbitMQ."""
-    try:
-        with temporary_folder() as folder, Cluster(folder / "cluster") as cluster:
-            yield cluster
-    except ServerUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+    with started(Cluster) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
