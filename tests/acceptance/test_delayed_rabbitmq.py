@@ -77,7 +77,7 @@ def test_no_worker_holds_what_is_not_due(service: Service) -> None:
     assert worker.stop() == 0
     with service.producer.connection_for_write() as connection:
         findings = [check(connection).found for check in Broker().checks]
-    assert findings[1] == "0 messages waiting, 0 consumers, 103 delayed"
+    assert "0 messages waiting, 0 consumers, 103 delayed" in findings
 
 
 def test_what_is_due_is_settled_whatever_was_killed_meanwhile(
@@ -97,7 +97,9 @@ def test_what_is_due_is_settled_whatever_was_killed_meanwhile(
         send(service, "ev_2", eta=eta, priority=9).id: ["ev_2"],
         send(service, "ev_3", eta=eta, compression="bzip2").id: ["ev_3"],
     }
-    eventually(lambda: delayed(service) == 3)
+    eventually(
+        lambda: delayed(service) == 3, lambda: (delayed(service), killed.log.read_text()[-1500:])
+    )
     killed.kill()
     rabbitmq.stop(immediate=True)
     rabbitmq.start()
@@ -114,8 +116,10 @@ def test_what_is_revoked_or_expires_before_it_is_due_is_dropped(service: Service
     """As if a worker held it meanwhile; one that is not valid is answered."""
     service.load("ev_1", "ev_2", "ev_3")
     worker = service.start_worker()
-    revoked, expired = send(service, countdown=3), send(service, "ev_2", countdown=3, expires=1)
-    wrong = service.send(args=["nonsense"], countdown=3, ignore_result=True)
+    # A new node takes its time to make the queues for them.
+    revoked = send(service, countdown=10)
+    expired = send(service, "ev_2", countdown=10, expires=7)
+    wrong = service.send(args=["nonsense"], countdown=10, ignore_result=True)
     eventually(lambda: delayed(service) == 3)
     service.producer.control.revoke(revoked.id, reply=True)
     done = send(service, "ev_3", countdown=3)

@@ -121,14 +121,15 @@ class Intake:
         self._deliveries.account(delivery)
         held = hold(delivery, receive(delivery, max_updates=self._max_updates))
         try:
-            if held.invalid_share < 1 and (why := why_given_up(delivery)):
-                held = held.give_up(why, refuse(delivery, why))
-            elif uses_options(delivery.headers()):
+            if uses_options(delivery.headers()) and not delivery.given_up:
                 request = self._requests.make(delivery)
                 held = held._replace(request=request, drop_reason=why_dropped(request))
+                # How often it came back before its time says nothing against it.
                 if not held.drop_reason and self._delays(delivery, held):
                     # Its body goes with it.
                     return
+            if held.invalid_share < 1 and not held.drop_reason and (why := why_given_up(delivery)):
+                held = held.give_up(why, refuse(delivery, why))
         except Exception as error:  # noqa: BLE001 - an option of it makes no sense
             held = hold(delivery, refuse(delivery, error))
         delivery.forget_body()

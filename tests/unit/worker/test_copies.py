@@ -91,10 +91,14 @@ def test_what_cannot_be_copied_says_so_by_itself(headers: dict[str, Any]) -> Non
         copy_of(message(headers={**MINE, **headers}))
 
 
-def test_what_comes_back_is_what_it_was() -> None:
-    """As far as anybody can see that it waited; its deliveries since then still count."""
+@pytest.mark.parametrize("exchange", [EXIT, NAMES[0]], ids=["the last", "passed through"])
+def test_what_comes_back_is_what_it_was(exchange: str) -> None:
+    """As far as anybody can see that it waited; its deliveries since then still count.
+
+    One that has not waited in the last queue says by which exchange it was let through.
+    """
     headers = {**MINE, "x-death": [], "x-first-death-queue": "q", "x-delivery-count": 1}
-    back = message(headers=headers, info={"exchange": EXIT, "routing_key": route(5)[1]})
+    back = message(headers=headers, info={"exchange": exchange, "routing_key": route(6)[1]})
     restore(back)
     assert back.headers == {**MINE, "x-delivery-count": 1}
     assert back.properties["application_headers"] is back.headers

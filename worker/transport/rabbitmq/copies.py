@@ -13,7 +13,7 @@ from kombu.compression import compress
 
 from settle_client.names import QUEUE
 from worker.transport.delivery import DELIVERY_COUNT
-from worker.transport.rabbitmq.delay_queues import EXIT
+from worker.transport.rabbitmq.delay_queues import RETURNS
 
 PERSISTENT: Final = 2
 # With `x-death` a second round would look like an endless one, and be dropped. Copies go
@@ -58,7 +58,7 @@ def copy_of(message: Any) -> Message:
 def restore(message: Any) -> None:
     """Make what came back what it was before it waited."""
     info = message.delivery_info
-    if info.get("exchange") == EXIT:
+    if info.get("exchange") in RETURNS:
         info.update(exchange="", routing_key=QUEUE)
         message.headers = _without(message.headers, HEADERS_OF_THE_BROKER - {DELIVERY_COUNT})
         message.properties["application_headers"] = message.headers

@@ -23,6 +23,9 @@ EXIT: Final = f"{PREFIX}_{native.CELERY_DELAYED_DELIVERY_EXCHANGE}"
 NAMES: Final = tuple(
     native.level_name(level, PREFIX) for level in range(native.MAX_NUMBER_OF_BITS_TO_USE)
 )
+# By which exchange a message has come back, for one that has not waited in the last queue passes
+# through it by a binding.
+RETURNS: Final = frozenset((EXIT, *NAMES))
 # Eight years and a half. What is due later comes back then, and waits anew.
 LONGEST_SECONDS: Final = 2**native.MAX_NUMBER_OF_BITS_TO_USE - 1
 

@@ -9,7 +9,7 @@ from amqp.basic_message import Message
 from kombu.transport import pyamqp
 
 from worker.transport.delivery import Headers, Shown, Stock
-from worker.transport.rabbitmq.delay_queues import EXIT
+from worker.transport.rabbitmq.delay_queues import RETURNS
 from worker.transport.rabbitmq.properties import read, text_of
 from worker.transport.rabbitmq.shapes import Shapes
 
@@ -63,7 +63,7 @@ class Pushed(NamedTuple):
             shown: Whether monitors want to show it.
         """
         redelivered, exchange, routing_key = read_way(self.encoded_way)
-        if redelivered or exchange == EXIT:
+        if redelivered or exchange in RETURNS:
             return None
         try:
             headers = (_shown if shown else _headers).read(self.properties)
