@@ -41,6 +41,7 @@ class Peer:
         self.taken: list[int] = []
         self.given: list[int] = []
         self.accounted: list[int] = []
+        self.soon: list[Any] = []
         self.seen: list[Any] = []
         self.callbacks: dict[str, Any] = {TAG: None}
         self.channel_id: int | None = 1
@@ -86,7 +87,7 @@ class Peer:
     def read_all(self) -> Reading:
         """Read until nothing more arrives."""
         peer: Any = self
-        reading = Reading(peer, self.account, self.offer)
+        reading = Reading(peer, self.account, self.offer, self.soon.append)
         reading.install()
         with suppress(TimeoutError):
             while True:
@@ -104,7 +105,7 @@ def test_what_arrived_together_is_offered_together() -> None:
         offered.extend(pushed)
         return len(pushed)
 
-    reading = Reading(peer, peer.account, offer)
+    reading = Reading(peer, peer.account, offer, peer.soon.append)
     reading.install()
     assert reading.read_once(0)
     assert [(one.tag, one.body) for one in offered] == [
@@ -183,6 +184,20 @@ def test_a_consumer_that_was_replaced_is_read_on() -> None:
     assert peer.taken == [1, 2]
 
 
+def test_what_is_left_is_read_soon_though_the_socket_is_silent() -> None:
+    """It may have arrived while somebody waited for something else."""
+    answer = method(spec.Basic.CancelOk, "s", (TAG,))
+    peer: Any = Peer([answer + deliver(b"a", tag=1) + deliver(b"b", tag=2) + answer])
+    peer.drain_events = peer.blocking_read
+    Reading(peer, peer.account, peer.offer, peer.soon.append).install()
+    assert peer.blocking_read(None)
+    assert peer.taken == []
+    while peer.soon:
+        peer.soon.pop()()
+    assert peer.taken == [1, 2]
+    assert len(peer.seen) == 4
+
+
 def test_a_closed_channel_leaves_it_all_to_py_amqp() -> None:
     """Which has forgotten its number."""
     peer = Peer([deliver(b"a", tag=1)])
@@ -213,7 +228,7 @@ def test_a_lost_connection_is_told_as_py_amqp_does(how: str) -> None:
             return 0
 
     peer: Any = Lost([])
-    reading = Reading(peer, peer.account, peer.offer)
+    reading = Reading(peer, peer.account, peer.offer, peer.soon.append)
     reading.install()
     with pytest.raises(OSError, match=r".*"):
         peer.blocking_read(None)
@@ -235,7 +250,7 @@ def test_silence_for_a_while_is_no_loss() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         peer: Any = OnSocket(TCPTransport, ours)
-        Reading(peer, peer.account, peer.offer).install()
+        Reading(peer, peer.account, peer.offer, peer.soon.append).install()
         for timeout in (0, 0.01):
             with pytest.raises(TimeoutError):
                 peer.blocking_read(timeout)
@@ -261,7 +276,7 @@ def test_a_record_of_tls_may_end_anywhere() -> None:
         client = contexts[1].wrap_socket(ours, server_hostname="broker")
         sending = secured.submit(server.result().sendall, data)
         peer: Any = OnSocket(SSLTransport, client)
-        Reading(peer, peer.account, peer.offer).install()
+        Reading(peer, peer.account, peer.offer, peer.soon.append).install()
         while len(peer.taken) < 41:
             with suppress(TimeoutError):
                 peer.blocking_read(0)

@@ -69,7 +69,9 @@ class InRuns:
     def start(self) -> None:
         """See to it that messages can be delayed, and read in batches."""
         self._mover.start()
-        self._reading = Reading(self._channel, self._account_pushed, self._take)
+        self._reading = Reading(
+            self._channel, self._account_pushed, self._take, self._consumer.call_soon
+        )
         self._reading.install()
 
     @property

@@ -9,6 +9,7 @@ connection, channels, heartbeats, flow and close are py-amqp's own.
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from amqp.basic_message import Message
@@ -42,6 +43,7 @@ class Reading:
         channel: Any,
         account: Callable[[Sequence[Pushed]], None],
         offer: Callable[[Sequence[Pushed]], int],
+        call_soon: Callable[[Callable[[], None]], None],
     ) -> None:
         """Read nothing yet.
 
@@ -49,9 +51,11 @@ class Reading:
             channel: py-amqp's.
             account: Is given deliveries as they arrive, before any of them is offered.
             offer: Is given deliveries in order, and returns how many of the first it has taken.
+            call_soon: Calls a function in the consumer's thread, in its next turn.
         """
         self._channel, self._connection = channel, channel.connection
         self._account, self._offer = account, offer
+        self._call_soon, self._goes_on = call_soon, False
         self._buffer = memoryview(bytearray(READ_BYTES))
         # What has arrived, and where in it the next frame begins.
         self._data, self._at = b"", 0
@@ -84,15 +88,30 @@ class Reading:
             TimeoutError: Nothing has arrived.
             OSError: The connection is lost.
         """
-        while not self._pushed:
-            self._cut_out()
-            if self._pushed:
-                break
-            if self._frame_is_whole():
-                return self._hand_over_frame()
-            self._receive(timeout)
-        self._deliver()
-        return True
+        try:
+            while not self._pushed:
+                self._cut_out()
+                if self._pushed:
+                    break
+                if self._frame_is_whole():
+                    return self._hand_over_frame()
+                self._receive(timeout)
+            self._deliver()
+            return True
+        finally:
+            self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        """See to it that what has arrived is read, though the socket says nothing of it."""
+        if not self._goes_on and (self._pushed or self._frame_is_whole()):
+            self._goes_on = True
+            self._call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._goes_on = False
+        if self._connection.connected and (self._pushed or self._frame_is_whole()):
+            with suppress(TimeoutError):
+                self._connection.drain_events(timeout=0)
 
     def _cut_out(self) -> None:
         channel = self._channel.channel_id
