@@ -188,8 +188,8 @@ def test_what_is_left_is_read_soon_though_the_socket_is_silent() -> None:
     """It may have arrived while somebody waited for something else."""
     answer = method(spec.Basic.CancelOk, "s", (TAG,))
     peer: Any = Peer([answer + deliver(b"a", tag=1) + deliver(b"b", tag=2) + answer])
-    peer.drain_events = peer.blocking_read
     Reading(peer, peer.account, peer.offer, peer.soon.append).install()
+    peer.drain_events = peer.blocking_read
     assert peer.blocking_read(None)
     assert peer.taken == []
     while peer.soon:
