@@ -80,38 +80,6 @@ def test_no_worker_holds_what_is_not_due(service: Service) -> None:
     assert "0 messages waiting, 0 consumers, 103 delayed" in findings
 
 
-def test_what_is_due_is_settled_whatever_was_killed_meanwhile(
-    service: Service, rabbitmq: RabbitMQ
-) -> None:
-    """The worker that fetched it, and RabbitMQ itself; however often it came back before.
-
-    Also one that has been through all these queues, which is no endless round.
-    """
-    service.load("ev_1", "ev_2", "ev_3")
-    killed = service.start_worker()
-    eta = datetime.now(UTC) + timedelta(seconds=12)
-    been = [{"queue": name, "reason": "expired", "count": 1} for name in delay_queues.NAMES]
-    before = {"x-delivery-count": 16, "x-death": been, "CC": ["elsewhere"]}
-    sent = {
-        send(service, eta=eta, headers=before).id: ["ev_1"],
-        send(service, "ev_2", eta=eta, priority=9).id: ["ev_2"],
-        send(service, "ev_3", eta=eta, compression="bzip2").id: ["ev_3"],
-    }
-    eventually(
-        lambda: delayed(service) == 3, lambda: (delayed(service), killed.log.read_text()[-1500:])
-    )
-    killed.kill()
-    rabbitmq.stop(immediate=True)
-    rabbitmq.start()
-    pools.reset()  # type: ignore[no-untyped-call]
-    service.start_worker()
-    for (outcome,) in service.wait(sent).values():
-        assert outcome.updated
-        assert isinstance(outcome.completed_at, datetime)
-        assert outcome.completed_at >= eta
-    service.wait_until_empty()
-
-
 def test_what_is_revoked_or_expires_before_it_is_due_is_dropped(service: Service) -> None:
     """As if a worker held it meanwhile; one that is not valid is answered."""
     service.load("ev_1", "ev_2", "ev_3")
@@ -151,4 +119,36 @@ def test_what_rabbitmq_cannot_take_stays_in_the_worker(
         rabbitmq.control(*NO_ALARM)
     assert by_message[due.id][0].updated
     assert by_message[late.id][0].updated
+    service.wait_until_empty()
+
+
+def test_what_is_due_is_settled_whatever_was_killed_meanwhile(
+    service: Service, rabbitmq: RabbitMQ
+) -> None:
+    """The worker that fetched it, and RabbitMQ itself; however often it came back before.
+
+    Also one that has been through all these queues, which is no endless round.
+    """
+    service.load("ev_1", "ev_2", "ev_3")
+    killed = service.start_worker()
+    eta = datetime.now(UTC) + timedelta(seconds=12)
+    been = [{"queue": name, "reason": "expired", "count": 1} for name in delay_queues.NAMES]
+    before = {"x-delivery-count": 16, "x-death": been, "CC": ["elsewhere"]}
+    sent = {
+        send(service, eta=eta, headers=before).id: ["ev_1"],
+        send(service, "ev_2", eta=eta, priority=9).id: ["ev_2"],
+        send(service, "ev_3", eta=eta, compression="bzip2").id: ["ev_3"],
+    }
+    eventually(
+        lambda: delayed(service) == 3, lambda: (delayed(service), killed.log.read_text()[-1500:])
+    )
+    killed.kill()
+    rabbitmq.stop(immediate=True)
+    rabbitmq.start()
+    pools.reset()  # type: ignore[no-untyped-call]
+    service.start_worker()
+    for (outcome,) in service.wait(sent).values():
+        assert outcome.updated
+        assert isinstance(outcome.completed_at, datetime)
+        assert outcome.completed_at >= eta
     service.wait_until_empty()
