@@ -42,6 +42,11 @@ def is_too_dense(text: bytes | str) -> bool:
     return _count(text, b",", b"[", b"{") > MAX_VALUES
 
 
+def why_too_dense(error: Exception, fix: str) -> str:
+    """Say why a body is not understood that is too dense to be decoded whole."""
+    return f"the body may have more than {MAX_VALUES:,} values, and {error}: {fix}"
+
+
 def decode_sparsely(body: bytes | str) -> tuple[Any, Any]:
     """Take args and kwargs out of a body, without the fields that are ignored.
 

@@ -19,7 +19,7 @@ from msgspec import Meta, Raw
 from settle_client.checking import check, explain_text
 from settle_client.errors import InvalidUpdateError
 from settle_client.update import MAX_ID_CHARACTERS, StatusUpdate
-from tasks.density import MAX_VALUES, decode_sparsely, is_too_dense
+from tasks.density import decode_sparsely, is_too_dense, why_too_dense
 from tasks.errors import NotUnderstoodError
 from tasks.type_marks import with_ids_as_text
 
@@ -151,9 +151,7 @@ def _decode_dense_body(body: bytes | str) -> tuple[Any, Any]:
     try:
         return decode_sparsely(body)
     except (ValueError, RecursionError) as error:
-        raise NotUnderstoodError(
-            f"the body may have more than {MAX_VALUES:,} values, and {error}: send smaller messages"
-        ) from error
+        raise NotUnderstoodError(why_too_dense(error, "send smaller messages")) from error
 
 
 def _decode_odd_body(body: bytes | str) -> tuple[Any, Any]:

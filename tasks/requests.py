@@ -15,7 +15,7 @@ import msgspec
 from settle_client.checking import check_all
 from settle_client.errors import InvalidUpdateError
 from settle_client.update import StatusUpdate
-from tasks.density import MAX_VALUES, decode_list_sparsely, is_too_dense
+from tasks.density import decode_list_sparsely, is_too_dense, why_too_dense
 from tasks.errors import NotUnderstoodError
 from tasks.messages import decode_valid
 
@@ -67,9 +67,7 @@ def _decode_dense(body: bytes) -> Any:
     try:
         return decode_list_sparsely(body)
     except (ValueError, RecursionError) as error:
-        raise NotUnderstoodError(
-            f"the body may have more than {MAX_VALUES:,} values, and {error}: send fewer updates"
-        ) from None
+        raise NotUnderstoodError(why_too_dense(error, "send fewer updates")) from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

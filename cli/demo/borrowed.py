@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ import redis
 
 from db.loading import remove_events
 from service.addresses import hide_password
+from settle_client.redis_server import open_client
 from tasks.dead_letters import DeadLetters
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def remover(plan: Plan, settings: Settings, warn: Callable[[str], None]) -> Call
         try:
             remove_events(settings.database_url, [event.id for event in plan.events])
             url = settings.result_channel_url
-            with closing(redis.Redis.from_url(url, decode_responses=True)) as client:
+            with open_client(url, asynchronous=False, decode_responses=True) as client:
                 letters = DeadLetters(client)
                 letters.drop([one.entry for one in letters.all() if one.message_id in messages])
         except (psycopg.Error, redis.RedisError) as error:

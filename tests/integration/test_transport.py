@@ -480,11 +480,7 @@ def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> No
         # A lease that is renewed says the same.
         channel.qos._renew(time.monotonic())
         die(channel)
-    with connected(server) as connection:
-        channel = connection.channel()
-        channel._active_queues.append("q")
-        turn_until_restored(channel, client)
-        channel._active_queues.clear()
+    restore_all(server, client)
     assert counts(client) == {"waiting": 0, "begun": 1, "paused": 0, "resumed": 0, "parked": 0}
 
 
@@ -507,6 +503,15 @@ def test_what_came_one_by_one_is_worked_on_for_as_long_as_it_takes(
 def has_come(got: list[Any], count: int) -> bool:
     """Return whether so many messages have come."""
     return len(got) == count
+
+
+def restore_all(server: Redis, client: Client) -> None:
+    """Let another channel keep the house until nobody holds anything."""
+    with connected(server) as connection:
+        channel = connection.channel()
+        channel._active_queues.append("q")
+        turn_until_restored(channel, client)
+        channel._active_queues.clear()
 
 
 def turn_until_restored(channel: Any, client: Client) -> None:
@@ -669,11 +674,7 @@ def test_an_odd_priority_hides_no_death(server: Redis, client: Client, priority:
         turn_until(connection, lambda: len(got) == 1)
         channel.begin([got[0].delivery_tag])
         die(channel)
-    with connected(server) as connection:
-        channel = connection.channel()
-        channel._active_queues.append("q")
-        turn_until_restored(channel, client)
-        channel._active_queues.clear()
+    restore_all(server, client)
     assert client.llen("q") == 1
     assert counts(client) == {"poison": 1}
 

@@ -162,6 +162,8 @@ class Doubts:
         As many stay as leave room for them: those that come back could fill it each time.
         """
         over = self.update_count - self._most()
+        if over <= 0:
+            return
         for doubt in [doubt for doubt in self._doubts if not doubt.cleared]:
             leaving: list[Held] = []
             staying: list[Held] = []

@@ -265,14 +265,14 @@ class Slots:
         """Let the broker hold what is in doubt, as it does what is delayed."""
         self._task_events.given_back(batch.items)
         for held in batch.items:
-            stay = partial(self._stay_in_doubt, part(batch, [held]))
+            stay = partial(self._stay_in_doubt, batch, held)
             self._deliveries.delay(held.delivery, self._retry_max_wait_seconds, stay)
         self._deliveries.fit()
 
-    def _stay_in_doubt(self, batch: Batch[Held]) -> None:
+    def _stay_in_doubt(self, batch: Batch[Held], held: Held) -> None:
         if not self._abandoned:
             # As if it had failed just now, beside nothing.
-            self._doubts.add(batch, self._tries_begun + 1, self._tries_begun)
+            self._doubts.add(part(batch, [held]), self._tries_begun + 1, self._tries_begun)
 
     def _on_success(self) -> None:
         self._unexpected_in_a_row = 0

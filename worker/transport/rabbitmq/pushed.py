@@ -49,12 +49,23 @@ class Pushed(NamedTuple):
         properties, _ = read(self.properties, 0)
         return properties.get("application_headers") or {}
 
+    @property
+    def way(self) -> Way:
+        """Return how it came."""
+        return read_way(self.encoded_way)
+
+    def content(self) -> Message:
+        """Return what py-amqp makes of it, before it knows how it came."""
+        content = Message(self.body)
+        content.properties, _ = read(self.properties, 0)
+        return content
+
     def to_message(self, channel: Any) -> Any:
         """Return it as kombu makes it of what py-amqp delivers."""
-        message = Message(self.body, channel=channel)
-        message.properties, _ = read(self.properties, 0)
-        message.delivery_info = {"delivery_tag": self.tag, **read_way(self.encoded_way)._asdict()}
-        return pyamqp.Message(message, channel=channel)
+        content = self.content()
+        content.channel = channel
+        content.delivery_info = {"delivery_tag": self.tag, **self.way._asdict()}
+        return pyamqp.Message(content, channel=channel)
 
     def read(self, *, shown: bool) -> Stock | None:
         """Take it apart, None if it is not what a stock client sends.
@@ -62,7 +73,7 @@ class Pushed(NamedTuple):
         Args:
             shown: Whether monitors want to show it.
         """
-        redelivered, exchange, routing_key = read_way(self.encoded_way)
+        redelivered, exchange, routing_key = self.way
         if redelivered or exchange in RETURNS:
             return None
         try:

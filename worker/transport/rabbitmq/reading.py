@@ -12,7 +12,6 @@ import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from amqp.basic_message import Message
 from amqp.exceptions import UnexpectedFrame
 
 from worker.transport.rabbitmq.frames import (
@@ -22,8 +21,6 @@ from worker.transport.rabbitmq.frames import (
     Cutter,
     consumer_tag_of,
 )
-from worker.transport.rabbitmq.properties import read
-from worker.transport.rabbitmq.pushed import read_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,11 +127,10 @@ class Reading:
     def _deliver(self) -> None:
         del self._pushed[: self._offer(self._pushed)]
         if self._pushed:
-            tag, way, properties, body = self._pushed.pop(0)
-            message = Message(body)
-            message.properties, _ = read(properties, 0)
-            to = self._consumer_tag
-            self._channel._on_basic_deliver(to, tag, *read_way(way), message)  # noqa: SLF001
+            one = self._pushed.pop(0)
+            self._channel._on_basic_deliver(  # noqa: SLF001 - what py-amqp does with one it has read
+                self._consumer_tag, one.tag, *one.way, one.content()
+            )
 
     def _frame_is_whole(self) -> bool:
         data, at = self._data, self._at

@@ -249,13 +249,19 @@ def redelivered(item: bytes, *, deaths: int | None) -> tuple[bytes, dict[str, An
         message = json.loads(item)
     except NotAMessageError:
         return item, {}
-    headers = {**(message.pop("headers", None) or {}), "redelivered": True}
+    headers = message["headers"] = message.get("headers") or {}
+    headers["redelivered"] = True
     if deaths is not None:
-        headers[DELIVERY_COUNT] = delivery_count({"headers": headers}) + deaths
+        headers[DELIVERY_COUNT] = delivery_count(message) + deaths
     if DELIVERY_COUNT in headers:
-        headers = {DELIVERY_COUNT: headers.pop(DELIVERY_COUNT), **headers}
-    message = {"headers": headers, **message}
+        # Where it is looked for.
+        message["headers"] = _with_first(DELIVERY_COUNT, headers)
+        message = _with_first("headers", message)
     properties = message["properties"]
     properties["delivery_info"] = properties.get("delivery_info") or {}
     properties["delivery_info"]["redelivered"] = True
     return json.dumps(message).encode(), message
+
+
+def _with_first(name: str, parts: dict[str, Any]) -> dict[str, Any]:
+    return {name: parts[name], **parts}
