@@ -111,6 +111,9 @@ def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[
     failed: dict[str, str] = {}
     for number in range(1, rounds + 1):
         for name, measure in measured.items():
+            if name in failed:
+                # So that what the others did in each round can still be told.
+                continue
             title = f"round {number} of {rounds}  {name:36}"
             try:
                 rate, microseconds = measure()

@@ -82,6 +82,9 @@ class Rig:
                     producer.send_together(updates)
 
     def _fill_classic(self, messages: int) -> None:
+        # Celery remembers what it has declared, and not that it was deleted.
+        with Connection(self.rabbitmq_url) as connection:
+            connection.default_channel.queue_declare(QUEUE, durable=True, auto_delete=False)
         with Celery(broker=self.rabbitmq_url, set_as_current=False) as app:
             for number in range(messages):
                 update = {"id": event_id(number), "status": "completed"}
