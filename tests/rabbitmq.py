@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 START_SECONDS = 90
 TICKS_SECONDS = 0.5
+# What docs/guarantees.md has people type where a crashed node has left a queue without a leader.
+ELECT = (
+    "[ra:trigger_election({N, node()}) || {N, _} <- ra_directory:list_registered(quorum_queues), "
+    "ets:lookup(ra_state, N) =:= [{N, follower}], nodes() =:= []]."
+)
 # For how long, about, nodes of a cluster wait for one that says nothing.
 NET_TICK_SECONDS = 5
 
@@ -48,6 +53,7 @@ class RabbitMQ:
         # The cookie of Erlang is there.
         self._home: Path = joins._home if joins else folder
         self._joins = joins
+        self._crashed = False
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -112,6 +118,7 @@ class RabbitMQ:
                 time.sleep(0.2)
             else:
                 self._join()
+                self._elect()
                 return self
         words = (self.folder / "output").read_text(errors="replace")[-500:]
         self.stop(immediate=True)
@@ -123,6 +130,11 @@ class RabbitMQ:
             self.control("stop_app")
             self.control("join_cluster", joins.name)
             self.control("start_app")
+
+    def _elect(self) -> None:
+        if self._crashed:
+            self.control("eval", ELECT)
+            self._crashed = False
 
     @property
     def pid(self) -> int | None:
@@ -138,6 +150,7 @@ class RabbitMQ:
         process, self._process = self._process, None
         if process is None:
             return
+        self._crashed = immediate
         if immediate:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, 9)

@@ -23,6 +23,7 @@ RABBITMQ = pytest.param("RabbitMQ", marks=pytest.mark.rabbitmq)
 BROKERS = pytest.mark.parametrize("unloaded_rig", ["Redis", RABBITMQ], indirect=True)
 POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
 COUNT = 30
+LONGER_THAN_A_TEST_SECONDS = 600
 ROWS = ("first", "last")
 # Not as an option: RabbitMQ itself would drop it.
 EXPIRED = {"expires": "2020-01-01T00:00:00+00:00"}
@@ -90,11 +91,11 @@ def test_nothing_waits_for_a_backend_that_never_answers(unloaded_rig: Rig, backe
     service = unloaded_rig.service
     with Link(backend.port) as link:
         link.silent = True
-        worker = unloaded_rig.start_worker(CELERY_RESULT_BACKEND=link.through(backend.url))
+        url = f"{link.through(backend.url)}?socket_timeout={LONGER_THAN_A_TEST_SECONDS}"
+        unloaded_rig.start_worker(CELERY_RESULT_BACKEND=url)
         wanted = send(service)
         service.wait_until_empty()
         assert told(service) == dict.fromkeys(wanted, 1)
-        assert "results are not stored" not in worker.log.read_text()
 
 
 @BROKERS
