@@ -6,14 +6,17 @@ comes through here.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
 
+from db.errors import DatabaseError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 COPY = "COPY events (id, account_id, event_type, payload, created_at) FROM STDIN"
 
@@ -36,10 +39,13 @@ def load_events(database_url: str, events: Iterable[NewEvent]) -> int:
 
     Returns:
         How many there were.
+
+    Raises:
+        DatabaseError: None is inserted, and why.
     """
     now = datetime.now(UTC)
     count = 0
-    with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
+    with _connect(database_url) as connection, connection.cursor() as cursor:
         with cursor.copy(COPY) as copy:
             for count, event in enumerate(events, start=1):  # noqa: B007 - the last one counts
                 copy.write_row((*event[:3], Jsonb(dict(event.payload)), now))
@@ -57,6 +63,18 @@ def remove_events(database_url: str, ids: Sequence[str]) -> int:
 
     Returns:
         How many were there.
+
+    Raises:
+        DatabaseError: None is removed, and why.
     """
-    with psycopg.connect(database_url) as connection:
+    with _connect(database_url) as connection:
         return connection.execute("DELETE FROM events WHERE id = ANY(%s)", [list(ids)]).rowcount
+
+
+@contextmanager
+def _connect(database_url: str) -> Iterator[psycopg.Connection]:
+    try:
+        with psycopg.connect(database_url) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise DatabaseError(str(error).partition("\n")[0]) from error

@@ -49,14 +49,18 @@ class Acknowledgements:
         log_dropped(items)
         _hand_on_results(items)
 
-    def give_back(self, items: Sequence[Held], *, died: bool = False) -> None:
+    def give_back(
+        self, items: Sequence[Held], *, died: bool = False, no_room: bool = False
+    ) -> None:
         """Put messages back into their queue.
 
         Args:
             items: In order.
             died: Whether who worked on them died of it, perhaps.
+            no_room: Whether there is no room for them.
         """
-        self._deliveries.give_back([held.delivery for held in items], died=died)
+        deliveries = [held.delivery for held in items]
+        self._deliveries.give_back(deliveries, died=died, no_room=no_room)
         _end_requests(items, successful=False)
         self._task_events.given_back(items)
 

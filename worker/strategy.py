@@ -184,7 +184,8 @@ class BatchStrategy:
         self._deliveries.fit()
         if self._deliveries.counts_returns and self._room.is_overfull(self._held):
             new = set(map(id, came))
-            self._give_back(self._waiting.remove(lambda held: id(held) in new))
+            excess = self._waiting.remove(lambda held: id(held) in new)
+            self._acknowledgements.give_back(excess, no_room=True)
         elif self._breaker.note([held.invalid_share for held in came]):
             self._refuse_more(came)
 

@@ -13,7 +13,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
-import psycopg
 from rich.console import Console
 from rich.live import Live
 
@@ -24,6 +23,7 @@ from cli.demo.stack import WORKER, Stack, stack
 from cli.demo.tally import Tally
 from cli.embedded import free_port
 from db import Database
+from db.errors import DatabaseError
 from db.loading import load_events
 from db.migrate import migrate
 from service.settings import load_settings
@@ -113,9 +113,8 @@ class Demo:
             migrate(url)
         try:
             load_events(url, plan.events)
-        except psycopg.Error as error:
-            reason = str(error).partition("\n")[0]
-            raise click.ClickException(f"the events could not be loaded: {reason}") from error
+        except DatabaseError as error:
+            raise click.ClickException(f"the events could not be loaded: {error}") from error
         self._send_waves(plan, worker, producer)
         return self._reconcile(plan)
 

@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 import click
-import psycopg
 import redis
 
+from db.errors import DatabaseError
 from db.loading import remove_events
 from service.addresses import hide_password
 from settle_client.redis_server import open_client
@@ -62,7 +62,7 @@ def remover(plan: Plan, settings: Settings, warn: Callable[[str], None]) -> Call
             with open_client(url, asynchronous=False, decode_responses=True) as client:
                 letters = DeadLetters(client)
                 letters.drop([one.entry for one in letters.all() if one.message_id in messages])
-        except (psycopg.Error, redis.RedisError) as error:
+        except (DatabaseError, redis.RedisError) as error:
             first, _ = plan.events[0].id.rsplit("_", 1)
             reason = str(error).partition("\n")[0]
             warn(f"Not everything was removed ({reason}): its events are {first}_….")

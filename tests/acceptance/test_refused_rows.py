@@ -103,7 +103,6 @@ def test_refused_updates_that_come_alone_do_not_stop_a_worker(service: Service) 
     assert worker.stop() == 0
 
 
-@pytest.mark.parametrize("service", ["redis"], indirect=True)
 @pytest.mark.parametrize("does", [RAISE, "RETURN NULL;"], ids=["raises", "returns NULL"])
 def test_others_have_their_turn_behind_more_than_there_is_room_for(
     service: Service, does: str

@@ -10,7 +10,6 @@ and how messages are acknowledged, is the strategy's.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from dataclasses import replace
 from functools import partial
@@ -254,12 +253,9 @@ class Slots:
         else:
             self._doubts.add(batch, number, self._tries_begun)
 
-    def _most_in_doubt(self) -> float:
+    def _most_in_doubt(self) -> int:
         """Return how many updates in doubt may stay, so that there is room for others."""
-        if self._deliveries.counts_returns:
-            # A copy of what was understood long ago cannot be made there.
-            return math.inf
-        return int(self._consumer.pool.num_processes) * self._batch_max_updates / 2
+        return int(self._consumer.pool.num_processes) * self._batch_max_updates // 2
 
     def _leave_to_broker(self, batch: Batch[Held]) -> None:
         """Let the broker hold what is in doubt, as it does what is delayed."""

@@ -75,12 +75,15 @@ class Deliveries(Protocol):
         """Let the broker remove messages that are done."""
         ...
 
-    def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:
+    def give_back(
+        self, deliveries: Sequence[Delivery], *, died: bool = False, no_room: bool = False
+    ) -> None:
         """Put messages back into their queue.
 
         Args:
             deliveries: In order.
             died: Whether who worked on them died of it, perhaps.
+            no_room: Whether there is no room for them: then none is fetched before there is.
         """
         ...
 
@@ -92,6 +95,10 @@ class Deliveries(Protocol):
             seconds: From now until then, more than none.
             otherwise: Called, at once or later, if the broker cannot: it stays here.
         """
+        ...
+
+    def trim(self, delivery: Received) -> int:
+        """Forget of a message what is not needed to delay it; return how many bytes are kept."""
         ...
 
     def park(self, delivery: Delivery) -> None:

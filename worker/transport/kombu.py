@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from service.settings import Settings
     from worker.transport.broker import Deliveries, Receiver
-    from worker.transport.delivery import Delivery
+    from worker.transport.delivery import Delivery, Received
 
 logger = get_logger(__name__)
 
@@ -119,7 +119,9 @@ class OneByOne:
         for delivery in deliveries:
             self._message(delivery).ack_log_error(logger, self._consumer.connection_errors)
 
-    def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:
+    def give_back(
+        self, deliveries: Sequence[Delivery], *, died: bool = False, no_room: bool = False
+    ) -> None:
         """Put messages back into their queue."""
         for delivery in deliveries:
             errors = self._consumer.connection_errors
@@ -128,6 +130,11 @@ class OneByOne:
     def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
         """Leave it here, as Celery does, for the broker has no way to delay."""
         otherwise()
+
+    def trim(self, delivery: Received) -> int:
+        """Forget the body: nothing of it is sent again."""
+        delivery.forget_body()
+        return 0
 
     def park(self, delivery: Delivery) -> None:
         """Hold it, for the broker has nothing to do."""

@@ -132,7 +132,11 @@ class Intake:
                 held = held.give_up(why, refuse(delivery, why))
         except Exception as error:  # noqa: BLE001 - an option of it makes no sense
             held = hold(delivery, refuse(delivery, error))
-        delivery.forget_body()
+        if held.is_to_be_dropped or held.invalid_share == 1:
+            delivery.forget_body()
+        else:
+            kept = self._deliveries.trim(delivery)
+            held = held._replace(byte_count=held.byte_count + kept)
         if held.is_to_be_dropped:
             self._onward.drop([held])
             return

@@ -10,6 +10,7 @@ import pytest
 
 from settle_client.names import QUEUE
 from worker.transport.broker import Receiver
+from worker.transport.delivery import Received
 from worker.transport.rabbitmq.deliveries import InRuns
 from worker.transport.rabbitmq.frames import ACK
 
@@ -65,12 +66,13 @@ class Bench:
     """Deliveries with room for so many messages."""
 
     def __init__(self, capacity: int, *, settled: bool = True) -> None:
-        self.capacity, self.consumer = capacity, Consumer()
+        self.capacity = self.room = capacity
+        self.consumer = Consumer()
 
         def nothing(*_: Any) -> Any:
             """Take whatever comes."""
 
-        receiver = Receiver(nothing, lambda: self.capacity, *[nothing] * 5)
+        receiver = Receiver(lambda: self.room, lambda: self.capacity, *[nothing] * 5)
         self.deliveries = InRuns(self.consumer, receiver)
         if settled:
             # The first message has come.
@@ -120,6 +122,32 @@ def test_what_came_back_often_is_fetched_alone() -> None:
         getattr(bench.deliveries, answer)([suspect])
         bench.consumer.turn()
         assert bench.fit(100) == [("cancel",), ("qos", 100, False), ("consume",)]
+
+
+def test_what_there_is_no_room_for_goes_back_once() -> None:
+    """And comes again when there is room: RabbitMQ counts how often it has to go back."""
+    bench = Bench(50)
+    held, excess = deliveries(1, 2)
+    for each in (held, excess):
+        bench.deliveries.account(each)
+    bench.room = 0
+    bench.deliveries.give_back([excess], no_room=True)
+    assert bench.consumer.turn() == [("cancel",), ("reject", 2, True)]
+    assert bench.fit(50) == []
+    bench.room = 50
+    bench.deliveries.acknowledge([held])
+    assert bench.consumer.turn() == [("ack", 1, False), *REPLACED]
+    assert bench.fit(50) == []
+
+
+@pytest.mark.parametrize(("headers", "kept"), [({}, b"as sent"), ({"compression": "bzip2"}, b"")])
+def test_a_body_is_kept_to_be_sent_again_but_no_expanded_one(
+    headers: dict[str, str], kept: bytes
+) -> None:
+    """Which may be a thousand times as large as it was at the broker."""
+    message: Any = SimpleNamespace(body=b"as sent", headers=headers, errors=None)
+    assert Bench(50).deliveries.trim(Received(message)) == len(kept)
+    assert message.body == kept
 
 
 def test_a_batch_is_acknowledged_in_a_run() -> None:

@@ -20,7 +20,7 @@ from amqp.exceptions import RecoverableConnectionError
 from celery.utils.log import get_logger
 
 from settle_client.names import QUEUE
-from worker.transport.delivery import DELIVERY_COUNT
+from worker.transport.delivery import DELIVERY_COUNT, size_of
 from worker.transport.rabbitmq.copies import restore
 from worker.transport.rabbitmq.frames import acknowledgements
 from worker.transport.rabbitmq.moving import Move, Mover
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from worker.transport.broker import Receiver
-    from worker.transport.delivery import Delivery
+    from worker.transport.delivery import Delivery, Received
     from worker.transport.rabbitmq.pushed import Pushed
 
 logger = get_logger(__name__)
@@ -54,14 +54,15 @@ class InRuns:
         """Begin with one message: it may be what the worker before died of."""
         self._consumer = consumer
         self._channel = consumer.connection.default_channel
-        self._capacity, self._take = receiver.capacity, receiver.take
+        self._room, self._capacity = receiver.room, receiver.capacity
+        self._take = receiver.take
         self._reading: Reading | None = None
         self._outstanding = Outstanding()
         self._suspects: set[Any] = set()
         self._parked = self._parked_in_all = 0
         self._mover = Mover(self._connect, partial(consumer.call_soon, self._on_moved))
         self._abandoned = False
-        self._replacing = False
+        self._replacing = self._holds_off = False
         self._prefetch = 1
         # Celery sets it in a moment, before it consumes.
         consumer.initial_prefetch_count = self._prefetch
@@ -97,6 +98,8 @@ class InRuns:
         if answers:
             self._write(acknowledgements(self._channel.channel_id or 0, answers))
         self._suspects.difference_update(delivery.tag for delivery in deliveries)
+        if self._holds_off:
+            self._consumer.call_soon(self.fit)
 
     def _write(self, frames: bytes) -> None:
         connection = self._channel.connection
@@ -106,9 +109,27 @@ class InRuns:
         connection.transport.write(frames)
         connection.bytes_sent += 1
 
-    def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:
+    def give_back(
+        self, deliveries: Sequence[Delivery], *, died: bool = False, no_room: bool = False
+    ) -> None:
         """Put messages back; a quorum queue counts that, whatever the reason."""
         tags = [delivery.tag for delivery in deliveries]
+        if no_room:
+            # RabbitMQ would deliver them again at once, until that had been too often.
+            self._consumer.call_soon(self._hold_off, tags)
+        else:
+            self._reject(tags)
+
+    def _hold_off(self, tags: Sequence[Any]) -> None:
+        if self._abandoned:
+            return
+        self._holds_off = True
+        if self._consumer.task_consumer is not None:
+            self._consumer.task_consumer.cancel()
+        self._reject(tags)
+        self.fit()
+
+    def _reject(self, tags: Sequence[Any]) -> None:
         self._outstanding.forget(tags)
         self._suspects.difference_update(tags)
         for tag in tags:
@@ -117,6 +138,12 @@ class InRuns:
     def delay(self, delivery: Delivery, seconds: float, otherwise: Callable[[], None]) -> None:
         """Let RabbitMQ hold a message until its time has come; acknowledged when it does."""
         self._mover.add(Move(delivery, time.monotonic() + seconds, otherwise))
+
+    def trim(self, delivery: Received) -> int:
+        """Keep the body, to send it again, but no expanded one: that may be far larger."""
+        if "compression" in delivery.headers():
+            delivery.forget_body()
+        return size_of(delivery.message.body)
 
     def _connect(self, **options: Any) -> Any:
         return self._consumer.app.connection_for_write(**options)
@@ -157,6 +184,8 @@ class InRuns:
         # What waits for its time takes up the old consumer's prefetch for good.
         is_taken = self._parked * WORTH_IT >= self._prefetch
         is_taken &= room > 0 and self._parked_in_all < MOST_PARKED
+        if self._holds_off:
+            is_other, is_taken = self._room() > 0, False
         if (is_other or is_taken) and not self._replacing:
             self._replacing = True
             self._consumer.call_soon(self._replace, wanted)
@@ -164,9 +193,10 @@ class InRuns:
     def _replace(self, wanted: int) -> None:
         self._replacing = False
         consumer = self._consumer.task_consumer
-        if consumer is None or not consumer.consuming_from(QUEUE):
+        if consumer is None or not (self._holds_off or consumer.consuming_from(QUEUE)):
             return
         consumer.cancel()
+        self._holds_off = False
         self._prefetch, self._parked = wanted, 0
         consumer.qos(prefetch_count=wanted, apply_global=False)
         consumer.consume()

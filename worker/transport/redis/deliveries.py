@@ -47,7 +47,9 @@ class AtOnce:
         """Acknowledge messages in one round trip."""
         self._channel.ack_many([delivery.tag for delivery in deliveries])
 
-    def give_back(self, deliveries: Sequence[Delivery], *, died: bool = False) -> None:
+    def give_back(
+        self, deliveries: Sequence[Delivery], *, died: bool = False, no_room: bool = False
+    ) -> None:
         """Put messages back in one step, at the end that is fetched first."""
         self._channel.give_back([delivery.tag for delivery in deliveries], died=died)
 
@@ -55,6 +57,11 @@ class AtOnce:
         """Let Redis hold a message until its time has come."""
         fetched: Any = delivery.message if isinstance(delivery, Received) else delivery
         self._channel.delay(delivery.tag, fetched.source, seconds, otherwise)
+
+    def trim(self, delivery: Received) -> int:
+        """Forget the body: Redis has the item."""
+        delivery.forget_body()
+        return 0
 
     def park(self, delivery: Delivery) -> None:
         """Hold a message until its time has come: its lease is renewed for as long as it takes."""
