@@ -485,6 +485,38 @@ def test_only_what_was_worked_on_is_suspect(server: Redis, client: Client) -> No
 
 
 @pytest.mark.usefixtures("client")
+def test_what_is_worked_on_for_too_long_is_let_go_but_not_what_waits(server: Redis) -> None:
+    """However long the wait for a slot, a time or a database is."""
+    publish(server, "begun", "paused", "parked")
+    renewed: list[int] = []
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 3)
+        tags = [message.delivery_tag for message in got]
+        channel.begin(tags)
+        channel.pause(tags[1:2])
+        channel.park(tags[2])
+        channel.on_renewed = renewed.append
+        channel.qos._renew(time.monotonic() + channel.lease_max_seconds + 1)
+        assert renewed == [2]
+        channel.ack_many(tags)
+
+
+@pytest.mark.usefixtures("client")
+def test_only_what_somebody_died_with_is_counted_when_it_goes_back(
+    server: Redis, client: Client
+) -> None:
+    """A worker that stops, or has no room, holds nothing against it."""
+    publish(server, "killed", "returned")
+    with consuming(server) as (connection, channel, got):
+        turn_until(connection, lambda: len(got) == 2)
+        tags = {message.payload: message.delivery_tag for message in got}
+        channel._active_queues.clear()
+        channel.give_back([tags["killed"]], died=True)
+        channel.give_back([tags["returned"]])
+        assert counts(client) == {"killed": 1, "returned": None}
+
+
+@pytest.mark.usefixtures("client")
 def test_what_came_one_by_one_is_worked_on_for_as_long_as_it_takes(
     server: Redis, client: Client
 ) -> None:

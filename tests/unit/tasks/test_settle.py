@@ -211,12 +211,13 @@ def test_what_is_refused_alone_is_in_doubt() -> None:
         Message("m1", (update(id_="none"), update(id_="closed"))),
         Message("m2", (update(id_="none"),)),
         Message("m3", (update(id_="done"),)),
+        Message("m4", (InvalidUpdate("id is required", "{}"),)),
     ]
     settled = settle(messages, events)
     said = {position: str(error) for position, error in settled.doubtful.items()}
     assert (settled.outcomes[0], said) == ([], {0: str(CLOSED)})
     reasons = [many[0].reason for many in settled.outcomes[1:]]
-    assert reasons == ["not_found", "already_completed"]
+    assert reasons == ["not_found", "already_completed", "invalid"]
 
 
 def test_what_is_refused_while_others_succeed_is_to_blame() -> None:

@@ -200,6 +200,32 @@ def test_what_waits_for_its_time_is_made_up_for() -> None:
     assert bench.consumer.turn() == []
 
 
+def test_only_so_many_that_wait_are_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What RabbitMQ cannot hold meanwhile is held here, and may not be all there is."""
+    monkeypatch.setattr("worker.transport.rabbitmq.deliveries.MOST_PARKED", 3)
+    bench = Bench(1)
+    (one, two, three, four) = deliveries(1, 2, 3, 4)
+    for each in (one, two):
+        bench.deliveries.park(each)
+        assert bench.consumer.turn() == [("cancel",), ("qos", 1, False), ("consume",)]
+    bench.deliveries.park(three)
+    assert bench.consumer.turn() == []
+    for each in (one, two):
+        bench.deliveries.unpark(each)
+    bench.deliveries.park(four)
+    assert bench.consumer.turn() == [("cancel",), ("qos", 1, False), ("consume",)]
+
+
+def test_what_came_back_often_and_waits_for_its_time_is_no_suspect() -> None:
+    """Nobody works on it."""
+    bench = Bench(4)
+    (suspect,) = deliveries(1, counts=(3,))
+    bench.deliveries.account(suspect)
+    assert bench.fit(4) == [("cancel",), ("qos", 1, False), ("consume",)]
+    bench.deliveries.park(suspect)
+    assert bench.consumer.turn() == [("cancel",), ("qos", 4, False), ("consume",)]
+
+
 def test_what_waits_is_not_made_up_for_without_room() -> None:
     """Or more and more would be held of what nobody can settle."""
     bench = Bench(1)
