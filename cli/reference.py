@@ -47,7 +47,7 @@ _METRICS_HEAD = """\
 
 With `SETTLE_METRICS_PORT` a worker serves these at `/metrics`, in the format of Prometheus. They
 are about that one worker, unless they say otherwise. The usual `process_…` metrics of its main
-process are there too. See [operations](operations.md#metrics) for the dashboard and the alerts.
+process are there too. See [watching](watching.md#metrics) for the dashboard and the alerts.
 
 <!-- Written by `settle config --metrics-reference`; a test fails when this page is stale. -->
 """

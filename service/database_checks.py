@@ -20,7 +20,7 @@ ASK_DOCTOR = "see what settle doctor says"
 OLDEST_VERSION = 15
 MIGRATE = "settle migrate, as the owner of the table"
 NO_TABLE = "not checked: no events table"
-GRANTS = "the grants in docs/operations.md, under PostgreSQL"
+GRANTS = "the grants in docs/privileges.md, under PostgreSQL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def privileges(database: ReachedDatabase) -> Finding:
     if facts.excess:
         return warning(
             f"{facts.role} has more than it needs: {', '.join(facts.excess)}",
-            "run workers as the role in docs/operations.md, under PostgreSQL",
+            "run workers as the role in docs/privileges.md, under PostgreSQL",
         )
     return ok(f"{facts.role} has what it needs and no more")
 

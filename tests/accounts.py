@@ -1,4 +1,4 @@
-"""The users of docs/operations.md, made on the servers of a test.
+"""The users of docs/privileges.md, made on the servers of a test.
 
 What is created here is what the page says, word for word but for the password, the
 names of the users and of the database: the page cannot promise less than the
@@ -22,7 +22,7 @@ from sqlalchemy import make_url
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OPERATIONS = Path(__file__).parents[1] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[1] / "docs" / "privileges.md"
 PLACEHOLDER = "…"
 DENIED = {"command", "key", "channel"}
 
@@ -44,7 +44,7 @@ class CannotCreateUsersError(Exception):
 
 def documented_role(name: str) -> list[str]:
     """Return the SQL of the page that creates and equips a role."""
-    blocks = re.findall(r"```sql\n(.*?)```", OPERATIONS.read_text("utf-8"), re.DOTALL)
+    blocks = re.findall(r"```sql\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     (block,) = (block for block in blocks if f"CREATE ROLE {name} " in block)
     without_comments = re.sub(r"--.*", "", block)
     return [statement for part in without_comments.split(";") if (statement := part.strip())]
@@ -52,9 +52,7 @@ def documented_role(name: str) -> list[str]:
 
 def documented_rules(name: str) -> list[list[str]]:
     """Return the rules of each `ACL SETUSER` line of a user on the page."""
-    found = re.findall(
-        rf"^ACL SETUSER {name} (.*)$", OPERATIONS.read_text("utf-8"), flags=re.MULTILINE
-    )
+    found = re.findall(rf"^ACL SETUSER {name} (.*)$", PAGE.read_text("utf-8"), flags=re.MULTILINE)
     assert found
     return [rules.split() for rules in found]
 

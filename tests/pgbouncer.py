@@ -1,4 +1,4 @@
-"""A PgBouncer of the tests' own, with the configuration that docs/operations.md gives."""
+"""A PgBouncer of the tests' own, with the configuration that docs/postgresql.md gives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cli.embedded import Server, ServerUnavailable, temporary_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-OPERATIONS = Path(__file__).parents[1] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[1] / "docs" / "postgresql.md"
 # Debian's folder for it is not on everybody's path.
 BINARY = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 # Few, so that clients are lent one after the other.
@@ -62,7 +62,7 @@ class PgBouncer(Server):
         return [BINARY, "pgbouncer.ini"]
 
     def _configuration(self) -> configparser.RawConfigParser:
-        found = re.search(r"```ini\n(.*?)```", OPERATIONS.read_text("utf-8"), flags=re.DOTALL)
+        found = re.search(r"```ini\n(.*?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
         assert found
         configuration = configparser.RawConfigParser()
         configuration.read_string(found[1])

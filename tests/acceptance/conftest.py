@@ -1,6 +1,6 @@
 """Real workers, started as an operator would, and a producer with nothing but Celery.
 
-All of them connect as the users that docs/operations.md describes, and as nobody
+All of them connect as the users that docs/privileges.md describes, and as nobody
 else. On servers of somebody's who lets us create no users they connect as the
 configured one, and the test run ends with a line that says so.
 """

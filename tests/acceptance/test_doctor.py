@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Give an installation as docs/operations.md describes it."""
+    """Give an installation as docs/privileges.md describes it."""
     with ExitStack() as stack:
         folder: Path = stack.enter_context(temporary_folder())
         try:

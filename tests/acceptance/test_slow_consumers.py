@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 STREAM, GROUP = "event-outcomes", "billing"
 LENGTH = 200
-# What docs/operations.md asks for beside the users' usual rights.
+# What docs/outcomes.md asks for beside the users' usual rights.
 RIGHTS = ("+xlen", "+xrange", "+xtrim", "+xpending", "+xinfo|groups")
 
 

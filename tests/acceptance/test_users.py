@@ -1,4 +1,4 @@
-"""What the users of docs/operations.md can do besides the main job, and what they cannot."""
+"""What the users of docs/privileges.md can do besides the main job, and what they cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The roles of docs/operations.md: what each can do, and that it can do nothing else."""
+"""The roles of docs/privileges.md: what each can do, and that it can do nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from db import Database, Settlement
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
-from tests.accounts import OPERATIONS, CannotCreateUsersError, postgres_role
+from tests.accounts import PAGE, CannotCreateUsersError, postgres_role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def test_the_worker_settles_and_can_do_nothing_else(role_url: str, database_url:
 
 def test_an_event_is_inserted_as_the_page_says(database: Database) -> None:
     """And is pending."""
-    page = OPERATIONS.read_text("utf-8")
+    page = PAGE.with_name("postgresql.md").read_text("utf-8")
     (insert,) = re.findall(r"```sql\n(INSERT INTO events .*?)```", page, re.DOTALL)
     with database.engine.begin() as owner:
         owner.exec_driver_sql(insert)

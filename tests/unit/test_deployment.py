@@ -313,7 +313,7 @@ def test_secrets_that_are_used_are_in_the_example() -> None:
     ],
 )
 def test_whatever_runs_has_its_own_user_of_redis(name: str, user: str) -> None:
-    """The one that docs/operations.md makes for it, and no URL of another."""
+    """The one that docs/privileges.md makes for it, and no URL of another."""
     (workload,) = (it for it in OURS if it.place == f"kubernetes {name}")
     environment = workload.environment.items()
     urls = [value for _, value in environment if value.startswith("redis://")]

@@ -74,7 +74,7 @@ def judge_rights(denied: list[str]) -> Finding:
     if denied:
         return failure(
             f"this user may not: {', '.join(denied)}",
-            "give it the rights in docs/operations.md, under Users (ACL SETUSER)",
+            "give it the rights in docs/privileges.md, under Redis (ACL SETUSER)",
         )
     return ok("this user may do what workers do")
 
