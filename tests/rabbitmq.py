@@ -62,7 +62,8 @@ class RabbitMQ:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     @property
-    def _environment(self) -> Mapping[str, str]:
+    def environment(self) -> Mapping[str, str]:
+        """Return what its commands need."""
         return {
             "PATH": f"{SCRIPTS}:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self._home),
@@ -86,7 +87,7 @@ class RabbitMQ:
         """Run `rabbitmqctl` and return what it prints."""
         return subprocess.run(
             [SCRIPTS / "rabbitmqctl", "--quiet", "--node", self.name, *command],
-            env=self._environment,
+            env=self.environment,
             check=True,
             capture_output=True,
             text=True,
@@ -104,7 +105,7 @@ class RabbitMQ:
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [SCRIPTS / "rabbitmq-server"],
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
