@@ -64,6 +64,18 @@ def test_a_link_that_leads_nowhere_is_found() -> None:
     assert broken_links({readme: Page(html)}) == ["README.md: docs/none.md", "README.md: #none"]
 
 
+def test_the_readme_compares_by_what_was_measured() -> None:
+    """Its table has no figure that the pages with the measurements do not have."""
+    readme, docs = (ROOT / "README.md").read_text("utf-8"), ROOT / "docs"
+    (table,) = re.findall(r"\| updates a second .*?\n\n", readme, re.DOTALL)
+    measured = [(docs / page).read_text("utf-8") for page in ("benchmarks.md", "guarantees.md")]
+    rates = re.findall(r"\| \**([\d,]+)\** \|", table)
+    losses = re.findall(r"\| (\d+) and (\d+) \|", table)
+    assert (len(rates), len(losses)) == (4, 2)
+    assert [rate for rate in rates if f"| {rate} |" not in measured[0]] == []
+    assert [pair for pair in losses if "| {} | {} |".format(*pair) not in measured[1]] == []
+
+
 def test_every_page_is_in_the_navigation() -> None:
     """Once, under the sections in their order."""
     assert [name for section in navigation() for name in section] == list(SECTIONS)
