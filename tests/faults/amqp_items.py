@@ -31,7 +31,7 @@ def publish(url: str, cases: Sequence[Case]) -> list[Case]:
     taken: list[Case] = []
     left = list(cases)
     while left:
-        with suppress(AMQPError), _channel(url) as channel:
+        with suppress(AMQPError), _channel(url) as channel, writing_deeply():
             while left:
                 case = left.pop(0)
                 body, properties = _parts(case)

@@ -175,13 +175,11 @@ def test_more_than_there_is_room_for_goes_back(server: Redis, client: Client) ->
 def test_what_is_on_its_way_is_read_though_there_is_no_room(server: Redis, client: Client) -> None:
     """It is held already: otherwise nobody would work on it, nor give it back."""
     client.script_load(FETCH.text)
+    publish(server, 1)
     with consuming(server) as (connection, channel, got):
-        # However long it takes a busy machine to publish.
-        channel.brpop_timeout = WAIT_SECONDS
         connection.transport.cycle.on_poll_start()
         channel.room = lambda: 0
         assert channel.qos.can_consume()
-        publish(server, 1)
         turn_until(connection, lambda: got)
         assert not channel.qos.can_consume()
 
