@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.addresses import hide_password
+
 if TYPE_CHECKING:
     from tests.service import Service
 
@@ -189,6 +191,33 @@ def test_outcomes_are_printed_from_the_start(service: Service) -> None:
         assert json.loads(process.stdout.readline())["id"] == "ev_1"
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "Listening to the channel event-outcomes at {where}. Ctrl-C ends it."),
+        (("--from-start",), "Reading the stream event-outcomes from its start at {where}. {end}"),
+        (
+            ("--group", "billing", "--consumer", "one"),
+            "Reading the stream event-outcomes as one of the group billing at {where}. {end}",
+        ),
+    ],
+    ids=["channel", "stream", "group"],
+)
+def test_outcomes_says_where_it_listens(
+    service: Service, options: tuple[str, ...], said: str
+) -> None:
+    """On stderr, at once and without a password: a quiet channel looks like a broken one."""
+    command = [sys.executable, "-m", "cli", "outcomes", *options]
+    environment = {**os.environ, **for_service(service)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        process.kill()
+    where = hide_password(service.users.consumer)
+    assert first == said.format(where=where, end="Ctrl-C ends it.") + "\n"
 
 
 def test_migrate_makes_the_table(service: Service) -> None:
