@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import redis
 
-from db.errors import DatabaseError
+from db import DatabaseError
 from db.loading import remove_events
 from service.addresses import hide_password
 from settle_client.redis_server import open_client
@@ -57,7 +57,8 @@ def remover(plan: Plan, settings: Settings, warn: Callable[[str], None]) -> Call
     def remove() -> None:
         messages = {message.id for wave in plan.waves for message in wave}
         try:
-            remove_events(settings.database_url, [event.id for event in plan.events])
+            ids = [event.id for event in (*plan.events, plan.spare)]
+            remove_events(settings.database_url, ids)
             url = settings.result_channel_url
             with open_client(url, asynchronous=False, decode_responses=True) as client:
                 letters = DeadLetters(client)
