@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WHY_THIS_RATE = (
     "The worker waited for a plain Celery producer, which sends one by one; the README's rate is "
-    "that of a full queue, as `settle bench --rounds 1` measures it."
+    "that of a full queue (docs/benchmarks.md)."
 )
 
 
