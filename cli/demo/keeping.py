@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import sysconfig
 import threading
 import time
 from contextlib import closing, suppress
@@ -17,6 +16,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from cli.embedded import ServerUnavailable, free_port
+from cli.shell import find_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,8 +95,7 @@ def keep(running: Stack, console: Console, flower: Flower, pending: str) -> None
 
 
 def _to_type(running: Stack, pending: str) -> Iterator[str]:
-    scripts = shlex.quote(sysconfig.get_path("scripts"))
-    yield f'export PATH={scripts}:"$PATH"'
+    yield find_commands()
     urls = running.urls()
     if others := [name for name in running.removed if name not in urls]:
         yield f"unset {' '.join(others)}"
