@@ -107,10 +107,7 @@ class Demo:
             # Last, when nothing works on them any more.
             self.stack.at_end(borrowed.remover(plan, load_settings(), self.console.print))
         self.stack.reserve_database()
-        options = ("--task-events",) if self.keeps else ()
-        worker = self.stack.start(*WORKER, *options, on_line=self._on_worker_line)
-        if self.keeps:
-            self.flower = start_flower(self.stack)
+        worker = self._start_worker()
         arguments = (self.run_id, str(self.count), str(self.seed))
         producer = self.stack.start(
             "cli.demo.producer", *arguments, on_line=self.tally.add_sent_line
@@ -121,6 +118,17 @@ class Demo:
             self.flower.wait()
         self._send_waves(plan, worker, producer)
         return self._reconcile(plan)
+
+    def _start_worker(self) -> subprocess.Popen[str]:
+        """Start it, and whoever watches it."""
+        options = ("--task-events",) if self.keeps else ()
+        worker = self.stack.start(*WORKER, *options, on_line=self._on_worker_line)
+        if not self.stack.has_own_servers:
+            # When the producer has ended, and the worker has not.
+            self.stack.at_end(borrowed.drainer(load_settings(), self.console.print))
+        if self.keeps:
+            self.flower = start_flower(self.stack)
+        return worker
 
     def _load(self, plan: Plan) -> None:
         url = load_settings().database_url

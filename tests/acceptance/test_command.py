@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,6 +75,34 @@ def test_the_demo_asks_before_it_uses_somebodys_servers(service: Service) -> Non
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["agrees"]
     assert service.channel.xlen("event-outcomes") > 400
+    assert service.channel.xlen("event-status-updates.dead") == 0
+    with service.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT id FROM events").scalars().all() == ["ev_1"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_demo_that_is_interrupted_leaves_nothing_behind(
+    service: Service, number: signal.Signals
+) -> None:
+    """No events, no dead letters, and no messages that would be answered later."""
+    service.load("ev_1")
+    mine = {"CELERY_BROKER_URL": service.redis_url, "DATABASE_URL": service.database_url}
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "cli", "demo", "--on-my-servers", "--yes"],
+        env={**os.environ, **mine},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    ) as process:
+        assert process.stdout is not None
+        # Some of it was sent.
+        while not re.match("published [1-9]", process.stdout.readline()):
+            assert process.poll() is None
+        process.send_signal(number)
+        process.communicate(timeout=90)
+    assert process.returncode in (1, 143)
+    assert service.redis.llen("event-status-updates") == 0
+    assert service.redis.hlen("event-status-updates.unacked") == 0
     assert service.channel.xlen("event-status-updates.dead") == 0
     with service.database.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT id FROM events").scalars().all() == ["ev_1"]

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from cli.embedded import free_port
+from settle_client import Producer
 from tests.service import eventually
 
 if TYPE_CHECKING:
@@ -151,6 +152,17 @@ def test_flower_tells_what_became_of_every_message(
     inspect = service.operator.control.inspect(timeout=10, limit=1)
     (stats,) = inspect.stats().values()
     assert stats["total"] == {TASK: 7}
+
+
+def test_flower_shows_the_first_ids_of_many(service: Service, flower: Flower) -> None:
+    """As `settle publish` and the client's producers send them: by one of them it is found."""
+    service.start_worker("-E")
+    eventually(lambda: bool(flower.samples("flower_worker_online")))
+    updates = [{"id": f"ev_{number}", "status": "failed"} for number in range(1_000)]
+    with Producer(service.users.producer) as producer:
+        sent = producer.send_together(updates)
+    eventually(lambda: sent in flower.tasks())
+    assert flower.tasks()[sent]["args"] == "['ev_0', 'ev_1', … 998 more]"
 
 
 def test_flower_listens_on_loopback_alone(flower: Flower) -> None:
