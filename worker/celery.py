@@ -19,8 +19,8 @@ except SettingsError as error:
 # Before the command line is read, which names a pool.
 thread.install()
 
-# Flower asks for no password unless told to, and shows what is in messages: it would listen
-# on every interface by itself. Its command line and its environment still say otherwise.
+# Flower asks for no password unless it has one, and shows what is in messages: by itself it
+# would listen on every interface. Its command line and its environment still say otherwise.
 os.environ.setdefault("FLOWER_ADDRESS", "127.0.0.1")
 
 app = Celery("settle")
