@@ -1,6 +1,6 @@
 """Who may do what in PostgreSQL and Redis: what an administrator enters, and who connects how.
 
-`database.sql`, `roles.sql` and `users.acl` are what docs/operations.md explains, word for word.
+`database.sql`, `roles.sql` and `users.acl` are what docs/privileges.md explains, word for word.
 Here passwords are drawn for them, and put into the addresses by which each kind of process
 connects. Connects to nothing, and keeps nothing.
 """

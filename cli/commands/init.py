@@ -56,4 +56,4 @@ Then see whether all is well, and start a worker:
   env $(cat {folder}/worker.env) settle doctor
   env $(cat {folder}/worker.env) celery -A worker worker
 
-The other files are for who else connects: see docs/operations.md."""
+The other files are for who else connects: see docs/privileges.md."""

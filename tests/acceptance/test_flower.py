@@ -171,7 +171,7 @@ def test_flower_listens_on_loopback_alone(flower: Flower) -> None:
 
 
 def test_flower_is_opened_with_a_password(service: Service) -> None:
-    """As docs/operations.md says: everywhere, to those who know it."""
+    """As docs/watching.md says: everywhere, to those who know it."""
     opened = {"FLOWER_ADDRESS": "0.0.0.0", "FLOWER_BASIC_AUTH": "settle:secret"}  # noqa: S104
     with running_flower(service.users.operator, **opened) as flower:
         assert flower.addresses() == {"0.0.0.0"}  # noqa: S104
