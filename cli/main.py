@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 COMMANDS = (
-    *("demo", "migrate", "doctor", "gateway", "health", "top", "publish", "outcomes"),
+    *("demo", "init", "migrate", "doctor", "gateway", "health", "top", "publish", "outcomes"),
     *("dead", "retention", "config", "contracts", "bench"),
 )
 

@@ -27,4 +27,5 @@ class TroubleLog:
         """Record that it did not fail."""
         lasted = self._trouble.over(time.monotonic())
         if lasted is not None:
-            logger.info(self._when_over, extra={"seconds": round(lasted, 1)})
+            fields = {"seconds": round(lasted, 1)}
+            logger.log(self._trouble.level, self._when_over, extra=fields)

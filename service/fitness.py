@@ -15,6 +15,7 @@ from service.finding import Verdict
 
 if TYPE_CHECKING:
     from db import Database
+    from service.finding import Finding
 
 # A failure of one of them keeps updates from being settled, or makes it unsafe.
 NEEDED = (
@@ -47,6 +48,18 @@ class Fitness:
         """
         self._database, self._url = database, url
         self._was_good = False
+        # Of the latest look in full: what each check found.
+        self.findings: tuple[Finding, ...] = ()
+
+    @property
+    def found(self) -> str:
+        """Return what the database is like."""
+        return "; ".join(finding.found for finding in self.findings)
+
+    @property
+    def remarks(self) -> tuple[Finding, ...]:
+        """Return what is not as it should be, though updates can be settled."""
+        return tuple(each for each in self.findings if each.verdict is not Verdict.OK)
 
     def look(self) -> Obstacle | None:
         """Look once, and return what is in the way, if anything is."""
@@ -59,10 +72,12 @@ class Fitness:
     def _examine(self) -> Obstacle | None:
         try:
             with database_checks.reach_database(self._url, sessions_wanted=0) as reached:
+                findings = []
                 for check in NEEDED:
-                    finding = check(reached)
+                    findings.append(finding := check(reached))
                     if finding.verdict is Verdict.FAILURE:
                         return Obstacle(finding.found, finding.fix)
+                self.findings = tuple(findings)
         except TransientDatabaseError as error:
             return Obstacle(str(error), database_checks.START, is_away=True)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is known to be good

@@ -1,5 +1,6 @@
 """The Celery application: what `celery -A worker …` finds."""
 
+import os
 import sys
 from functools import partial
 from typing import Any
@@ -17,6 +18,10 @@ except SettingsError as error:
 
 # Before the command line is read, which names a pool.
 thread.install()
+
+# Flower asks for no password unless it has one, and shows what is in messages: by itself it
+# would listen on every interface. Its command line and its environment still say otherwise.
+os.environ.setdefault("FLOWER_ADDRESS", "127.0.0.1")
 
 app = Celery("settle")
 app.config_from_object("celeryconfig")

@@ -97,6 +97,7 @@ class Consumer(CeleryConsumer):
         super().add_task_queue(queue, *args, **options)
         if queue == QUEUE and vitals.stopped_because:
             vitals.stopped_because = ""
+            logger.critical("messages are consumed again")
             if self.strategy is not None:
                 self.strategy.on_resumed()
 

@@ -6,7 +6,6 @@ import json
 import secrets
 import signal
 import sys
-import threading
 import time
 from collections import deque
 from contextlib import closing
@@ -16,14 +15,13 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from cli.demo import borrowed, report
+from cli.demo import borrowed, keeping, report
+from cli.demo.keeping import start_flower
 from cli.demo.plan import Plan, make_plan
 from cli.demo.reconciliation import Reconciliation, reconcile
 from cli.demo.stack import WORKER, Stack, stack
 from cli.demo.tally import Tally
-from cli.embedded import free_port
-from db import Database
-from db.errors import DatabaseError
+from db import Database, DatabaseError
 from db.loading import load_events
 from db.migrate import migrate
 from service.settings import load_settings
@@ -32,6 +30,8 @@ from settle_client.outcomes import OutcomeClient
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
+
+    from cli.demo.keeping import Flower
 
 EXIT_DISAGREES = 1
 EXIT_STOPPED = 143
@@ -67,7 +67,7 @@ def command(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(EXIT_STOPPED))
     with stack(has_own_servers=not on_my_servers) as running:
-        demo = Demo(running, console, count=count, seed=seed)
+        demo = Demo(running, console, count=count, seed=seed, keeps=keep)
         result = demo.run()
         first = (demo.tally.first_at or started) - started
         if as_json:
@@ -76,8 +76,9 @@ def command(
         else:
             console.print(report.final(demo.tally, result))
             console.print(f"The first outcome came {first:.1f} s after the start.")
-        if keep:
-            _keep(running, console)
+            console.print(report.WHY_THIS_RATE, soft_wrap=True)
+        if demo.flower is not None:
+            keeping.keep(running, console, demo.flower, demo.plan.spare.id)
     if not result.agrees:
         raise click.exceptions.Exit(EXIT_DISAGREES)
 
@@ -85,38 +86,58 @@ def command(
 class Demo:
     """One run."""
 
-    def __init__(self, running: Stack, console: Console, *, count: int, seed: int) -> None:
+    def __init__(
+        self, running: Stack, console: Console, *, count: int, seed: int, keeps: bool
+    ) -> None:
         self.stack = running
         self.console = console
         self.run_id = secrets.token_hex(3)
-        self.count, self.seed = count, seed
+        self.count, self.seed, self.keeps = count, seed, keeps
+        self.plan = make_plan(run=self.run_id, count=count, seed=seed)
+        self.flower: Flower | None = None
         self.tally = Tally()
         self.worker_log: deque[str] = deque(maxlen=LOG_LINES_SHOWN)
 
     def run(self) -> Reconciliation:
         """Do it all, from servers to comparison."""
         self.console.print("Starting the servers, a Celery worker and a producer …")
-        plan = make_plan(run=self.run_id, count=self.count, seed=self.seed)
+        plan = self.plan
         self.stack.start_broker()
         if not self.stack.has_own_servers:
             # Last, when nothing works on them any more.
             self.stack.at_end(borrowed.remover(plan, load_settings(), self.console.print))
         self.stack.reserve_database()
-        worker = self.stack.start(*WORKER, on_line=self._on_worker_line)
+        worker = self._start_worker()
         arguments = (self.run_id, str(self.count), str(self.seed))
         producer = self.stack.start(
             "cli.demo.producer", *arguments, on_line=self.tally.add_sent_line
         )
         self.stack.start_database()
+        self._load(plan)
+        if self.flower is not None:
+            self.flower.wait()
+        self._send_waves(plan, worker, producer)
+        return self._reconcile(plan)
+
+    def _start_worker(self) -> subprocess.Popen[str]:
+        """Start it, and whoever watches it."""
+        options = ("--task-events",) if self.keeps else ()
+        worker = self.stack.start(*WORKER, *options, on_line=self._on_worker_line)
+        if not self.stack.has_own_servers:
+            # When the producer has ended, and the worker has not.
+            self.stack.at_end(borrowed.drainer(load_settings(), self.console.print))
+        if self.keeps:
+            self.flower = start_flower(self.stack)
+        return worker
+
+    def _load(self, plan: Plan) -> None:
         url = load_settings().database_url
         if self.stack.has_own_servers:
             migrate(url)
         try:
-            load_events(url, plan.events)
+            load_events(url, [*plan.events, plan.spare] if self.keeps else plan.events)
         except DatabaseError as error:
             raise click.ClickException(f"the events could not be loaded: {error}") from error
-        self._send_waves(plan, worker, producer)
-        return self._reconcile(plan)
 
     def _on_worker_line(self, line: str) -> None:
         self.worker_log.append(line)
@@ -186,29 +207,3 @@ class _Display:
         else:
             line = report.progress_line(self._tally, self._total)
             self._console.print(line, highlight=False, soft_wrap=True)
-
-
-def _keep(running: Stack, console: Console) -> None:
-    """Leave everything running until the user has seen enough."""
-    port = free_port()
-    running.start(
-        *("celery", "-A", "worker", "flower", "--address=127.0.0.1", f"--port={port}"),
-        on_line=lambda _: None,
-    )
-    exports = " ".join(f"{name}={url}" for name, url in running.urls().items())
-    console.print(
-        f"\nEverything is left running. Flower: http://127.0.0.1:{port}\n\n"
-        f"In another terminal:\n\n  export {exports}\n"
-        "  settle outcomes\n"
-        "  settle publish --wait some-id completed\n"
-        "  settle gateway\n"
-        "  celery -A worker inspect stats\n"
-        '  psql "$DATABASE_URL" -c "TABLE events LIMIT 5"\n\n'
-        "Ctrl-C stops everything.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        console.print("Stopping.")

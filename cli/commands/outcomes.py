@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from service.addresses import hide_password
 from service.settings import load_settings
+from settle_client.names import OUTCOMES
 from settle_client.outcomes import OutcomeClient
 from settle_client.salvage import UnreadOutcome
 
@@ -29,15 +31,24 @@ def command(*, from_start: bool, group: str | None, consumer: str, as_json: bool
     """Print outcomes as they come, until interrupted."""
     if from_start and group:
         raise click.UsageError("a group remembers where it is: use --from-start or --group")
-    client = OutcomeClient(load_settings().result_channel_url)
+    url = load_settings().result_channel_url
+    client = OutcomeClient(url)
     with closing(client), suppress(KeyboardInterrupt):
         if group:
+            say_begun(f"Reading the stream {OUTCOMES} as {consumer} of the group {group}", url)
             show(client.follow(group, consumer, on_gone=say_gone), as_json=as_json)
         elif from_start:
+            say_begun(f"Reading the stream {OUTCOMES} from its start", url)
             show(client.read(), as_json=as_json)
         else:
             with client.subscribe() as outcomes:
+                say_begun(f"Listening to the channel {OUTCOMES}", url)
                 show(outcomes, as_json=as_json)
+
+
+def say_begun(what: str, url: str) -> None:
+    """Say where outcomes are waited for: nothing else may come for a long time."""
+    click.echo(f"{what} at {hide_password(url)}. Ctrl-C ends it.", err=True)
 
 
 def show(outcomes: Iterator[Outcome], *, as_json: bool) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import click
 import redis
 
-from db.errors import DatabaseError
+from db import DatabaseError
 from db.loading import remove_events
 from service.addresses import hide_password
 from settle_client.redis_server import open_client
 from tasks.dead_letters import DeadLetters
+from worker.transport.broker import broker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from cli.demo.plan import Plan
     from service.settings import Settings
 
+DRAIN_SECONDS = 30.0
+POLL_SECONDS = 0.1
 NEEDED = ("CELERY_BROKER_URL", "DATABASE_URL")
 
 
@@ -51,13 +55,37 @@ def ask(settings: Settings, count: int) -> None:
     click.confirm("Go on?", abort=True, err=True)
 
 
+def drainer(settings: Settings, warn: Callable[[str], None]) -> Callable[[], None]:
+    """Return what waits until the worker has fetched all that was sent.
+
+    What stayed in the queue would be answered later, to whoever listens, for events that
+    are not there any more.
+    """
+
+    def drain() -> None:
+        broker, waiting = broker_of(settings.broker_url), 0.0
+        deadline = time.monotonic() + DRAIN_SECONDS
+        try:
+            with broker.reach(settings) as server:
+                while (waiting := broker.waiting(server)[0]) and time.monotonic() < deadline:
+                    time.sleep(POLL_SECONDS)
+            reason = f"{waiting:,.0f} wait" if waiting else ""
+        except Exception as error:  # noqa: BLE001 - of whatever library reaches the broker
+            reason = hide_password(str(error)).partition("\n")[0] or type(error).__name__
+        if reason:
+            warn(f"Messages may have stayed in the queue ({reason}).")
+
+    return drain
+
+
 def remover(plan: Plan, settings: Settings, warn: Callable[[str], None]) -> Callable[[], None]:
     """Return what removes the events of a demo and its dead letters."""
 
     def remove() -> None:
         messages = {message.id for wave in plan.waves for message in wave}
         try:
-            remove_events(settings.database_url, [event.id for event in plan.events])
+            ids = [event.id for event in (*plan.events, plan.spare)]
+            remove_events(settings.database_url, ids)
             url = settings.result_channel_url
             with open_client(url, asynchronous=False, decode_responses=True) as client:
                 letters = DeadLetters(client)

@@ -40,8 +40,15 @@ class PlannedMessage:
 
 @dataclass
 class Plan:
-    """Everything that is sent, in two waves."""
+    """Everything that is sent, in two waves.
 
+    Attributes:
+        events: What is settled by it.
+        spare: What is not, but left to whoever wants to try.
+        waves: What is sent.
+    """
+
+    spare: NewEvent
     events: list[NewEvent] = field(default_factory=list)
     waves: tuple[list[PlannedMessage], list[PlannedMessage]] = field(
         default_factory=lambda: ([], [])
@@ -74,7 +81,7 @@ class _Planner:
         self.messages = 0
 
     def plan(self, count: int) -> Plan:
-        plan = Plan()
+        plan = Plan(NewEvent(f"evt_{self.run}_pending", ACCOUNTS[0]))
         plan.events = [
             NewEvent(
                 f"evt_{self.run}_{number:06}",

@@ -31,9 +31,11 @@ class Stack:
 
     def __init__(self, folder: Path, *, has_own_servers: bool = True) -> None:
         self.folder, self.has_own_servers = folder, has_own_servers
+        self.removed: list[str] = []
         if has_own_servers:
             # For this process too, which reads its settings from there.
-            for name in [name for name in os.environ if name.startswith(OF_OTHERS)]:
+            self.removed = sorted(name for name in os.environ if name.startswith(OF_OTHERS))
+            for name in self.removed:
                 del os.environ[name]
         self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", "C_FORCE_ROOT": "1"}
         # The demo counts the batches by the log.
@@ -69,9 +71,14 @@ class Stack:
         os.environ[name] = self.environment[name] = url
 
     def urls(self) -> dict[str, str]:
-        """Return where the servers are, as environment variables."""
-        names = ("CELERY_BROKER_URL", "DATABASE_URL")
+        """Return where the demo's own servers are, as environment variables."""
+        names = ("CELERY_BROKER_URL", "DATABASE_URL") if self.has_own_servers else ()
         return {name: self.environment[name] for name in names if name in self.environment}
+
+    @property
+    def psql(self) -> str:
+        """Return the `psql` of the demo's own PostgreSQL, if it has one."""
+        return str(self._postgres.binary("psql")) if self._postgres is not None else ""
 
     def start(self, *command: str, on_line: Callable[[str], None]) -> subprocess.Popen[str]:
         """Start a process of the demo's; each line it writes is handed on."""

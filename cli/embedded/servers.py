@@ -206,6 +206,10 @@ class Postgres(Server):
         """Return where clients connect."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
+    def binary(self, name: str) -> Path:
+        """Return where a program of this PostgreSQL is."""
+        return self._bin / name
+
     @property
     def _data(self) -> Path:
         return self.directory / "data"
@@ -220,7 +224,7 @@ class Postgres(Server):
         initdb = [
             *self._prefix,
             *dies_with_parent("TERM"),
-            *(str(self._bin / "initdb"), "--pgdata", str(self._data)),
+            *(str(self.binary("initdb")), "--pgdata", str(self._data)),
             *("--username", "postgres", "--auth", "trust"),
             *("--locale", "C", "--encoding", "UTF8", "--no-sync", "--no-instructions"),
         ]
@@ -252,7 +256,7 @@ class Postgres(Server):
         return [
             *self._prefix,
             *dies_with_parent(self.orphan_signal),
-            *(str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port)),
+            *(str(self.binary("postgres")), "-D", str(self._data), "-p", str(self.port)),
             *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
             *self._durability,
         ]

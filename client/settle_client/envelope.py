@@ -47,6 +47,9 @@ HEADERS: dict[str, Any] = {
 }
 EMBED = b'{"callbacks": null, "errbacks": null, "chain": null, "chord": null}'
 
+# Monitors keep thousands of messages: what they show of each is to be short.
+MOST_IDS_SHOWN, FIRST_IDS_SHOWN = 3, 2
+
 _ITEMS = itertools.count(1)
 
 
@@ -114,9 +117,20 @@ def single(update: StatusUpdate) -> Envelope:
 def bulk(updates: Sequence[StatusUpdate]) -> Envelope:
     """Make a message of several updates, at least one: args."""
     body = b"[[%b], {}, %b]" % (encode_json(updates), EMBED)
-    count = len(updates)
-    args = f"(<{count} updates>,)"
-    return Envelope(str(uuid.uuid4()), count, body, args, "{}", trace_headers())
+    shown = show_ids(updates)
+    return Envelope(str(uuid.uuid4()), len(updates), body, shown, "{}", trace_headers())
+
+
+def show_ids(updates: Sequence[Any]) -> str:
+    """Write what monitors show of several updates: the first ids, and how many more there are.
+
+    Args:
+        updates: Each with an `id`.
+    """
+    shown = len(updates) if len(updates) <= MOST_IDS_SHOWN else FIRST_IDS_SHOWN
+    ids = [repr(update.id) for update in updates[:shown]]
+    more = [f"… {len(updates) - shown:,} more"] if shown < len(updates) else []
+    return f"[{', '.join(ids + more)}]"
 
 
 @lru_cache(maxsize=1)

@@ -70,7 +70,8 @@ class Patience:
     def answered(self) -> None:
         """Hear that the server has answered."""
         if self._failures:
-            logger().info("the result channel answers again")
+            # At the level of its beginning: whoever read that is to read this.
+            logger().warning("the result channel answers again")
         self._is_known, self._failures = True, 0
 
     def wait_out(self, error: Exception, left: float = math.inf) -> Generator[Pause, Any, None]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from service.addresses import hide_password
 
 if TYPE_CHECKING:
     from tests.service import Service
@@ -72,6 +75,34 @@ def test_the_demo_asks_before_it_uses_somebodys_servers(service: Service) -> Non
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["agrees"]
     assert service.channel.xlen("event-outcomes") > 400
+    assert service.channel.xlen("event-status-updates.dead") == 0
+    with service.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT id FROM events").scalars().all() == ["ev_1"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_demo_that_is_interrupted_leaves_nothing_behind(
+    service: Service, number: signal.Signals
+) -> None:
+    """No events, no dead letters, and no messages that would be answered later."""
+    service.load("ev_1")
+    mine = {"CELERY_BROKER_URL": service.redis_url, "DATABASE_URL": service.database_url}
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "cli", "demo", "--on-my-servers", "--yes"],
+        env={**os.environ, **mine},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    ) as process:
+        assert process.stdout is not None
+        # Some of it was sent.
+        while not re.match("published [1-9]", process.stdout.readline()):
+            assert process.poll() is None
+        process.send_signal(number)
+        process.communicate(timeout=90)
+    assert process.returncode in (1, 143)
+    assert service.redis.llen("event-status-updates") == 0
+    assert service.redis.hlen("event-status-updates.unacked") == 0
     assert service.channel.xlen("event-status-updates.dead") == 0
     with service.database.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT id FROM events").scalars().all() == ["ev_1"]
@@ -189,6 +220,33 @@ def test_outcomes_are_printed_from_the_start(service: Service) -> None:
         assert json.loads(process.stdout.readline())["id"] == "ev_1"
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "Listening to the channel event-outcomes at {where}. Ctrl-C ends it."),
+        (("--from-start",), "Reading the stream event-outcomes from its start at {where}. {end}"),
+        (
+            ("--group", "billing", "--consumer", "one"),
+            "Reading the stream event-outcomes as one of the group billing at {where}. {end}",
+        ),
+    ],
+    ids=["channel", "stream", "group"],
+)
+def test_outcomes_says_where_it_listens(
+    service: Service, options: tuple[str, ...], said: str
+) -> None:
+    """On stderr, at once and without a password: a quiet channel looks like a broken one."""
+    command = [sys.executable, "-m", "cli", "outcomes", *options]
+    environment = {**os.environ, **for_service(service)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        process.kill()
+    where = hide_password(service.users.consumer)
+    assert first == said.format(where=where, end="Ctrl-C ends it.") + "\n"
 
 
 def test_migrate_makes_the_table(service: Service) -> None:

@@ -207,6 +207,7 @@ def test_a_queue_of_rubbish_is_left_alone(service: Service) -> None:
 
     # What the log advises, though the same lies first in the queue.
     control_consumer(service, "add_consumer")
+    worker.wait_for_log("messages are consumed again")
     assert service.wait({late.id: ["ev_2"]})[late.id][0].updated
     service.wait_until_empty()
     assert service.channel.xlen(DEAD) == 1_000

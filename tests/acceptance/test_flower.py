@@ -8,14 +8,17 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from cli.embedded import free_port
+from settle_client import Producer
 from tests.service import eventually
 
 if TYPE_CHECKING:
@@ -36,8 +39,14 @@ CHROMIUM = (
 class Flower:
     """A running Flower."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process_id: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self._process = psutil.Process(process_id)
+
+    def addresses(self) -> set[str]:
+        """Return where it listens."""
+        found = self._process.net_connections("inet")
+        return {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN}
 
     def is_up(self) -> bool:
         """Return whether it answers."""
@@ -74,7 +83,7 @@ def flower(service: Service) -> Iterator[Flower]:
 
 
 @contextmanager
-def running_flower(broker_url: str) -> Iterator[Flower]:
+def running_flower(broker_url: str, **settings: str) -> Iterator[Flower]:
     """Run Flower while the `with` block lasts."""
     port = free_port()
     command = [sys.executable, "-m", "celery", "-A", "worker", "flower", f"--port={port}"]
@@ -82,10 +91,10 @@ def running_flower(broker_url: str) -> Iterator[Flower]:
         **os.environ,
         "CELERY_BROKER_URL": broker_url,
         "FLOWER_UNAUTHENTICATED_API": "true",
-        "FLOWER_ADDRESS": "127.0.0.1",
+        **settings,
     }
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    flower = Flower(port)
+    flower = Flower(port, process.pid)
     try:
         eventually(flower.is_up)
         yield flower
@@ -143,6 +152,32 @@ def test_flower_tells_what_became_of_every_message(
     inspect = service.operator.control.inspect(timeout=10, limit=1)
     (stats,) = inspect.stats().values()
     assert stats["total"] == {TASK: 7}
+
+
+def test_flower_shows_the_first_ids_of_many(service: Service, flower: Flower) -> None:
+    """As `settle publish` and the client's producers send them: by one of them it is found."""
+    service.start_worker("-E")
+    eventually(lambda: bool(flower.samples("flower_worker_online")))
+    updates = [{"id": f"ev_{number}", "status": "failed"} for number in range(1_000)]
+    with Producer(service.users.producer) as producer:
+        sent = producer.send_together(updates)
+    eventually(lambda: sent in flower.tasks())
+    assert flower.tasks()[sent]["args"] == "['ev_0', 'ev_1', … 998 more]"
+
+
+def test_flower_listens_on_loopback_alone(flower: Flower) -> None:
+    """As it is started in the README: it asks for no password, and shows what is in messages."""
+    assert flower.addresses() == {"127.0.0.1"}
+
+
+def test_flower_is_opened_with_a_password(service: Service) -> None:
+    """As docs/watching.md says: everywhere, to those who know it."""
+    opened = {"FLOWER_ADDRESS": "0.0.0.0", "FLOWER_BASIC_AUTH": "settle:secret"}  # noqa: S104
+    with running_flower(service.users.operator, **opened) as flower:
+        assert flower.addresses() == {"0.0.0.0"}  # noqa: S104
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            flower.text("/tasks")
+        assert flower.samples("flower_worker_online") == []
 
 
 @pytest.mark.browser

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.addresses import hide_password
+from tests.service import LoggedProcess
+
 if TYPE_CHECKING:
     from tests.service import Service, Worker
 
@@ -44,6 +47,34 @@ def test_every_line_is_json(service: Service, pool: str) -> None:
     assert sum(batch["updates"] for batch in batches) == 2
     assert {"batch", "messages", "why", "outcomes", "applied_ms"} <= batches[0].keys()
     assert batches[0]["level"] == "INFO"
+
+
+def test_a_worker_started_as_in_the_readme_says_how_it_stands(service: Service) -> None:
+    """What it is connected to, and that the database is as it must be; nothing of each batch."""
+    service.load("ev_1")
+    environment = {**os.environ, **service.environment, "C_FORCE_ROOT": "1"}
+    command = (sys.executable, "-m", "celery", "-A", "worker", "worker")
+    worker = LoggedProcess(service.folder / "quiet.log", environment, *command)
+    try:
+        worker.wait_for_log('"worker is ready"')
+        service.wait({service.send(kwargs={"id": "ev_1", "status": "completed"}).id: ["ev_1"]})
+    finally:
+        worker.stop()
+    (ready,) = [
+        line
+        for line in map(json.loads, worker.log.read_text().splitlines())
+        if line["event"] == "worker is ready"
+    ]
+    assert ready["level"] == "INFO"
+    shown = {"broker": "CELERY_BROKER_URL", "database": "DATABASE_URL"}
+    assert {name: ready[name] for name in shown} == {
+        name: hide_password(service.environment[variable]) for name, variable in shown.items()
+    }
+    server, *checks = ready["found"].split("; ")
+    assert server.startswith("PostgreSQL ")
+    assert checks[:2] == ["columns and constraints are as they should be", "at 0001, the newest"]
+    assert checks[2].endswith("has what it needs and no more")
+    assert "batch settled" not in worker.log.read_text()
 
 
 def test_a_terminal_shows_text() -> None:

@@ -47,14 +47,14 @@ def test_it_says_when_it_was_sent(face: Any, service: Service) -> None:
 
 
 def test_several_updates_are_written_as_celery_writes_them(face: Any, service: Service) -> None:
-    """Only what is shown of the arguments is shorter."""
+    """Only what is shown of the arguments is shorter: ids alone."""
     updates = [{"id": f"ev_{n} 100% “ü”", "status": "failed"} for n in range(3)]
     service.send(args=[updates], ignore_result=True)
     with face.producer(service.users.producer) as producer:
         producer.send_together(updates)
     (theirs, their_body), (ours, our_body) = taken(service), taken(service)
     assert our_body == their_body
-    assert ours["headers"].pop("argsrepr") == "(<3 updates>,)"
+    assert ours["headers"].pop("argsrepr") == repr([each["id"] for each in updates])
     del theirs["headers"]["argsrepr"]
     assert ours == theirs
 

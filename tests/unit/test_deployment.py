@@ -336,3 +336,12 @@ def test_units_come_back_and_are_shut_in(path: Path) -> None:
     for name in worker:
         if name.startswith(("Protect", "Private", "Restrict", "SystemCall", "Capability")):
             assert service[name] == worker[name], name
+
+
+def test_a_flower_that_others_reach_asks_for_a_password() -> None:
+    """By itself it listens on loopback, where a container's port leads nowhere."""
+    flowers = [workload for workload in workloads() if "flower" in workload.command]
+    assert [flower.place for flower in flowers] == ["compose flower", "kubernetes settle-flower"]
+    for flower in flowers:
+        assert "--address=0.0.0.0" in flower.command
+        assert ":" in flower.environment["FLOWER_BASIC_AUTH"]

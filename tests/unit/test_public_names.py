@@ -116,7 +116,7 @@ def test_the_packages_own_names() -> None:
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
     assert list(COMMANDS) == [
-        *("demo", "migrate", "doctor", "gateway", "health", "top", "publish", "outcomes"),
+        *("demo", "init", "migrate", "doctor", "gateway", "health", "top", "publish", "outcomes"),
         *("dead", "retention", "config", "contracts", "bench"),
     ]
     assert [variable(name) for name in Settings.model_fields] == [

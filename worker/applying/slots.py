@@ -275,7 +275,7 @@ class Slots:
         lasted = self._trouble.over(time.monotonic())
         if lasted is not None:
             fields = {"seconds": round(lasted, 1), "tries": self._trouble.tries}
-            logger.info("batches are settled again", extra=fields)
+            logger.log(self._trouble.level, "batches are settled again", extra=fields)
 
     def _hold_and_try_again(
         self, batch: Batch[Held], job: Job, tries: int, result: NotDone
@@ -290,7 +290,7 @@ class Slots:
     def _go_back_later(self, batch: Batch[Held], result: NotDone) -> None:
         """Keep the slot for a while, so that a worker that can do nothing does it slowly."""
         self._unexpected_in_a_row += 1
-        is_news = self._trouble.note(result.kind, time.monotonic())
+        is_news = self._trouble.note(result.kind, time.monotonic(), logging.ERROR)
         level = logging.ERROR if is_news else logging.DEBUG
         logger.log(level, "batch goes back", extra=failure_of(batch, result.error))
         self._pause(batch, self._unexpected_in_a_row, self._go_back, batch)

@@ -19,12 +19,15 @@ from billiard.util import get_logger as get_pool_logger
 from celery import signals
 from celery.apps import worker as celery_worker
 from celery.platforms import isatty
-from celery.utils.log import get_logger
+from celery.utils.log import get_logger, mlevel
 
 from service.lines import HumanFormatter, JsonFormatter, is_json
 from worker.seams.outage import outage
 
 logger = get_logger(__name__)
+
+# Of what a worker says while all is well: `worker.watching.reporting`.
+STANDING = "worker.standing"
 
 
 def install(app: Any, instance: Any, options: dict[str, Any], log_format: str) -> None:
@@ -47,11 +50,22 @@ def install(app: Any, instance: Any, options: dict[str, Any], log_format: str) -
         colorize=None if no_color is None else not no_color,
         hostname=instance.hostname,
     )
+    let_through(options.get("loglevel"))
     logging.captureWarnings(capture=True)
     if _writes_json(log_format, logfile):
         instance.quiet = True
         celery_worker.safe_say = _say
         signals.celeryd_after_setup.connect(_log_banner)
+
+
+def let_through(loglevel: Any) -> None:
+    """Let it be read that all is well where warnings are, which is Celery's default.
+
+    Args:
+        loglevel: As it was asked for; a name, a number, or None.
+    """
+    if mlevel(loglevel or logging.WARNING) <= logging.WARNING:
+        logging.getLogger(STANDING).setLevel(logging.INFO)
 
 
 def _writes_json(log_format: str, logfile: Any) -> bool:

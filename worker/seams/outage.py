@@ -56,14 +56,17 @@ class Outage(logging.Filter):
         record.msg, record.args, record.exc_info = "broker is away", (), None
         text = f"{type(error).__name__}: {error}".partition("\n")[0]
         vars(record).update(error=text, tries=self._trouble.tries)
-        return True
+        record.levelno = self._trouble.level
+        record.levelname = logging.getLevelName(record.levelno)
+        return logger.isEnabledFor(record.levelno)
 
     def over(self) -> None:
         """Say that messages can come again, if they could not."""
         lasted = self._trouble.over(time.monotonic())
         if lasted is not None:
             tries = self._trouble.tries
-            logger.info("broker is back", extra={"seconds": round(lasted, 1), "tries": tries})
+            fields = {"seconds": round(lasted, 1), "tries": tries}
+            logger.log(self._trouble.level, "broker is back", extra=fields)
 
 
 def _is_about_remains(record: logging.LogRecord) -> bool:

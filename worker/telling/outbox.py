@@ -135,4 +135,4 @@ class Outbox:
 
     def _over(self) -> None:
         if self._trouble.over(time.monotonic()) is not None:
-            logger.info("monitors are told again")
+            logger.log(self._trouble.level, "monitors are told again")

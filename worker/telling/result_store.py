@@ -160,7 +160,7 @@ class ResultStore:
         lasted = self._trouble.over(time.monotonic())
         if lasted is not None:
             fields = {"seconds": round(lasted, 1), "given_up": self._given_up}
-            logger.info("results are stored again", extra=fields)
+            logger.log(self._trouble.level, "results are stored again", extra=fields)
             self._given_up = 0
 
     def _on_failure(self, one: _Waiting, error: Exception) -> float:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from celery.utils.time import utcoffset
 
+from settle_client.envelope import show_ids
 from settle_client.names import TASK
 from worker.transport.delivery import cut_text
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 TASK_EVENTS_AT_ONCE = 1_000
 MAX_DELAY_SECONDS = 0.1
 MAX_SHOWN_CHARACTERS = 1_024
+# What is shown of arguments by a client that does not write it: JSON, as it came.
+NOTHING = (b'""', b"null")
 # What else is shown of a message that is not plain.
 SHORT = ("root_id", "parent_id", "retries", "eta", "expires")
 
@@ -196,19 +199,30 @@ def _received(held: Held) -> _Received:
     if shown is not None and _size(shown) < MAX_SHOWN_CHARACTERS:
         return _Received(
             uuid=held.message.id,
-            args=shown.argsrepr,
+            args=_ids(held) if _says_nothing(shown) else shown.argsrepr,
             kwargs=shown.kwargsrepr,
             root_id=shown.root_id,
             parent_id=shown.parent_id,
             retries=shown.retries,
         )
     headers = held.delivery.headers()
+    args, kwargs = _cut(headers.get("argsrepr")), _cut(headers.get("kwargsrepr"))
     return _Received(
         uuid=held.message.id,
-        args=_cut(headers.get("argsrepr")),
-        kwargs=_cut(headers.get("kwargsrepr")),
+        args=args if args or kwargs else _ids(held),
+        kwargs=kwargs,
         **{name: _short(headers.get(name)) for name in SHORT},
     )
+
+
+def _says_nothing(shown: Shown) -> bool:
+    """Return whether a client has not written what is to be shown of its arguments."""
+    return bytes(shown.argsrepr) in NOTHING and bytes(shown.kwargsrepr) in NOTHING
+
+
+def _ids(held: Held) -> str:
+    updates = [update for update in held.message.updates if update.id]
+    return show_ids(updates)[:MAX_SHOWN_CHARACTERS] if updates else ""
 
 
 def _size(shown: Shown) -> int:

@@ -28,6 +28,7 @@ class Vitals:
         answered_at: When a batch was last settled.
         failing: Why the last try of a batch failed, if it did.
         away: What a server that did not answer when last asked has said instead, and the fix.
+        database: What the database is like, as found when it was looked at in full.
         unfit: Why updates cannot be settled in the database, although it answers, and the fix.
     """
 
@@ -41,6 +42,7 @@ class Vitals:
     away: dict[str, str] = field(
         default_factory=lambda: dict.fromkeys((*SERVERS, *BROKER), "it was not asked yet")
     )
+    database: str = ""
     unfit: str = ""
 
     def connected(self, now: float) -> None:

@@ -52,6 +52,8 @@ class Pulse:
         live, ready = self._live(), self._ready()
         if not live.holds and self._was_live:
             logger.critical("The worker is %s. Its threads are at:\n%s", live.why, stacks())
+        elif live.holds and not self._was_live:
+            logger.critical("The worker is not stuck any more.")
         self._was_live = live.holds
         state = {
             "node": self._node,

@@ -26,6 +26,7 @@ from worker.transport.broker import broker_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from service.finding import Finding
     from service.fitness import Obstacle
     from service.settings import Settings
     from settle_client.standing import Standing
@@ -49,8 +50,12 @@ class Sampler:
             settings.database_url, pool_size=1, statement_timeout_seconds=ANSWER_SECONDS
         )
         self._fitness = Fitness(self._database, settings.database_url)
-        self._trouble = Trouble()
+        self._trouble, self._channel_trouble = Trouble(), Trouble()
+        self._remarks: tuple[Finding, ...] = ()
         self._channel = result_channel_of(settings)
+        # Of the broker's server Celery says whether it is away.
+        self._has_own_channel = settings.result_channel_url != settings.broker_url
+        self._failures: dict[str, str] = {}
         self._fixes = {
             "broker": "start it, or correct CELERY_BROKER_URL",
             "result_channel": f"start it, or correct {settings.result_channel_variable}",
@@ -88,6 +93,8 @@ class Sampler:
         unread, gone = _together(standings)
         metrics.OUTCOMES_UNREAD.set(unread)
         metrics.OUTCOMES_GONE.set(gone)
+        if self._has_own_channel:
+            self._say_of_channel(now)
         vitals = self._vitals
         if vitals.failing or vitals.unfit or now - vitals.answered_at > IDLE_SECONDS:
             self._look_at_database(now)
@@ -108,11 +115,23 @@ class Sampler:
         except Exception as error:  # noqa: BLE001 - of whatever library reaches it
             server.close()
             failure = hide_password(str(error)) or type(error).__name__
+        self._failures[name] = failure
         self._vitals.hear(name, failure, self._fixes[name])
         return answer
 
+    def _say_of_channel(self, now: float) -> None:
+        """Say in the log when it goes and comes: while no batch needs it, nothing else does."""
+        failure, trouble = self._failures["result_channel"], self._channel_trouble
+        if failure and trouble.note("away", now):
+            fields = {"error": failure, "fix": self._fixes["result_channel"]}
+            logger.warning("result channel is away", extra=fields)
+        elif not failure and (lasted := trouble.over(now)) is not None:
+            seconds = {"seconds": round(lasted, 1)}
+            logger.log(trouble.level, "result channel is back", extra=seconds)
+
     def _look_at_database(self, now: float) -> None:
         obstacle = self._fitness.look()
+        self._vitals.database = self._fitness.found
         # For a moment, and not for as long as nothing happens.
         self._database.close()
         away, unfit = "", ""
@@ -130,7 +149,13 @@ class Sampler:
             fields = {"error": obstacle.found, "fix": obstacle.fix}
             logger.warning("database cannot be used", extra=fields)
         elif obstacle is None and (lasted := self._trouble.over(now)) is not None:
-            logger.info("database can be used again", extra={"seconds": round(lasted, 1)})
+            seconds = {"seconds": round(lasted, 1)}
+            logger.log(self._trouble.level, "database can be used again", extra=seconds)
+        if self._fitness.remarks != self._remarks:
+            self._remarks = self._fitness.remarks
+            for each in self._remarks:
+                fields = {"found": each.found, "fix": each.fix}
+                logger.warning("database could be better", extra=fields)
 
 
 def _together(standings: dict[str, Standing] | None) -> tuple[float, float]:

@@ -25,6 +25,7 @@ from worker.watching.exposition import Exposition
 from worker.watching.gauges import load_of, look_up, snapshot
 from worker.watching.judging import judge_live, judge_ready, longest_seconds
 from worker.watching.pulse import Pulse
+from worker.watching.reporting import Report
 from worker.watching.sampling import SAMPLE_SECONDS, Sampler
 from worker.watching.statefile import default_path
 
@@ -53,6 +54,7 @@ class Monitoring(bootsteps.StartStopStep):
         self._exposition = self._listen() if settings.metrics_port else None
         path = Path(settings.health_file or default_path(worker.hostname))
         self._pulse = Pulse(path, worker.hostname, self._live, self._ready)
+        self._report = Report(settings, vitals, snapshot)
         look_up(worker, vitals, self._live, self._ready)
 
     def _listen(self) -> Exposition:
@@ -119,6 +121,7 @@ class Monitoring(bootsteps.StartStopStep):
             # Whoever has the batch now will know.
             vitals.failing = ""
         self._pulse.beat(now)
+        self._report.beat(now, is_ready=self._ready().holds)
 
     def _repeat(
         self,

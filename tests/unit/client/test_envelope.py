@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from celery import Celery
 
 from settle_client.envelope import Envelope, bulk, single
 from settle_client.names import QUEUE, TASK
 from settle_client.update import StatusUpdate
-
-if TYPE_CHECKING:
-    import pytest
 
 UPDATE = StatusUpdate("ev_1", "completed", "acct_9")
 OTHER = StatusUpdate("ü 100%\n“", "failed")
@@ -60,15 +58,30 @@ def test_one_update_is_written_as_celery_writes_it(monkeypatch: pytest.MonkeyPat
 
 
 def test_several_updates_are_written_as_celery_writes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what is shown of the arguments is shorter."""
+    """Only what is shown of the arguments is shorter: ids alone."""
     envelope = bulk([UPDATE, OTHER])
     ours, theirs = (
         taken_apart(json.loads(envelope.item())),
         written_by_celery(envelope, monkeypatch),
     )
-    assert ours["headers"].pop("argsrepr") == "(<2 updates>,)"
+    assert ours["headers"].pop("argsrepr") == r"['ev_1', 'ü 100%\n“']"
     del theirs["headers"]["argsrepr"], ours["headers"]["sent_at"]
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        pytest.param(1, "['ev_1']", id="one"),
+        pytest.param(3, "['ev_1', 'ev_2', 'ev_3']", id="three"),
+        pytest.param(4, "['ev_1', 'ev_2', … 2 more]", id="four"),
+        pytest.param(1_000, "['ev_1', 'ev_2', … 998 more]", id="many"),
+    ],
+)
+def test_of_several_updates_the_first_ids_are_shown(count: int, shown: str) -> None:
+    """And how many more there are: enough to find a message again, however many it carries."""
+    updates = [StatusUpdate(f"ev_{number + 1}", "failed") for number in range(count)]
+    assert bulk(updates).headers()["argsrepr"] == shown
 
 
 def test_on_rabbitmq_the_headers_are_the_same() -> None:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
 from service.trouble import SAY_AGAIN_AFTER_SECONDS, Trouble
 
 
@@ -35,3 +42,36 @@ def test_it_is_over_once() -> None:
     assert trouble.over(3) == 2
     assert trouble.over(4) is None
     assert trouble.note("away", 5)
+
+
+def test_its_end_has_the_level_of_its_beginning() -> None:
+    """The highest, where it became worse; and the next trouble begins anew."""
+    trouble = Trouble()
+    trouble.note("away", 0)
+    trouble.note("refused", 1, logging.ERROR)
+    trouble.note("away", 2)
+    trouble.over(3)
+    assert trouble.level == logging.ERROR
+    trouble.note("away", 4)
+    trouble.over(5)
+    assert trouble.level == logging.WARNING
+
+
+ENDS = [
+    (path, function)
+    for folder in ("worker", "gateway", "service")
+    for path in sorted((Path(__file__).parents[3] / folder).rglob("*.py"))
+    for function in ast.walk(ast.parse(path.read_text("utf-8")))
+    if isinstance(function, ast.FunctionDef)
+    and re.search(r"\.over\((time\.|now)", ast.unparse(function))
+]
+
+
+@pytest.mark.parametrize(
+    "function", [each for _, each in ENDS], ids=[f"{path.stem}.{each.name}" for path, each in ENDS]
+)
+def test_who_reads_that_it_began_reads_that_it_is_over(function: ast.FunctionDef) -> None:
+    """Wherever trouble ends there is a line, and its level is the trouble's."""
+    text = ast.unparse(function)
+    assert ".level" in text
+    assert "logger.info" not in text

@@ -174,12 +174,13 @@ def test_the_file_says_what_was_judged(tmp_path: Path) -> None:
 def test_a_stuck_worker_tells_once_where_its_threads_are(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And again if it was live in between."""
+    """And again if it was live in between, which is said too."""
     beats = pulse(tmp_path / "state.json", FINE, STUCK, STUCK, FINE, STUCK)
     for _ in range(5):
         beats.beat(0.0)
     lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 2
+    assert len(lines) == 3
+    assert lines[1] == "The worker is not stuck any more."
     assert lines[0].startswith("The worker is stuck: somewhere. Its threads are at:")
     assert "test_a_stuck_worker_tells_once_where_its_threads_are" in lines[0]
 

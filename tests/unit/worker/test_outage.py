@@ -134,6 +134,7 @@ def test_an_outage_is_logged_when_it_begins_and_when_it_is_over(
         ("broker is away", {"error": "ConnectionError: refused", "tries": 12}),
         ("broker is back", {"seconds": 72.0, "tries": 13}),
     ]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
 @pytest.mark.parametrize(

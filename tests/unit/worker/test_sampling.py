@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
 from service.backlog import Kept
+from service.finding import ok, warning
+from service.lines import fields_of
 from service.settings import Settings
 from settle_client.standing import Standing
 from worker.telling import metrics
@@ -148,3 +151,45 @@ def test_groups_are_measured_together(
 ) -> None:
     """The one furthest behind, and what all of them have lost."""
     assert _together(standings) == pytest.approx((unread, gone), nan_ok=True)
+
+
+def test_a_result_channel_of_its_own_is_missed_and_found_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also while no batch needs it; at one level, so that who reads the one reads the other."""
+    caplog.set_level("INFO")
+    settings = Settings(
+        CELERY_BROKER_URL="redis://127.0.0.1:1/0", outcome_url="redis://u:hush@127.0.0.1:2/0"
+    )
+    sampler, server = Sampler(settings, Vitals()), Server()
+    sampler._channel, server.up = Kept(server.reach), False
+    for now in (0.0, 5.0):
+        sampler._ask("result_channel", sampler._channel, ask)
+        sampler._say_of_channel(now)
+    server.up = True
+    sampler._ask("result_channel", sampler._channel, ask)
+    sampler._say_of_channel(10.0)
+    sampler.close()
+    assert [(r.levelname, r.getMessage(), fields_of(r)) for r in caplog.records] == [
+        (
+            "WARNING",
+            "result channel is away",
+            {"error": "refused", "fix": "start it, or correct SETTLE_OUTCOME_URL"},
+        ),
+        ("WARNING", "result channel is back", {"seconds": 10.0}),
+    ]
+
+
+def test_what_could_be_better_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With the fix; a worker goes on, and does not repeat itself."""
+    sampler = Sampler(Settings(), vitals := Vitals())
+    found = (ok("PostgreSQL 15.3"), warning("owner has more than it needs", "use another role"))
+    sampler._fitness = SimpleNamespace(  # type: ignore[assignment]
+        look=lambda: None, found="PostgreSQL 15.3; owner has more than it needs", remarks=found[1:]
+    )
+    for now in (0.0, 5.0):
+        sampler._look_at_database(now)
+    assert vitals.database == "PostgreSQL 15.3; owner has more than it needs"
+    (line,) = caplog.records
+    assert (line.levelname, line.getMessage()) == ("WARNING", "database could be better")
+    assert fields_of(line) == {"found": "owner has more than it needs", "fix": "use another role"}

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from service.batching import Batch, Why
-from settle_client.envelope import single
+from settle_client.envelope import bulk, single
 from settle_client.update import StatusUpdate
 from tasks.messages import validate
 from tasks.settle import invalid, outcome_of
@@ -144,6 +144,24 @@ def test_little_is_shown_of_what_is_large(
     task_events.flush()
     ((one,),) = dispatcher.published
     assert one.get("root_id") == shown
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "by way of kombu"])
+def test_ids_are_shown_of_who_says_nothing_to_show(
+    task_events: TaskEvents, dispatcher: Dispatcher, plain: bool
+) -> None:
+    """A client in another language sends no `argsrepr`; its messages can be found all the same."""
+    item = json.loads(bulk([StatusUpdate(f"ev_{n}", "failed") for n in range(9)]).item())
+    del item["headers"]["argsrepr"], item["headers"]["kwargsrepr"]
+    one = read_plain(fetched(json.dumps(item)), max_updates=10, shown=True)
+    assert one is not None
+    if not plain:
+        message = SimpleNamespace(headers=item["headers"])
+        one = one._replace(delivery=Received(message), shown=None)
+    task_events.received([one])
+    task_events.flush()
+    ((shown,),) = dispatcher.published
+    assert shown["args"] == "['ev_0', 'ev_1', … 7 more]"
 
 
 @pytest.mark.parametrize("why", ["not enabled", "disabled", "other groups", "no dispatcher"])

@@ -117,7 +117,8 @@ class Mover:
                 logger.warning("delayed messages stay in the worker", extra={"error": why})
             return False
         if self._trouble.over(time.monotonic()) is not None:
-            logger.info("delayed messages are held by the broker again")
+            text = "delayed messages are held by the broker again"
+            logger.log(self._trouble.level, text)
         return True
 
     def _close(self) -> None:

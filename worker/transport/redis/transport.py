@@ -39,7 +39,8 @@ class Poller(stock.MultiChannelPoller):
                 if self._trouble.note(type(error).__name__, time.monotonic()):
                     logger.warning("leases could not be renewed", extra={"error": str(error)})
             else:
-                self._trouble.over(time.monotonic())
+                if self._trouble.over(time.monotonic()) is not None:
+                    logger.log(self._trouble.level, "leases are renewed again")
 
     def get(self, callback: Any, timeout: float | None = None) -> Any:
         """Do one turn of `drain_events`, which turns until its own timeout."""

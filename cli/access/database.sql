@@ -1,0 +1,3 @@
+CREATE ROLE settle_owner LOGIN PASSWORD '…';
+CREATE DATABASE settle OWNER settle_owner;
+REVOKE ALL ON DATABASE settle FROM PUBLIC;
