@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.faults.rig import Servers
     from tests.rabbitmq import RabbitMQ
 
+pytestmark = pytest.mark.storms
 ALERTS = (Path(__file__).parents[2] / "deploy/prometheus/alerts.yml").read_text("utf-8")
 REFUSAL = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
