@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -91,5 +92,5 @@ def workers_part(answers: workers.Workers) -> Part:
 
 def settings_part(settings: Settings, answers: workers.Workers) -> Part:
     """Examine the settings, taken together."""
-    subject = consistency.Setup(settings, answers)
+    subject = consistency.Setup(settings, answers, tuple(os.environ))
     return Part("settings", "taken together", "", lambda: nullcontext(subject), consistency.CHECKS)
