@@ -13,6 +13,7 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
+from cli import exit_status
 from db import Database
 from service.settings import Settings, load_settings
 from settle_client.names import QUEUE, TASK
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from settle_client.update import StatusUpdate
 
-EXIT_BAD_INPUT = 2
 REASON_CHARACTERS = 60
 
 ENTRIES = click.argument("entries", nargs=-1, metavar="[ID]...")
@@ -79,7 +79,7 @@ def show(ctx: click.Context, *, entry: str) -> None:
     with opened(load_settings()) as letters:
         letter = _find(letters, entry)
     if letter is None:
-        ctx.exit(EXIT_BAD_INPUT)
+        ctx.exit(exit_status.BAD_INPUT)
     fields = _fields(letter)
     raw = fields.pop("raw")
     for name, value in fields.items():
@@ -125,7 +125,7 @@ def replay(
                 letters.replace(letter, replay.rest)
                 click.echo(f"{letter.entry}: sent again as message {replay.message_id}")
     if kept or not all_found:
-        ctx.exit(EXIT_BAD_INPUT)
+        ctx.exit(exit_status.BAD_INPUT)
 
 
 @command.command()
@@ -144,7 +144,7 @@ def drop(ctx: click.Context, *, entries: tuple[str, ...], everything: bool, yes:
             click.confirm(f"Drop {len(ids):,} dead letters for good?", abort=True)
         click.echo(f"Dropped {letters.drop(ids):,}.")
     if not all_found:
-        ctx.exit(EXIT_BAD_INPUT)
+        ctx.exit(exit_status.BAD_INPUT)
 
 
 def _choose(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli import exit_status
 from cli.doctor import Verdict, examine_all
 from service.settings import load_settings
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from cli.doctor import CheckResult
 
-EXIT_FAILURE = 1
 # Of the columns: verdict, check; what was found is as long as it is.
 WIDTHS = (7, 16, 0)
 COLORS = {
@@ -52,7 +52,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     else:
         show(results, Console())
     if any(result.finding.verdict is Verdict.FAILURE for result in results):
-        ctx.exit(EXIT_FAILURE)
+        ctx.exit(exit_status.FAILED)
 
 
 def to_json(results: Sequence[CheckResult]) -> dict[str, object]:
