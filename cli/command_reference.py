@@ -21,9 +21,13 @@ def commands(main: click.Group) -> str:
         main: The whole command line.
     """
     rows = [f"| {status} | {_code(whose)} | {meaning} |" for status, whose, meaning in MEANINGS]
+    settings = main.context_settings
+    root = click.Context(
+        main, info_name="settle", terminal_width=WIDTH, max_content_width=WIDTH, **settings
+    )
     sections = [
-        f"## {path}\n\n```text\n{_help(path, command)}\n```\n"
-        for path, command in _walk("settle", main)
+        f"## {context.command_path}\n\n```text\n{context.get_help()}\n```\n"
+        for context in _under(root)
     ]
     return "\n".join([_HEAD, *rows, "", *sections])
 
@@ -32,20 +36,16 @@ def _code(whose: str) -> str:
     return whose if whose.startswith("every") else f"`{whose}`"
 
 
-def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
-    if path != "settle":
-        yield path, command
-    if not isinstance(command, click.Group):
+def _under(context: click.Context) -> Iterator[click.Context]:
+    """Yield a context for each command under one, and those under that."""
+    group = context.command
+    if not isinstance(group, click.Group):
         return
-    context = click.Context(command, info_name=path)
-    for name in command.list_commands(context):
-        if child := command.get_command(context, name):
-            yield from _walk(f"{path} {name}", child)
-
-
-def _help(path: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=path, terminal_width=WIDTH, max_content_width=WIDTH)
-    return command.get_help(context)
+    for name in group.list_commands(context):
+        if command := group.get_command(context, name):
+            child = click.Context(command, parent=context, info_name=name)
+            yield child
+            yield from _under(child)
 
 
 _HEAD = """\

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tasks.reasons import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from cli.publish.reading import Place
 
 MAX_KINDS = 20
-# What differs between two errors of a kind: the value given, the column it is in.
-_DETAIL = re.compile(r", got .*?(?=; \w+: |\Z)|: line \d+ column \d+ \(char \d+\)", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -41,7 +40,7 @@ class Refusals:
     def add(self, place: Place, error: str) -> None:
         """Record one."""
         self.count += 1
-        name = _DETAIL.sub("", error)
+        name = kind_of(error)
         if kind := self._kinds.get(name):
             kind.count, kind.last = kind.count + 1, place
         elif len(self._kinds) < MAX_KINDS:

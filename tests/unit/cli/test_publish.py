@@ -84,7 +84,7 @@ def test_there_are_only_so_many_lines() -> None:
     """The others are counted."""
     refusals = Refusals()
     for number in range(MAX_KINDS + 5):
-        refusals.add(Place("line", number), f"error {number}")
+        refusals.add(Place("line", number), f"error {chr(97 + number)}")
     assert len(list(refusals.lines())) == MAX_KINDS + 1
     assert list(refusals.lines())[-1] == "and 5 that are not valid for other reasons"
 
