@@ -66,6 +66,7 @@ def to_json(results: Sequence[CheckResult]) -> dict[str, object]:
                 "verdict": result.finding.verdict,
                 "found": result.finding.found,
                 "fix": result.finding.fix or None,
+                "page": result.page,
             }
             for result in results
         ],
@@ -98,6 +99,8 @@ def _rows(result: CheckResult) -> Iterator[tuple[Text, Text, Text]]:
     )
     if finding.fix:
         yield Text(), Text("fix", "dim", justify="right"), Text(finding.fix, "dim")
+    if finding.verdict is not Verdict.OK:
+        yield Text(), Text("see", "dim", justify="right"), Text(result.page, "dim")
 
 
 def _table(rows: list[tuple[Text, Text, Text]]) -> Table:

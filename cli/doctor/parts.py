@@ -33,6 +33,7 @@ def broker_part(settings: Settings) -> Part:
         "start it, or correct CELERY_BROKER_URL",
         partial(broker.reach, settings),
         broker.checks,
+        kind=broker.name,
     )
 
 
