@@ -22,6 +22,7 @@ body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 code, pre { font: 14px/1.45 ui-monospace, monospace; }
 pre { overflow-x: auto; padding: .75rem; border: 1px solid #8886; border-radius: 6px; }
 h2 { margin-top: 2.5rem; border-top: 1px solid #8886; padding-top: 1rem; }
+h2 code { font-size: 1.1rem; }
 table { border-collapse: collapse; }
 td, th { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; }
 summary { cursor: pointer; }

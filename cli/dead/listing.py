@@ -31,7 +31,8 @@ class Group:
         yield from _wrapped(f"{self.count:,} x {self.kind}", "")
         times = dict.fromkeys((self.first.time, self.last.time))
         yield from _wrapped(" to ".join(times), INDENT)
-        yield from _wrapped(f"the newest: {self.last.entry}", INDENT)
+        example = "" if self.last.reason == self.kind else f", {self.last.reason}"
+        yield from _wrapped(f"the newest: {self.last.entry}{example}", INDENT)
 
 
 def by_reason(letters: Iterable[KeptLetter]) -> list[Group]:

@@ -44,18 +44,22 @@ def test_an_id_that_is_wider_than_the_terminal_is_in_one_piece(
     assert MESSAGE in "\n".join(block(letter(1)))
 
 
-def test_letters_are_counted_by_reason() -> None:
-    """The most frequent first, with the first time, the last, and the newest id."""
+def test_letters_are_counted_by_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The most frequent first, with the first time, the last, and the newest as an example."""
+    monkeypatch.setenv("COLUMNS", "80")
     letters = [letter(1, "id: is required")]
     letters += [letter(number, f"status: must be right, got {number}") for number in (2, 3, 4)]
     often, once = by_reason(letters)
     assert list(often.lines()) == [
         "3 x status: must be right, got …",
         "  2026-11-26T09:00:02.000000Z to 2026-11-26T09:00:04.000000Z",
-        "  the newest: 1764147600000-4",
+        "  the newest: 1764147600000-4, status: must be right, got 4",
     ]
     assert (once.count, once.kind) == (1, "id: is required")
-    assert list(once.lines())[1] == "  2026-11-26T09:00:01.000000Z"
+    assert list(once.lines())[1:] == [
+        "  2026-11-26T09:00:01.000000Z",
+        "  the newest: 1764147600000-1",
+    ]
 
 
 @pytest.mark.parametrize(
