@@ -11,6 +11,7 @@ import io
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -26,7 +27,8 @@ def explain(error: Exception) -> str | None:
     # Those of servers derive from it, and are told above.
     if isinstance(error, OSError):
         why = error.strerror or str(error) or type(error).__name__
-        return f"{error.filename}: {why}" if error.filename else f"cannot read or write: {why}"
+        where = error.filename or "cannot read or write"
+        return hide_password(f"{where}: {why}")
     if isinstance(error, UnicodeError):
         return "an argument or a file is not UTF-8"
     return None
@@ -50,8 +52,11 @@ def _expected() -> dict[str, tuple[type[Exception], ...]]:
     }
 
 
-def prepare_output() -> None:
-    """Let nothing that is printed fail for a character that the terminal does not have."""
+def prepare_streams() -> None:
+    """Let nothing fail for a stream that is closed, or a character that a terminal lacks."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for good
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

@@ -38,7 +38,7 @@ class Settle(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line, and say what goes wrong in one line where that is possible."""
-        errors.prepare_output()
+        errors.prepare_streams()
         try:
             return super().main(*args, **extra)
         except Exception as error:

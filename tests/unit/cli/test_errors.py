@@ -77,6 +77,23 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint() -> None:
     assert (ended.returncode, ended.stderr) == (1, "")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_one_of_nothing(closed: str) -> None:
+    """As some supervisors start their children."""
+    command = f"exec {sys.executable} -m cli publish --file - {closed}"
+    ended = subprocess.run(
+        ["sh", "-c", command],
+        env={**os.environ, "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 0
+    assert "Traceback" not in ended.stderr
+
+
 def test_what_a_terminal_cannot_show_is_printed_as_an_escape() -> None:
     """It is no reason to stop."""
     ended = settle("config", PYTHONIOENCODING="latin-1", SETTLE_OUTCOME_KEEP_FOR_GROUPS="\u2192")
