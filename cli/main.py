@@ -1,16 +1,20 @@
 """The command `settle`: one subcommand a module in `cli.commands`.
 
 Subcommands are imported when they are called, for their imports are what takes
-the time. An error that a user can act on is one line on stderr and exit code 1,
-or 2 where the input is to blame; anything else is a bug and keeps its traceback.
+the time. An error that a user can act on is one line on stderr (`cli.errors`), and an
+exit status says which kind it is (`cli.exit_status`).
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import Any
 
 import click
+
+from cli import errors, exit_status
 
 COMMANDS = (
     *("demo", "init", "migrate", "doctor", "gateway", "health", "top", "publish", "outcomes"),
@@ -19,7 +23,7 @@ COMMANDS = (
 
 
 class Settle(click.Group):
-    """Finds subcommands by name and turns expected errors into one line."""
+    """Finds subcommands by name, and ends with an exit status that says what happened."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which a newcomer needs them."""
@@ -32,40 +36,25 @@ class Settle(click.Group):
         command: click.Command = import_module(f"cli.commands.{cmd_name}").command
         return command
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line, and say what goes wrong in one line where that is possible."""
+        errors.prepare_streams()
+        try:
+            return super().main(*args, **extra)
+        except Exception as error:
+            text = errors.explain(error)
+            if text is None:
+                raise
+            errors.say(text)
+            sys.exit(exit_status.FAILED)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
         try:
             return super().invoke(ctx)
-        except click.exceptions.Exit:
-            raise
-        except Exception as error:
-            text = _expected(error)
-            if text is None:
-                raise
-            raise click.ClickException(text) from error
-
-
-def _expected(error: Exception) -> str | None:
-    import kombu.exceptions  # noqa: PLC0415
-    import redis  # noqa: PLC0415
-
-    from cli.embedded import ServerUnavailable  # noqa: PLC0415
-    from db import DatabaseError  # noqa: PLC0415
-    from service.addresses import hide_password  # noqa: PLC0415
-    from service.settings import SettingsError  # noqa: PLC0415
-    from settle_client.errors import SettleError  # noqa: PLC0415
-
-    kinds: dict[str, tuple[type[Exception], ...]] = {
-        "": (SettingsError, SettleError, ServerUnavailable, TimeoutError),
-        "the database: ": (DatabaseError,),
-        "the broker: ": (kombu.exceptions.OperationalError,),
-        "Redis: ": (redis.RedisError,),
-    }
-    for prefix, classes in kinds.items():
-        if isinstance(error, classes):
-            text = hide_password(str(error)).strip() or type(error).__name__
-            return prefix + text.partition("\n")[0]
-    return None
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(exit_status.INTERRUPTED)
 
 
 @click.group(cls=Settle, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,3 +64,7 @@ def main() -> None:
 
     The service itself is a Celery worker: celery -A worker worker
     """
+    from service.spelling import misspelt  # noqa: PLC0415 - not for --help
+
+    for name, hint in misspelt(os.environ).items():
+        click.echo(f"Warning: {name} is no setting: {hint}", err=True)

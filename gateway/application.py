@@ -1,7 +1,7 @@
 """The operations of the gateway, as an ASGI application.
 
 `PATCH /v2/api/events/batch` settles, `GET /v2/api/events/{id}` looks, `/healthz` and
-`/metrics` are for whoever watches. Their contract is contracts/openapi.json.
+`/metrics` are for whoever watches. Their contract is handed in, and served by `gateway.pages`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -31,6 +31,8 @@ from gateway.body import Reader
 from gateway.counting import Counting
 from gateway.health import Health
 from gateway.metrics import CATALOGUE
+from gateway.pages import pages
+from gateway.paths import TrailingSlash
 from gateway.problems import Problems
 from gateway.publishing import PatientPublisher
 from gateway.retrying import insist
@@ -44,7 +46,7 @@ from tasks.messages import Message
 from tasks.requests import understand_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 
     from starlette.requests import Request
 
@@ -187,8 +189,17 @@ def _message_id(request: Request) -> str:
     return given[0]
 
 
-def make_application(settings: Settings, service: Service, keys: Keys | None) -> Starlette:
-    """Make the application; nothing is connected yet."""
+def make_application(
+    settings: Settings, service: Service, keys: Keys | None, contract: Mapping[str, Any]
+) -> Starlette:
+    """Make the application; nothing is connected yet.
+
+    Args:
+        settings: Those in force.
+        service: The database and the result channel.
+        keys: None where there are none.
+        contract: All this as an OpenAPI document.
+    """
     gateway = Gateway(settings, service, keys)
     settling = Route(terms.BATCH, gateway.settle)
     # Any: it refuses the others itself, and no other route is to take them.
@@ -199,8 +210,9 @@ def make_application(settings: Settings, service: Service, keys: Keys | None) ->
             Route(terms.EVENT.replace("{id}", "{id:text}"), gateway.look),
             Route(terms.HEALTH, gateway.answer_health),
             Route(terms.METRICS, gateway.expose_metrics),
+            *pages(contract),
         ],
-        middleware=[Middleware(Counting)],
+        middleware=[Middleware(TrailingSlash), Middleware(Counting)],
         exception_handlers=gateway.problems.handlers,
         lifespan=gateway.running,
     )

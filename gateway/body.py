@@ -31,11 +31,13 @@ class Reader:
         """Read a body of JSON.
 
         Raises:
-            HTTPException: It is something else, or too large.
+            HTTPException: It is something else, compressed, or too large.
             ClientDisconnect: It did not come.
         """
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != terms.JSON:
             raise HTTPException(415, terms.NOT_JSON)
+        if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+            raise HTTPException(415, terms.ENCODED, terms.PLAIN_ONLY)
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > self._max_bytes:
             self._refuse()

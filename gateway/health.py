@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import redis
+
 from gateway.trouble_log import TroubleLog
+from service.database_checks import ASK_DOCTOR
 from service.fitness import Obstacle
 from tasks.errors import OutcomesNotPublishedError
 
@@ -54,9 +57,15 @@ class Health:
         try:
             self._service.publisher.check()
         except OutcomesNotPublishedError as error:
-            return Obstacle(str(error), CHANNEL_FIX)
+            return Obstacle(str(error), _fix_of(error))
         if self._publisher:
             trouble = self._publisher.trouble
             found = f"{len(self._publisher)} outcomes wait for the channel: {trouble}"
-            return Obstacle(found, trouble.fix or CHANNEL_FIX)
+            return Obstacle(found, _fix_of(trouble))
         return None
+
+
+def _fix_of(error: OutcomesNotPublishedError) -> str:
+    # A server that answers is not away.
+    answered = isinstance(error.__cause__, redis.ResponseError)
+    return error.fix or (ASK_DOCTOR if answered else CHANNEL_FIX)

@@ -9,6 +9,8 @@ BATCH: Final = "/v2/api/events/batch"
 EVENT: Final = "/v2/api/events/{id}"
 HEALTH: Final = "/healthz"
 METRICS: Final = "/metrics"
+CONTRACT: Final = "/openapi.json"
+DOCS: Final = "/docs"
 
 JSON: Final = "application/json"
 MESSAGE_ID: Final = r"^[\x21-\x7e]{1,255}$"
@@ -26,6 +28,8 @@ NOT_LOCAL: Final = "Host: without API keys only requests to localhost are served
 NO_EVENT: Final = "there is no such event"
 NOTHING_HERE: Final = f"there is nothing here: see PATCH {BATCH}, GET {EVENT}"
 NOT_JSON: Final = f"Content-Type: must be {JSON}"
+ENCODED: Final = "Content-Encoding: must be identity: send the body as it is, not compressed"
+PLAIN_ONLY: Final = {"Accept-Encoding": "identity"}
 TOO_SLOW: Final = f"the request did not come within {RECEIVE_SECONDS:g} s"
 NOT_HTTP: Final = "the request is not HTTP/1.1"
 TOO_LONG_HEAD: Final = f"the head of a request may be {MAX_HEAD_BYTES:,} bytes"

@@ -13,6 +13,13 @@ REDIS_SCHEMES = ("redis", "rediss")
 AMQP_SCHEMES = ("amqp", "amqps", "pyamqp")
 SENTINEL_SCHEME = "sentinel"
 DATABASE_SCHEMES = ("postgresql", "postgres")
+# Those of kombu besides; with a dot in it, a scheme is the path of a transport of one's own.
+OTHER_BROKER_SCHEMES = (
+    *("azureservicebus", "azurestoragequeues", "confluentkafka", "consul", "etcd", "filesystem"),
+    *("gcpubsub", "kafka", "librabbitmq", "memory", "mongodb", "pgmq", "pyro", "qpid"),
+    *("slmq", "sqla", "sqlalchemy", "sqs", "zookeeper"),
+)
+_BROKER_SCHEMES = (*REDIS_SCHEMES, *AMQP_SCHEMES, SENTINEL_SCHEME, *OTHER_BROKER_SCHEMES)
 # As redis-py spells them, and as Celery's documentation does.
 CERTIFICATE_CHECKS = ("none", "optional", "required", "CERT_NONE", "CERT_OPTIONAL", "CERT_REQUIRED")
 
@@ -42,6 +49,20 @@ def is_redis(url: str) -> bool:
 def uses_sentinels(url: str) -> bool:
     """Return whether a URL names the sentinels of a Redis or Valkey."""
     return scheme_of(url) == SENTINEL_SCHEME
+
+
+def why_no_broker(url: str) -> str | None:
+    """Say why a URL names no broker by what it begins with, None if it may name one.
+
+    Args:
+        url: Of which nothing but its scheme is quoted.
+    """
+    scheme = scheme_of(url).partition("+")[0]
+    if "://" not in url or not scheme:
+        return "must begin with the kind of broker: redis://, sentinel:// or amqp://"
+    if scheme in _BROKER_SCHEMES or "." in scheme:
+        return None
+    return f"{scheme!r} is no kind of broker: redis://, sentinel:// or amqp://"
 
 
 def is_clear(url: str) -> bool:

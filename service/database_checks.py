@@ -10,6 +10,7 @@ from db.inspection import EXPECTED_FILLFACTOR_PERCENT, Inspection, inspect_datab
 from db.revisions import newest_revision
 from service.clock import judge_clock
 from service.finding import Finding, failure, ok, unknown, warning
+from service.pages import GRANTS_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,10 @@ START = "start it, or correct DATABASE_URL"
 ASK_DOCTOR = "see what settle doctor says"
 OLDEST_VERSION = 15
 MIGRATE = "settle migrate, as the owner of the table"
+# For a database that is ahead, which a migration from here would refuse.
+UPGRADE = "run the newer version of Settle that has migrated it"
 NO_TABLE = "not checked: no events table"
-GRANTS = "the grants in docs/privileges.md, under PostgreSQL"
+GRANTS = f"the grants in {GRANTS_PAGE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,10 @@ def migration(database: ReachedDatabase) -> Finding:
         return unknown("this role may not read alembic_version", GRANTS)
     if schema.revision is None:
         return failure("the database was never migrated", MIGRATE)
-    if schema.revision > newest:
+    if _is_newer(database):
         return warning(
             f"at {schema.revision}, this version of Settle expects {newest}",
-            "the newer version of Settle that has migrated it",
+            UPGRADE,
         )
     if schema.revision != newest:
         return failure(f"at {schema.revision}, this version of Settle expects {newest}", MIGRATE)
@@ -98,15 +101,22 @@ def table(database: ReachedDatabase) -> Finding:
             "GRANT USAGE ON SCHEMA to the role, and ALTER ROLE … SET search_path",
         )
     if not facts.exists:
-        return failure("there is no events table in the search path", MIGRATE)
+        fix = UPGRADE if _is_newer(database) else MIGRATE
+        return failure("there is no events table in the search path", fix)
     if facts.differences:
-        return failure("; ".join(facts.differences), f"restore what is missing, or {MIGRATE}")
+        fix = UPGRADE if _is_newer(database) else f"restore what is missing, or {MIGRATE}"
+        return failure("; ".join(facts.differences), fix)
     if facts.unlogged:
         return failure(
             "the table is UNLOGGED: a crash empties it",
             "ALTER TABLE events SET LOGGED, or each of its partitions",
         )
     return ok("columns and constraints are as they should be")
+
+
+def _is_newer(database: ReachedDatabase) -> bool:
+    revision = database.inspection.schema().revision
+    return revision is not None and revision > newest_revision()
 
 
 def hot_updates(database: ReachedDatabase) -> Finding:
@@ -143,7 +153,7 @@ def privileges(database: ReachedDatabase) -> Finding:
     if facts.excess:
         return warning(
             f"{facts.role} has more than it needs: {', '.join(facts.excess)}",
-            "run workers as the role in docs/privileges.md, under PostgreSQL",
+            f"run workers as the role in {GRANTS_PAGE}",
         )
     return ok(f"{facts.role} has what it needs and no more")
 

@@ -13,51 +13,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.engine import engine_url
-from service.addresses import (
-    checks_certificates_clearly,
-    hide_password,
-    is_clear,
-    is_redis,
-    scheme_of,
-    uses_sentinels,
+from service.address_checks import (
+    check_backend,
+    check_broker,
+    check_database_url,
+    check_url,
 )
-
-RPC_CANNOT_SERVE = (
-    "rpc:// cannot be used, for it answers who sent the one message that a task runs for, and here "
-    "many share a batch: use redis://, or set none and read the result channel"
-)
+from service.addresses import hide_password, is_redis, uses_sentinels
 
 
 class SettingsError(ValueError):
     """A setting has a value that cannot work."""
-
-
-def _check_database_url(url: str) -> str:
-    engine_url(url)
-    return url
-
-
-def _check_url(url: str) -> str:
-    if not is_clear(url):
-        raise ValueError("its host and port cannot be read: percent-encode the password")
-    if not checks_certificates_clearly(url):
-        raise ValueError("its ssl_cert_reqs must be none, optional or required")
-    return url
-
-
-def _check_urls(urls: str) -> str:
-    # kombu tries one after the other.
-    for url in urls.split(";"):
-        _check_url(url)
-    return urls
-
-
-def _check_backend(url: str) -> str:
-    if scheme_of(url) == "rpc":
-        raise ValueError(RPC_CANNOT_SERVE)
-    # Celery has many others, each with a form of its own.
-    return _check_urls(url) if is_redis(url) or uses_sentinels(url) else url
 
 
 class Settings(BaseSettings):
@@ -65,7 +31,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SETTLE_", frozen=True, extra="ignore")
 
-    broker_url: Annotated[str, AfterValidator(_check_urls)] = Field(
+    broker_url: Annotated[str, AfterValidator(check_broker)] = Field(
         default="redis://127.0.0.1:6379/0",
         validation_alias="CELERY_BROKER_URL",
         description="Where messages come from: Redis or Valkey (`redis://`, `rediss://` with TLS, "
@@ -76,7 +42,7 @@ class Settings(BaseSettings):
         description="The name under which the sentinels know the broker's primary; "
         "required with a `sentinel://` broker.",
     )
-    result_backend: Annotated[str, AfterValidator(_check_backend)] | None = Field(
+    result_backend: Annotated[str, AfterValidator(check_backend)] | None = Field(
         default=None,
         validation_alias="CELERY_RESULT_BACKEND",
         description="Celery's result backend, for producers that call `AsyncResult.get()`; not "
@@ -89,12 +55,12 @@ class Settings(BaseSettings):
         description="For how many seconds a worker tries again to store a Celery result, while "
         "the result backend is away; nothing else waits for it. It keeps up to 32 MiB of them.",
     )
-    database_url: Annotated[str, AfterValidator(_check_database_url)] = Field(
+    database_url: Annotated[str, AfterValidator(check_database_url)] = Field(
         default="postgresql://127.0.0.1:5432/settle",
         validation_alias="DATABASE_URL",
         description="The PostgreSQL database that holds the events table.",
     )
-    outcome_url: Annotated[str, AfterValidator(_check_url)] | None = Field(
+    outcome_url: Annotated[str, AfterValidator(check_url)] | None = Field(
         default=None,
         description="The Redis of the result channel and the dead letters. "
         "By default the broker's; required with a broker that is not Redis.",

@@ -35,6 +35,8 @@ UNTRIMMED = 2**53
 PUBLISH_OUTCOMES = Path(__file__).with_name("publish_outcomes.lua").read_text("utf-8")
 KEEP_DEAD_LETTER = Path(__file__).with_name("keep_dead_letter.lua").read_text("utf-8")
 
+TRY_ADDING = Path(__file__).with_name("try_adding.lua").read_text("utf-8")
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -70,6 +72,7 @@ class OutcomePublisher:
         self._stream_max_length = UNTRIMMED if keep_for else stream_max_length
         self._publish = client.register_script(PUBLISH_OUTCOMES)
         self._keep = client.register_script(KEEP_DEAD_LETTER)
+        self._try = client.register_script(TRY_ADDING)
 
     def publish(self, outcomes: Sequence[Outcome], dead_letters: Sequence[DeadLetter] = ()) -> None:
         """Publish outcomes in order, after the dead letters that belong to them.
@@ -97,13 +100,17 @@ class OutcomePublisher:
             raise OutcomesNotPublishedError(text, letters=letters, outcomes=start) from error
 
     def check(self) -> None:
-        """See that the channel answers.
+        """See that outcomes and dead letters can be published, by publishing none.
 
         Raises:
-            OutcomesNotPublishedError: It does not.
+            OutcomesNotPublishedError: They cannot: the server is away, full or takes no writes,
+                a right is missing, or there is no room.
         """
         try:
-            self._client.ping()
+            if self._room is not None:
+                self._room.make(1)
+            for stream in (OUTCOMES, DEAD_LETTERS):
+                write(self._client, self._try, stream, [])
         except redis.RedisError as error:
             raise OutcomesNotPublishedError(f"{type(error).__name__}: {error}") from error
 

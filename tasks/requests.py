@@ -22,6 +22,18 @@ from tasks.messages import decode_valid
 _decode_updates = msgspec.json.Decoder(list[StatusUpdate]).decode
 
 
+_EXPECTED = "it must be an array: [{id, status}, …]"
+_GZIP = b"\x1f\x8b"
+_NAMES: dict[type, str] = {
+    dict: "an object",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}
+
+
 def understand_request(body: bytes, *, max_updates: int) -> list[StatusUpdate]:
     """Understand the body of a request as updates.
 
@@ -33,10 +45,14 @@ def understand_request(body: bytes, *, max_updates: int) -> list[StatusUpdate]:
         NotUnderstoodError: Something in it is not valid; the text names the
             element and the field.
     """
+    if not body.strip():
+        raise NotUnderstoodError(f"the body is empty: {_EXPECTED}")
+    if body.startswith(_GZIP):
+        raise NotUnderstoodError("the body is compressed, with gzip: send it as it is")
     valid = decode_valid(_decode_updates, body)
     updates = _decode(body) if valid is None else valid
     if not isinstance(updates, list):
-        raise NotUnderstoodError("the body must be an array: [{id, status}, …]")
+        raise NotUnderstoodError(f"the body is {_NAMES[type(updates)]}: {_EXPECTED}")
     if not 1 <= len(updates) <= max_updates:
         raise NotUnderstoodError(
             f"a request carries 1 to {max_updates} updates, this one {len(updates)}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import celeryd_init, worker_shutdown
+from celery.utils.log import get_logger
 
 from service.settings import SettingsError, load_settings
 from worker.seams import thread
@@ -23,6 +24,8 @@ thread.install()
 # would listen on every interface. Its command line and its environment still say otherwise.
 os.environ.setdefault("FLOWER_ADDRESS", "127.0.0.1")
 
+logger = get_logger(__name__)
+
 app = Celery("settle")
 app.config_from_object("celeryconfig")
 
@@ -31,6 +34,7 @@ app.config_from_object("celeryconfig")
 def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Let a worker fetch in batches; Flower and other clients keep kombu's own transport."""
     from service import garbage  # noqa: PLC0415 - not for clients
+    from service.spelling import misspelt  # noqa: PLC0415 - the same
     from worker.seams import decompression, event_dispatcher, logs  # noqa: PLC0415 - the same
     from worker.telling.outbox import Outbox  # noqa: PLC0415 - the same
     from worker.telling.results import why_unfit  # noqa: PLC0415 - the same
@@ -40,6 +44,8 @@ def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     if why := why_unfit(lambda: app.backend):
         sys.exit(f"settle: CELERY_RESULT_BACKEND: {why}")
     logs.install(app, instance, options, settings.log_format)
+    for name, hint in misspelt(os.environ).items():
+        logger.warning("variable is no setting", extra={"variable": name, "fix": hint})
     broker_of(settings.broker_url).install()
     decompression.install()
     outbox = Outbox(partial(app.connection_for_write, heartbeat=0))

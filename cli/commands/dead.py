@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 import redis
-from rich.console import Console
-from rich.table import Table
 
+from cli import exit_status
+from cli.dead.listing import block, by_reason, has_reason
+from cli.dead.replaying import expand, foresee, send
 from db import Database
 from service.settings import Settings, load_settings
-from settle_client.names import QUEUE, TASK
 from settle_client.redis_server import open_client
 from tasks.dead_letters import DeadLetters, KeptLetter
 from tasks.errors import NotUnderstoodError
-from tasks.replaying import Replay, replay_of
-from tasks.settle import outcome_of
+from tasks.replaying import replay_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from settle_client.update import StatusUpdate
-
-EXIT_BAD_INPUT = 2
-REASON_CHARACTERS = 60
+LETTERS_SHOWN = 50
 
 ENTRIES = click.argument("entries", nargs=-1, metavar="[ID]...")
 ALL = click.option("--all", "everything", is_flag=True, help="All there are now.")
+REASON = click.option("--reason", help="Those with this text in their reason.")
 
 
 @click.group("dead")
@@ -48,27 +46,41 @@ def opened(settings: Settings) -> Iterator[DeadLetters]:
 
 
 @command.command("list")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def list_command(*, limit: int, as_json: bool) -> None:
-    """List the newest dead letters, the newest last."""
+@REASON
+@click.option("--all", "everything", is_flag=True, help="Each letter, however many there are.")
+@click.option("--limit", type=click.IntRange(min=1), help="The newest letters, so many at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print letters, one JSON object a line.")
+def list_command(*, reason: str | None, everything: bool, limit: int | None, as_json: bool) -> None:
+    """Count the dead letters by reason; or list letters, the newest last.
+
+    Letters are listed with any of the options; 50 of them at most, unless --all or --limit
+    says otherwise.
+    """
     with opened(load_settings()) as letters:
-        shown, count = letters.newest(limit), len(letters)
-    if as_json:
+        if not (reason or everything or limit or as_json):
+            _count(letters)
+            return
+        most = limit or (None if everything else LETTERS_SHOWN)
+        chosen = letters.all() if reason is None else _of(reason, letters)
+        shown = letters.newest(most) if most and reason is None else deque(chosen, most)
         for letter in shown:
-            click.echo(json.dumps(_fields(letter)))
-        return
-    if not shown:
+            if as_json:
+                click.echo(json.dumps(_fields(letter)))
+            else:
+                click.echo("\n".join(block(letter)))
+        if not as_json:
+            click.echo(f"{len(shown):,} shown, of {len(letters):,} dead letters.", err=True)
+
+
+def _count(letters: DeadLetters) -> None:
+    if not (groups := by_reason(letters.all())):
         click.echo("There are no dead letters.")
         return
-    table = Table("id", "time", "message", "deaths", "reason")
-    for letter in shown:
-        reason = letter.reason[:REASON_CHARACTERS]
-        table.add_row(letter.entry, letter.time, letter.message_id, str(letter.deliveries), reason)
-    console = Console()
-    console.print(table, markup=False)
-    if count > len(shown):
-        console.print(f"The newest {len(shown)} of {count:,}.")
+    for group in groups:
+        click.echo("\n".join(group.lines()))
+    click.echo(
+        "List, replay or drop those of a reason: --reason, with any part of its text.", err=True
+    )
 
 
 @command.command()
@@ -79,7 +91,7 @@ def show(ctx: click.Context, *, entry: str) -> None:
     with opened(load_settings()) as letters:
         letter = _find(letters, entry)
     if letter is None:
-        ctx.exit(EXIT_BAD_INPUT)
+        ctx.exit(exit_status.BAD_INPUT)
     fields = _fields(letter)
     raw = fields.pop("raw")
     for name, value in fields.items():
@@ -91,11 +103,17 @@ def show(ctx: click.Context, *, entry: str) -> None:
 
 @command.command()
 @ENTRIES
+@REASON
 @ALL
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and do nothing.")
 @click.pass_context
 def replay(
-    ctx: click.Context, *, entries: tuple[str, ...], everything: bool, dry_run: bool
+    ctx: click.Context,
+    *,
+    entries: tuple[str, ...],
+    reason: str | None,
+    everything: bool,
+    dry_run: bool,
 ) -> None:
     """Send dead letters again, as messages of their own.
 
@@ -104,11 +122,11 @@ def replay(
     """
     settings = load_settings()
     with opened(settings) as letters, closing(Database(settings.database_url)) as database:
-        chosen, all_found = _choose(letters, entries, everything=everything)
+        chosen, all_found = _choose(letters, entries, reason, everything=everything)
         kept = 0
         for letter in chosen:
             try:
-                replay = replay_of(letter, max_updates=settings.message_max_updates, expand=_expand)
+                replay = replay_of(letter, max_updates=settings.message_max_updates, expand=expand)
             except NotUnderstoodError as error:
                 kept += 1
                 click.echo(f"{letter.entry}: still not valid, kept: {error}", err=True)
@@ -118,25 +136,28 @@ def replay(
                 click.echo(f"{letter.entry}: a part still not valid, kept: {one.reason}", err=True)
             if dry_run:
                 for update in replay.updates:
-                    click.echo(f"{letter.entry}: {_foresee(letter, update, database)}")
+                    click.echo(f"{letter.entry}: {foresee(letter, update, database)}")
             else:
                 # In this order: what is killed in between sends the same again.
-                _send(replay)
+                send(replay)
                 letters.replace(letter, replay.rest)
                 click.echo(f"{letter.entry}: sent again as message {replay.message_id}")
     if kept or not all_found:
-        ctx.exit(EXIT_BAD_INPUT)
+        ctx.exit(exit_status.BAD_INPUT)
 
 
 @command.command()
 @ENTRIES
+@REASON
 @ALL
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
-def drop(ctx: click.Context, *, entries: tuple[str, ...], everything: bool, yes: bool) -> None:
+def drop(
+    ctx: click.Context, *, entries: tuple[str, ...], reason: str | None, everything: bool, yes: bool
+) -> None:
     """Remove dead letters for good."""
     with opened(load_settings()) as letters:
-        chosen, all_found = _choose(letters, entries, everything=everything)
+        chosen, all_found = _choose(letters, entries, reason, everything=everything)
         ids = [letter.entry for letter in chosen]
         if ids and not yes:
             if not sys.stdin.isatty():
@@ -144,18 +165,27 @@ def drop(ctx: click.Context, *, entries: tuple[str, ...], everything: bool, yes:
             click.confirm(f"Drop {len(ids):,} dead letters for good?", abort=True)
         click.echo(f"Dropped {letters.drop(ids):,}.")
     if not all_found:
-        ctx.exit(EXIT_BAD_INPUT)
+        ctx.exit(exit_status.BAD_INPUT)
 
 
 def _choose(
-    letters: DeadLetters, entries: tuple[str, ...], *, everything: bool
+    letters: DeadLetters, entries: tuple[str, ...], reason: str | None, *, everything: bool
 ) -> tuple[list[KeptLetter], bool]:
-    if bool(entries) == everything:
-        raise click.UsageError("give the ids of dead letters, or --all")
+    if [bool(entries), bool(reason), everything].count(True) != 1:
+        raise click.UsageError("give the ids of dead letters, or --reason, or --all")
     if everything:
         return list(letters.all()), True
+    if reason:
+        of_reason = list(_of(reason, letters))
+        if not of_reason:
+            click.echo("no dead letter has this reason; see settle dead list", err=True)
+        return of_reason, bool(of_reason)
     found = [letter for entry in entries if (letter := _find(letters, entry))]
     return found, len(found) == len(entries)
+
+
+def _of(reason: str, letters: DeadLetters) -> Iterator[KeptLetter]:
+    return (letter for letter in letters.all() if has_reason(letter, reason))
 
 
 def _find(letters: DeadLetters, entry: str) -> KeptLetter | None:
@@ -172,35 +202,3 @@ def _fields(letter: KeptLetter) -> dict[str, Any]:
     fields = asdict(letter)
     first = {"id": "entry", "messageId": "message_id", "index": "index"}
     return {**{name: fields.pop(field) for name, field in first.items()}, **fields}
-
-
-def _foresee(letter: KeptLetter, update: StatusUpdate, database: Database) -> str:
-    row = database.read_events([update.id]).get(update.id)
-    outcome = outcome_of(letter.message_id, update, row)
-    if outcome.updated:
-        return f"{update.id} was settled by this message"
-    if row is not None and row.status is None and outcome.account_id is not None:
-        return f"{update.id} would be {update.status}"
-    return f"{update.id} would not be updated: {outcome.reason}"
-
-
-def _expand(body: bytes, compression: str) -> bytes:
-    import kombu.compression  # noqa: PLC0415 - for the few letters that need it
-
-    from worker.seams import decompression  # noqa: PLC0415 - the same
-
-    decompression.install()
-    registry: Any = kombu.compression
-    return bytes(registry.decompress(body, compression))
-
-
-def _send(replay: Replay) -> None:
-    from worker.celery import app  # noqa: PLC0415 - the slow import, for the slow part
-
-    app.send_task(
-        TASK,
-        args=replay.arguments,
-        task_id=replay.message_id,
-        queue=QUEUE,
-        ignore_result=True,
-    )

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
+from cli import exit_status
 from cli.demo import borrowed, keeping, report
 from cli.demo.keeping import start_flower
 from cli.demo.plan import Plan, make_plan
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
     from cli.demo.keeping import Flower
 
-EXIT_DISAGREES = 1
-EXIT_STOPPED = 143
 # With nothing new for this long, something is wrong.
 PATIENCE_SECONDS = 60.0
 LOG_LINES_SHOWN = 15
@@ -65,7 +64,7 @@ def command(
     console = Console(stderr=as_json)
     started = time.time()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(EXIT_STOPPED))
+        signal.signal(number, lambda *_: sys.exit(exit_status.STOPPED))
     with stack(has_own_servers=not on_my_servers) as running:
         demo = Demo(running, console, count=count, seed=seed, keeps=keep)
         result = demo.run()
@@ -80,7 +79,7 @@ def command(
         if demo.flower is not None:
             keeping.keep(running, console, demo.flower, demo.plan.spare.id)
     if not result.agrees:
-        raise click.exceptions.Exit(EXIT_DISAGREES)
+        raise click.exceptions.Exit(exit_status.FAILED)
 
 
 class Demo:

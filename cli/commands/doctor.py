@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli import exit_status
 from cli.doctor import Verdict, examine_all
 from service.settings import load_settings
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from cli.doctor import CheckResult
 
-EXIT_FAILURE = 1
 # Of the columns: verdict, check; what was found is as long as it is.
 WIDTHS = (7, 16, 0)
 COLORS = {
@@ -52,7 +52,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     else:
         show(results, Console())
     if any(result.finding.verdict is Verdict.FAILURE for result in results):
-        ctx.exit(EXIT_FAILURE)
+        ctx.exit(exit_status.FAILED)
 
 
 def to_json(results: Sequence[CheckResult]) -> dict[str, object]:
@@ -66,6 +66,7 @@ def to_json(results: Sequence[CheckResult]) -> dict[str, object]:
                 "verdict": result.finding.verdict,
                 "found": result.finding.found,
                 "fix": result.finding.fix or None,
+                "page": result.page,
             }
             for result in results
         ],
@@ -98,6 +99,8 @@ def _rows(result: CheckResult) -> Iterator[tuple[Text, Text, Text]]:
     )
     if finding.fix:
         yield Text(), Text("fix", "dim", justify="right"), Text(finding.fix, "dim")
+    if finding.verdict is not Verdict.OK:
+        yield Text(), Text("see", "dim", justify="right"), Text(result.page, "dim")
 
 
 def _table(rows: list[tuple[Text, Text, Text]]) -> Table:

@@ -36,6 +36,7 @@ def serve(settings: Settings) -> None:
         raise click.ClickException(
             f"{error.name} is not installed: pip install '.[http]' in a checkout of Settle"
         ) from error
+    from cli.contracts import openapi  # noqa: PLC0415 - takes its time
     from gateway.keys import Keys  # noqa: PLC0415
     from service.connections import make_service  # noqa: PLC0415
 
@@ -59,7 +60,7 @@ def serve(settings: Settings) -> None:
             "settle": version("settle"),
         },
     )
-    application = make_application(settings, service, keys)
+    application = make_application(settings, service, keys, openapi.document())
     server.serve(application, listening, stop_timeout_seconds=settings.stop_timeout_seconds)
     logger.info("gateway stopped")
 

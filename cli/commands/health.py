@@ -9,6 +9,7 @@ import time
 
 import click
 
+from cli import exit_status
 from worker.watching import statefile
 from worker.watching.judging import Judgement
 
@@ -26,4 +27,4 @@ def command(*, question: str, node: str) -> None:
     except LookupError as error:
         verdict = Judgement(False, str(error))
     click.echo(f"{'' if verdict.holds else 'not '}{question}: {verdict.why}", err=not verdict.holds)
-    raise SystemExit(0 if verdict.holds else 1)
+    raise SystemExit(exit_status.DONE if verdict.holds else exit_status.FAILED)

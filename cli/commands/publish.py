@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from contextlib import closing
-from dataclasses import dataclass, field
-from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli import exit_status
 from cli.commands.outcomes import show
+from cli.durations import Seconds
+from cli.publish.progress import Meter
+from cli.publish.reading import ENCODING, ERRORS, ONLY, read_updates
+from cli.publish.sending import Sent, send_all
 from service.settings import load_settings
-from settle_client import NotSentError, OutcomeClient, Producer, SettleError
-from tasks.messages import InvalidUpdate, validate
+from settle_client import OutcomeClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from settle_client import StatusUpdate
-
-EXIT_BAD_INPUT = 2
-# How long a broker that is away is waited for.
-SEND_SECONDS = 5.0
-
-
-@dataclass
-class Sent:
-    """What has gone out so far, and what has not."""
-
-    messages: dict[str, list[str]] = field(default_factory=dict)
-    updates: int = 0
-    refused: int = 0
-
-    def add(self, message_id: str, updates: Sequence[StatusUpdate]) -> None:
-        """Record a message."""
-        self.messages[message_id] = [update.id for update in updates]
-        self.updates += len(updates)
-
-    def remove(self, message_ids: Iterable[str]) -> None:
-        """Take back messages that were not sent after all."""
-        for message_id in message_ids:
-            self.updates -= len(self.messages.pop(message_id, ()))
-
-    def summary(self) -> str:
-        """Say it in one line."""
-        text = (
-            f"Sent {_counted(self.updates, 'update')} in {_counted(len(self.messages), 'message')}"
-        )
-        return text + (f"; not sent: {self.refused} that are not valid" if self.refused else "")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    from cli.publish.reading import Place
+    from service.settings import Settings
+    from settle_client import Outcome
 
 
 @click.command("publish")
@@ -65,9 +33,15 @@ def _counted(count: int, noun: str) -> str:
     "--file",
     "-f",
     "source",
-    # What is no UTF-8 is no text of an update, and no reason to stop.
-    type=click.File("r", encoding="utf-8", errors="surrogateescape"),
+    type=click.File("r", encoding=ENCODING, errors=ERRORS),
     help="A JSON array of updates, or one JSON update a line; - for standard input.",
+)
+@click.option(
+    "--start-at",
+    metavar="N",
+    default=1,
+    type=click.IntRange(min=1),
+    help="Begin with this line of the file, or element of its array.",
 )
 @click.option(
     "--updates-per-message",
@@ -75,16 +49,21 @@ def _counted(count: int, noun: str) -> str:
     help="How many updates of a file travel together. Default: as many as a message may carry.",
 )
 @click.option("--wait", is_flag=True, help="Wait for the outcomes and print them.")
-@click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait.")
+@click.option(
+    "--timeout",
+    default=30.0,
+    show_default=True,
+    type=Seconds(min=0),
+    help="How long to wait for all of them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print outcomes as JSON, one a line.")
-@click.pass_context
 def command(
-    ctx: click.Context,
     *,
     event_id: str | None,
     status: str | None,
     account_id: str | None,
     source: IO[str] | None,
+    start_at: int,
     updates_per_message: int | None,
     wait: bool,
     timeout: float,
@@ -93,116 +72,66 @@ def command(
     """Send the update EVENT_ID STATUS, or those of a file.
 
     STATUS is completed or failed. What is not valid is told with its line and
-    field, and everything else is sent all the same.
+    field, and everything else is sent all the same. Where sending is cut short it is
+    said with which --start-at to go on.
     """
     settings = load_settings()
     if (event_id is None) == (source is None):
         raise click.UsageError("give EVENT_ID and STATUS, or --file")
     if source is None:
         update = {"id": event_id, "status": status, "accountId": account_id}
-        updates: Iterator[tuple[str, Any]] = iter([("update", update)])
+        updates: Iterator[tuple[Place, Any]] = iter([(ONLY, update)])
     else:
-        updates = read_updates(source)
+        updates = read_updates(source, start_at)
     size = min(updates_per_message or settings.message_max_updates, settings.message_max_updates)
     with closing(OutcomeClient(settings.result_channel_url)) as client:
         since = client.position() if wait else ""
-        sent = send_all(updates, size)
-        click.echo(sent.summary(), err=True)
+        sent = _send(updates, settings, size)
+        status_of_wait = exit_status.DONE
         if wait and sent.messages:
             outcomes = client.wait(sent.messages, timeout_seconds=timeout, since=since)
-            show(outcomes, as_json=as_json)
-    if sent.refused:
-        ctx.exit(EXIT_BAD_INPUT)
+            status_of_wait = _await(outcomes, sent.updates, as_json=as_json)
+    if sent.refusals.count and status_of_wait != exit_status.NO_OUTCOME:
+        status_of_wait = exit_status.BAD_INPUT
+    click.get_current_context().exit(status_of_wait)
 
 
-def read_updates(source: IO[str]) -> Iterator[tuple[str, Any]]:
-    """Read updates from a JSON array, or from one JSON value a line.
-
-    Yields:
-        Where it stands (`line 3`), and the value, undecoded lines as `InvalidUpdate`.
-    """
-    for number, line in enumerate(source, start=1):
-        if not line.strip():
-            continue
-        if number == 1 and line.lstrip().startswith("["):
-            yield from _read_array(line + source.read())
-            return
-        yield f"line {number}", _decode(line)
-
-
-def _read_array(text: str) -> Iterator[tuple[str, Any]]:
-    values = _decode(text)
-    if isinstance(values, InvalidUpdate):
-        yield "the array", values
-        return
-    for number, value in enumerate(values, start=1):
-        yield f"element {number}", value
-
-
-def _decode(text: str) -> Any:
+def _send(updates: Iterator[tuple[Place, Any]], settings: Settings, size: int) -> Sent:
+    sent, rest = Sent(), ""
     try:
-        return json.loads(text)
-    except RecursionError:
-        return InvalidUpdate("is not JSON: it is nested too deeply", text)
-    except ValueError as error:
-        return InvalidUpdate(f"is not JSON: {error}", text)
-
-
-def send_all(updates: Iterator[tuple[str, Any]], size: int) -> Sent:
-    """Send what is valid, in messages of at most `size` updates; tell what is not.
-
-    Raises:
-        SettleError: The broker went away; the text says from where on nothing
-            is known to be sent.
-    """
-    settings = load_settings()
-    options: dict[str, Any] = {}
-    if settings.sentinel_master:
-        options["master_name"] = settings.sentinel_master
-    sent = Sent()
-    places: dict[str, str] = {}
-    with _progress() as progress:
-        bar = progress.add_task("", total=None)
-        valid = _valid(updates, sent, progress.console)
-        place = ""
-        try:
-            with Producer(settings.broker_url, timeout_seconds=SEND_SECONDS, **options) as producer:
-                while chunk := list(islice(valid, size)):
-                    place = chunk[0][0]
-                    together = [update for _, update in chunk]
-                    message_id = producer.send_together(together)
-                    places[message_id] = place
-                    sent.add(message_id, together)
-                    progress.update(bar, completed=sent.updates)
-        except NotSentError as error:
-            sent.remove(error.message_ids)
-            first = next((places[i] for i in error.message_ids if i in places), place)
-            raise SettleError(
-                f"the broker: {error.__cause__ or error}; {sent.summary().lower()}, "
-                f"nothing from {first} on"
-            ) from error
+        with Meter("Sending", "updates") as meter:
+            send_all(updates, sent, settings, size=size, report=meter.update)
+    except BaseException:  # also Ctrl-C
+        if sent.start_at:
+            rest = f"; to go on, --start-at {sent.start_at.number}"
+        raise
+    finally:
+        for line in sent.refusals.lines():
+            click.echo(line, err=True)
+        click.echo(sent.summary() + rest, err=True)
     return sent
 
 
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (TextColumn("Sending"), BarColumn(), TextColumn("{task.completed} updates"))
-    return Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+def _await(outcomes: Iterable[Outcome], expected: int, *, as_json: bool) -> int:
+    """Print outcomes as they come, and return the exit status that tells what they are."""
+    updated = count = 0
 
+    def counted(meter: Meter) -> Iterator[Outcome]:
+        nonlocal updated, count
+        for outcome in outcomes:
+            yield outcome
+            count, updated = count + 1, updated + outcome.updated
+            meter.update(count)
 
-def _valid(
-    updates: Iterator[tuple[str, Any]], sent: Sent, console: Console
-) -> Iterator[tuple[str, StatusUpdate]]:
-    for where, value in updates:
-        update = value if isinstance(value, InvalidUpdate) else validate(value)
-        if isinstance(update, InvalidUpdate):
-            sent.refused += 1
-            console.print(f"{where}: {update.error}", highlight=False, markup=False, soft_wrap=True)
-        else:
-            yield where, update
+    # On a terminal the outcomes themselves say how far it is.
+    is_quiet = sys.stdout.isatty()
+    try:
+        with Meter("Waiting", "outcomes", expected, is_quiet=is_quiet) as meter:
+            show(counted(meter), as_json=as_json)
+    except TimeoutError as error:
+        click.echo(f"Error: {error}", err=True)
+        return exit_status.NO_OUTCOME
+    except KeyboardInterrupt:
+        click.echo(f"Without an outcome so far: {expected - count:,} of {expected:,}", err=True)
+        raise
+    return exit_status.DONE if updated == count else exit_status.NOT_UPDATED

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cli.doctor.workers import ANSWER_SECONDS
+from cli.durations import Seconds
 from cli.top.asking import Asker
 from cli.top.json_view import to_json
 from cli.top.screen import Screen
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     "interval_seconds",
     default=2.0,
     show_default=True,
-    type=click.FloatRange(min=1),
+    type=Seconds(min=1),
     help="Seconds from poll to poll, over which rates are taken.",
 )
 def command(*, once: bool, as_json: bool, interval_seconds: float) -> None:

@@ -156,6 +156,8 @@ def field_error(update: Any) -> str:
 REFUSALS = {
     name: Refusal(summary, body, _request_refused(body))
     for name, (summary, body) in {
+        "nothing": ("Nothing", ""),
+        "null": ("null", "null"),
         "notJson": ("Not JSON", NOT_JSON),
         "notAnArray": ("Not an array", json.dumps(COMPLETE)),
         "emptyArray": ("No update", "[]"),

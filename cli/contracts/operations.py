@@ -23,6 +23,14 @@ def paths(place: str) -> dict[str, Any]:
         terms.EVENT: {"get": _get_event(place)},
         terms.HEALTH: {"get": _get_health()},
         terms.METRICS: {"get": _get_metrics()},
+        terms.CONTRACT: {
+            "get": _get_page("getContract", "This document", terms.JSON, {"type": "object"})
+        },
+        terms.DOCS: {
+            "get": _get_page(
+                "getDocs", "This document, to read in a browser", "text/html", {"type": "string"}
+            )
+        },
     }
 
 
@@ -136,11 +144,11 @@ def _get_health() -> dict[str, Any]:
         "operationId": "getHealth",
         "tags": ["service"],
         "summary": "Whether requests can be served",
-        "description": "Asks the database and the result channel. Needs no key.",
+        "description": "Tries both, and settles and publishes nothing. Needs no key.",
         "security": [],
         "responses": {
             "200": {
-                "description": "The database and the result channel answer.",
+                "description": "Updates can be settled, and their outcomes published.",
                 "content": _json(schema, {"ok": {"value": {"status": "ok"}}}),
             },
             **problems.shared(500, 503),
@@ -160,6 +168,22 @@ def _get_metrics() -> dict[str, Any]:
                 "content": {"text/plain": {"schema": {"type": "string"}}},
             },
             **problems.shared(401, 429, 500),
+        },
+    }
+
+
+def _get_page(
+    operation_id: str, summary: str, media_type: str, schema: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "tags": ["service"],
+        "summary": summary,
+        "description": "Needs no key.",
+        "security": [],
+        "responses": {
+            "200": {"description": "It.", "content": {media_type: {"schema": schema}}},
+            **problems.shared(500),
         },
     }
 

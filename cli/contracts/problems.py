@@ -23,6 +23,11 @@ HEADERS = {
         "schema": {"type": "integer", "minimum": 0},
         "example": int(terms.RETRY_SOON["Retry-After"]),
     },
+    "Accept-Encoding": {
+        "description": "With 415: how a body may be encoded.",
+        "schema": {"type": "string"},
+        "example": terms.PLAIN_ONLY["Accept-Encoding"],
+    },
     "Allow": {
         "description": "With 405: the methods that there are.",
         "schema": {"type": "string"},
@@ -47,8 +52,8 @@ _SHARED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     ),
     "415": (
         "UnsupportedMediaType",
-        "The body is not `application/json`.",
-        (),
+        "The body is not `application/json`, or it is compressed.",
+        ("Accept-Encoding",),
         terms.NOT_JSON,
     ),
     "429": (

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from db.database import POOL_SIZE
 from service.finding import Finding, failure, ok, warning
+from service.spelling import misspelt
 from service.watchdog import GRACE_SECONDS
 from worker.transport.broker import broker_of
 from worker.transport.redis.channel import Channel
 from worker.transport.redis.leases import RENEWED_AFTER
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from cli.doctor.workers import Workers
     from service.settings import Settings
 
@@ -32,6 +35,7 @@ class Setup:
 
     settings: Settings
     workers: Workers
+    environment: Collection[str] = ()
 
     @property
     def longest_batch_seconds(self) -> float:
@@ -142,4 +146,12 @@ def pool(setup: Setup) -> Finding:
     return ok(f"a process has up to {POOL_SIZE} connections, one for each slot")
 
 
-CHECKS = (lease, leases_of_others, stop, timeouts, batch, pool)
+def spelling(setup: Setup) -> Finding:
+    """Check that every variable that is meant as a setting is one."""
+    if strange := misspelt(setup.environment):
+        hints = "; ".join(f"{name}: {hint}" for name, hint in strange.items())
+        return warning(f"no setting, and without effect: {', '.join(strange)}", hints)
+    return ok("every SETTLE_ variable is a setting")
+
+
+CHECKS = (lease, leases_of_others, stop, timeouts, batch, pool, spelling)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.addresses import hide_password
 from service.finding import Finding, failure, unknown
+from service.pages import section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,7 @@ class Part:
         fix: What to do if it cannot be reached.
         reach: Gives what the checks are made on.
         checks: The first is the one that fails if the part cannot be reached.
+        kind: What it is to the docs, where that is not its title.
     """
 
     title: str
@@ -39,6 +41,7 @@ class Part:
     fix: str
     reach: Callable[[], AbstractContextManager[Any]]
     checks: Sequence[Check]
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ class CheckResult:
     part: Part
     check: str
     finding: Finding
+
+    @property
+    def page(self) -> str:
+        """Return the page and the section that say more of it."""
+        return section(self.part.kind or self.part.title, self.check)
 
 
 def examine(part: Part) -> Iterator[CheckResult]:

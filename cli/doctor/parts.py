@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ def broker_part(settings: Settings) -> Part:
         "start it, or correct CELERY_BROKER_URL",
         partial(broker.reach, settings),
         broker.checks,
+        kind=broker.name,
     )
 
 
@@ -91,5 +93,5 @@ def workers_part(answers: workers.Workers) -> Part:
 
 def settings_part(settings: Settings, answers: workers.Workers) -> Part:
     """Examine the settings, taken together."""
-    subject = consistency.Setup(settings, answers)
+    subject = consistency.Setup(settings, answers, tuple(os.environ))
     return Part("settings", "taken together", "", lambda: nullcontext(subject), consistency.CHECKS)

@@ -11,7 +11,10 @@ from tasks.retention import AgedStream
 from worker.transport.redis.checks import judge_rights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from service.reaching import RedisServer
+    from settle_client.standing import Standing
 
 COMMANDS = (
     ("EVALSHA", "0" * 40, 0),
@@ -86,26 +89,36 @@ def room(server: RedisServer) -> Finding:
 def consumer_groups(server: RedisServer) -> Finding:
     """Check that no outcome was, or will soon be, trimmed before a group has read it."""
     standings = groups_standing(server)
-    if lost := [f"{name} {one.gone:,}" for name, one in standings.items() if one.gone]:
-        return failure(
-            f"trimmed before they were read, and gone for these groups: {', '.join(lost)}", CATCH_UP
-        )
-    behind = [
-        f"{name} by {one.unread:,}"
+    kept = server.client.xlen(OUTCOMES)
+    if lost := {name: one for name, one in standings.items() if one.gone}:
+        return failure(f"trimmed before they were read: {_describe(lost, kept)}", CATCH_UP)
+    most = server.stream_max_length
+    behind = {
+        name: one
         for name, one in standings.items()
-        if one.unread and one.unread >= server.stream_max_length * LAG_MARGIN
-    ]
+        if one.unread and one.unread >= most * LAG_MARGIN
+    }
     if behind:
         return warning(
-            f"far behind: {', '.join(behind)}, of {server.stream_max_length:,} outcomes kept",
+            f"far behind, and from {most:,} on outcomes are trimmed: {_describe(behind, kept)}",
             CATCH_UP,
         )
-    if unknown_ones := [name for name, one in standings.items() if None in one]:
-        return unknown(
-            f"how far behind, or what they have lost, is not told: {', '.join(unknown_ones)}"
-        )
-    lagging = ", ".join(f"{name} {one.unread:,} behind" for name, one in standings.items())
-    return ok(lagging or "none yet")
+    if unknown_ones := {name: one for name, one in standings.items() if None in one}:
+        return unknown(f"not told by the server: {_describe(unknown_ones, kept)}")
+    return ok(_describe(standings, kept) or "none yet")
+
+
+def _describe(standings: Mapping[str, Standing], kept: int) -> str:
+    """Say of groups how far behind they are, and what they have lost."""
+    return "; ".join(
+        f"{name} has {_number(one.unread)} unread of the {kept:,} outcomes kept"
+        + ("" if one.gone == 0 else f", and has lost {_number(one.gone)}")
+        for name, one in standings.items()
+    )
+
+
+def _number(count: int | None) -> str:
+    return "an unknown number" if count is None else f"{count:,}"
 
 
 def dead_letters(server: RedisServer) -> Finding:

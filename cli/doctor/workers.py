@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from worker.batching.breaker import WAY_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    # Of several workers, with node names, of which some may be the same.
+    Answers = list[tuple[str, dict[str, Any]]]
 
 # For all of them together: the broker asks every worker at once.
 ANSWER_SECONDS = 1.0
@@ -61,14 +65,55 @@ class Workers:
 
 def ask_workers(app: Any) -> Workers:
     """Ask every worker on the broker, and wait a moment for the answers."""
-    inspect = app.control.inspect(timeout=ANSWER_SECONDS)
     try:
-        queues, stats = inspect.active_queues() or {}, inspect.stats() or {}
+        queues = dict(ask_each(app, "active_queues"))
+        # RabbitMQ lets workers of one name take turns: who asks twice hears of a second one.
+        rounds = [_of_dicts(ask_each(app, "stats")) for _ in range(2)]
     except Exception as error:  # noqa: BLE001 - it matters to this one check only
         return Workers(not_asked=f"could not be asked: {say(error)}")
+    names = sorted({name for answers in rounds for name, _ in answers})
     return Workers(
-        tuple(_worker(name, stats[name], queues.get(name) or ()) for name in sorted(stats))
+        tuple(
+            _worker(name, stats, queues.get(name) or ())
+            for name in names
+            for stats in _all_named(name, rounds)
+        )
     )
+
+
+def ask_each(app: Any, question: str, connection: Any = None) -> list[tuple[str, Any]]:
+    """Ask every worker, and return the answers with node names, of which some may be the same."""
+    answers = app.control.broadcast(
+        question, reply=True, timeout=ANSWER_SECONDS, connection=connection
+    )
+    return [named for answer in answers or () for named in answer.items()]
+
+
+def _of_dicts(answers: list[tuple[str, Any]]) -> Answers:
+    return [(name, stats) for name, stats in answers if isinstance(stats, dict)]
+
+
+def _all_named(name: str, rounds: Sequence[Answers]) -> list[dict[str, Any]]:
+    """Return what each worker of a name has said, once."""
+    by_round = [[stats for one, stats in answers if one == name] for answers in rounds]
+    by_process = {stats.get("pid"): stats for answers in by_round for stats in answers}
+    # In containers all are process 1.
+    return max([*by_round, list(by_process.values())], key=len)
+
+
+def names(workers: Workers) -> Finding:
+    """Check that each worker has a node name of its own."""
+    shared = [
+        f"{count} workers are named {name}"
+        for name, count in Counter(worker.name for worker in workers.ours).items()
+        if count > 1
+    ]
+    if shared:
+        return warning(
+            f"{'; '.join(shared)}: probes, settle top and `celery inspect` take them for one",
+            "a name for each, as with -n w1@%h, where they have one host name",
+        )
+    return unknown(workers.not_asked) if workers.not_asked else ok("each has its own")
 
 
 def _worker(name: str, stats: dict[str, Any], queues: Sequence[dict[str, Any]]) -> WorkerFacts:
@@ -105,4 +150,4 @@ def answering(workers: Workers) -> Finding:
     return ok(f"{len(ours)}: {described}")
 
 
-CHECKS = (answering,)
+CHECKS = (answering, names)

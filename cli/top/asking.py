@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import redis
 
 from cli.doctor.examination import say
-from cli.doctor.workers import ANSWER_SECONDS
+from cli.doctor.workers import ask_each
 from cli.top.view import Answer, Poll
 from service.backlog import Kept, dead_letters_kept, result_channel_of
 from worker.transport.broker import broker_of
@@ -48,7 +49,7 @@ class Asker:
         try:
             waiting, age = self._queue(notes)
             delayed = self._delayed(notes)
-            answers = self._workers()
+            answers = self._workers(notes)
         except Exception as error:  # noqa: BLE001 - of whatever library reaches it
             self._broker.close()
             away = say(error)
@@ -85,13 +86,19 @@ class Asker:
             notes.append(f"the result channel could not be asked: {say(error)}")
             return None
 
-    def _workers(self) -> tuple[Answer, ...]:
+    def _workers(self, notes: list[str]) -> tuple[Answer, ...]:
         # A connection a poll: one that is kept may have died unnoticed.
         with self._app.connection_for_write(transport_options=self._options) as connection:
-            inspect = self._app.control.inspect(timeout=ANSWER_SECONDS, connection=connection)
-            stats = inspect.stats() or {}
+            answers = ask_each(self._app, "stats", connection)
+        of_settle = [
+            (name, reply)
+            for name, reply in answers
+            if isinstance(reply, dict) and isinstance(reply.get("settle"), dict)
+        ]
+        for name, count in Counter(name for name, _ in of_settle).items():
+            if count > 1:
+                notes.append(f"{count} workers are named {name}: only one of them is listed")
         return tuple(
             Answer(name, reply.get("pid", 0), reply["settle"])
-            for name, reply in sorted(stats.items())
-            if isinstance(reply, dict) and isinstance(reply.get("settle"), dict)
+            for name, reply in sorted(dict(of_settle).items())
         )

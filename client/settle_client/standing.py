@@ -37,7 +37,9 @@ def standing_of(stream: Mapping[str, Any], group: Mapping[str, Any]) -> Standing
     length, last = stream["length"], group["last-delivered-id"]
     first = stream["first-entry"]
     if first and not _is_before(last, first[0]):
-        return Standing(group.get("lag"), 0)
+        lag = group.get("lag")
+        # Asked a moment later than the stream, which may have grown.
+        return Standing(None if lag is None else min(lag, length), 0)
     if last == stream["last-generated-id"]:
         return Standing(0, 0)
     added, read = stream.get("entries-added"), group.get("entries-read")

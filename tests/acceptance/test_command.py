@@ -8,13 +8,21 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
+
+from cli.embedded import Redis
+from tests.service import eventually
 
 from service.addresses import hide_password
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from tests.service import Service
 
 
@@ -135,6 +143,7 @@ def test_one_update_is_published_and_its_outcome_printed(service: Service) -> No
     assert (ended.returncode, ended.stdout) == (0, "ev_1  completed  updated\n")
     ended = settle("publish", "ev_1", "failed", "--wait", "--json", **for_service(service))
     assert json.loads(ended.stdout)["reason"] == "already_completed"
+    assert ended.returncode == 3
 
 
 def test_good_lines_are_sent_and_bad_ones_named_with_line_and_field(service: Service) -> None:
@@ -192,15 +201,83 @@ def test_an_array_is_sent_in_messages_of_the_size_asked_for(service: Service) ->
     assert service.redis.llen("event-status-updates") == 3
 
 
-def test_a_broker_that_is_away_is_one_line(service: Service) -> None:
-    """It says what was not sent, and the exit code is 1."""
+def test_a_broker_that_is_away_is_told_with_what_was_sent(service: Service) -> None:
+    """Which is nothing here; and the exit code is 1."""
     away = {**for_service(service), "CELERY_BROKER_URL": "redis://:hush@127.0.0.1:1/0"}
     ended = settle("publish", "a", "completed", **away)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("Error: the broker: ")
-    assert "nothing from update on" in ended.stderr
+    summary, error = ended.stderr.splitlines()
+    assert summary == "Sent 0 updates in 0 messages"
+    assert error.startswith("Error: the broker: ")
     assert "hush" not in ended.stderr
-    assert ended.stderr.count("\n") == 1
+
+
+@contextmanager
+def publishing_a_pipe(*options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Publish what is written into a pipe, each update by itself."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", "publish", "-f", "-", "--updates-per-message", "1", *options],
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job, which these tests may run in, ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    ) as process:
+        yield process
+
+
+def write_updates(process: subprocess.Popen[str], *ids: str) -> None:
+    """Write a line for each."""
+    assert process.stdin is not None
+    for id_ in ids:
+        process.stdin.write(f'{{"id": "{id_}", "status": "failed"}}\n')
+    process.stdin.flush()
+
+
+def test_who_interrupts_it_hears_where_to_go_on(service: Service) -> None:
+    """And going on there sends the rest, and nothing twice."""
+    with publishing_a_pipe(**for_service(service)) as process:
+        write_updates(process, "a", "b", "c")
+        eventually(lambda: service.redis.llen("event-status-updates") == 3)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.stderr is not None
+        assert process.stderr.read().splitlines() == [
+            "Sent 3 updates in 3 messages; to go on, --start-at 4",
+            "Interrupted.",
+        ]
+    lines = "".join(f'{{"id": "{id_}", "status": "failed"}}\n' for id_ in "abcde")
+    options = ("-f", "-", "--start-at", "4", "--updates-per-message", "1")
+    ended = settle("publish", *options, stdin=lines, **for_service(service))
+    assert (ended.returncode, ended.stderr) == (0, "Sent 2 updates in 2 messages\n")
+    assert service.redis.llen("event-status-updates") == 5
+
+
+def test_who_loses_the_broker_hears_where_to_go_on(tmp_path: Path, service: Service) -> None:
+    """From the first update that the broker has not confirmed."""
+    with Redis(tmp_path) as broker:
+        environment = {**for_service(service), "CELERY_BROKER_URL": broker.url}
+        with publishing_a_pipe(**environment) as process:
+            write_updates(process, "a", "b")
+            with redis.Redis.from_url(broker.url) as client:
+                eventually(lambda: client.llen("event-status-updates") == 2)
+            broker.stop()
+            write_updates(process, "c", "d")
+            _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    summary, error = said.splitlines()
+    assert summary == "Sent 2 updates in 2 messages; to go on, --start-at 3"
+    assert error.startswith("Error: the broker: ")
+
+
+def test_who_waits_in_vain_is_told_by_the_exit_status(service: Service) -> None:
+    """There is no worker."""
+    options = ("--wait", "--timeout", "0.2")
+    ended = settle("publish", "a", "failed", *options, **for_service(service))
+    assert ended.returncode == 4
+    assert "no outcome within 0.2 s for 1 of the updates" in ended.stderr
 
 
 def test_outcomes_are_printed_from_the_start(service: Service) -> None:

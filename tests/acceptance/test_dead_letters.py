@@ -63,8 +63,13 @@ def test_dead_letters_are_listed_and_shown(service: Service) -> None:
     """With the raw message, the reason, the time and how it was delivered."""
     service.load("ev_1", "ev_2", "ev_3", "ev_4")
     letters = make_letters(service)
-    listed = dead(service, "list").stdout
+    counted = dead(service, "list").stdout
+    assert "1 x status: must be 'completed' or 'failed', got …" in counted
+    assert "1 x a message carries … to … updates, this one …" in counted
+    listed = dead(service, "list", "--all").stdout
     assert all(entry in listed for entry in letters.values())
+    (newest,) = (one.stdout for one in [dead(service, "list", "--limit", "1", "--json")])
+    assert json.loads(newest)["id"] == max(letters.values())
     shown = dead(service, "show", letters["status"]).stdout
     assert "status: must be 'completed' or 'failed', got 'done'" in shown
     assert '"status": "done"' in shown
@@ -109,6 +114,23 @@ def test_a_letter_is_sent_again_and_settled(service: Service) -> None:
     assert {row.status for row in rows.values()} == {"completed"}
     assert f"message {rows['ev_1'].settled_by}" in ended.stdout
     assert rows["ev_1"].settled_by not in answered
+
+
+def test_letters_are_listed_sent_again_and_dropped_by_reason(service: Service) -> None:
+    """Any part of it will do; no other letter is touched."""
+    service.load("ev_1", "ev_2", "ev_3", "ev_4")
+    letters = make_letters(service)
+    listed = dead(service, "list", "--reason", "this one 3", "--json").stdout
+    assert [json.loads(line)["id"] for line in listed.splitlines()] == [letters["large"]]
+    ended = dead(service, "replay", "--reason", "a message carries")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(f"{letters['large']}: sent again")
+    assert [entry for entry, _ in service.channel.xrange(DEAD)] == [letters["status"]]
+    nothing = dead(service, "drop", "--reason", "a message carries", "--yes")
+    assert nothing.returncode == 2
+    assert "no dead letter has this reason" in nothing.stderr
+    assert dead(service, "drop", "--reason", "status: ", "--yes").stdout == "Dropped 1.\n"
+    assert dead(service, "drop", "--reason", "status: ", "--all", "--yes").returncode == 2
 
 
 def test_what_is_not_valid_of_a_letter_is_kept(service: Service) -> None:

@@ -86,6 +86,25 @@ def test_a_good_installation_passes(installed: Service) -> None:
     assert worker.stop() == 0
 
 
+def test_two_workers_of_one_name_are_told_apart(installed: Service) -> None:
+    """By the doctor and by `settle top`, which lists one of them."""
+    workers = [installed.start_worker("-n", "twin@here") for _ in range(2)]
+    found = doctor(installed)
+    assert "warning  names             2 workers are named twin@here" in found.stdout
+    assert "see               docs/operations.md#processes" in found.stdout
+    assert not found.stderr
+    top = subprocess.run(
+        [sys.executable, "-m", "cli", "top", "--once"],
+        env={**os.environ, "CELERY_BROKER_URL": installed.users.operator},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "2 workers are named twin@here" in top.stdout
+    assert not top.stderr
+    assert [worker.stop() for worker in workers] == [0, 0]
+
+
 def test_settings_of_workers_are_compared(installed: Service) -> None:
     """A worker with another lease takes messages from the others."""
     worker = installed.start_worker("--pool", "solo", SETTLE_LEASE_SECONDS="5")

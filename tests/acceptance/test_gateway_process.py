@@ -138,6 +138,25 @@ def test_it_stops_at_any_time(gateways: Gateways) -> None:
         assert gateway.process.wait(60) in (0, -signal.SIGTERM)
 
 
+def test_it_is_not_healthy_where_it_may_not_publish(service: Service, gateways: Gateways) -> None:
+    """Though both servers answer; it says before the first request what the second would hear."""
+    rules = ("reset", "on", ">secret", "allkeys", "allchannels", "+@all", "-xadd")
+    service.channel.execute_command("ACL", "SETUSER", "poor", *rules)
+    try:
+        url = service.outcome_url.replace("redis://", "redis://poor:secret@")
+        gateway = gateways.start(SETTLE_OUTCOME_URL=url)
+        answer = gateway.ask("GET", "/healthz")
+        check_is_problem(answer, 503, "Service Unavailable", "see what settle doctor says")
+        service.load("ev_1")
+        answer = gateway.patch(completed("ev_1"))
+        check_is_problem(answer, 503, "Service Unavailable", "the result channel")
+        service.channel.execute_command("ACL", "SETUSER", "poor", "+xadd")
+        eventually(lambda: gateway.ask("GET", "/healthz").status == 200)
+    finally:
+        service.channel.execute_command("ACL", "DELUSER", "poor")
+    assert "secret" not in gateway.log.read_text()
+
+
 def test_it_is_up_before_its_servers_are(gateways: Gateways) -> None:
     """It asks for them when there is something to do, and says that they are away."""
     gateway = gateways.start(DATABASE_URL="postgresql://u:hush@127.0.0.1:1/none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 from contextlib import suppress
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.keys import as_toml, draw
+from tests.documents import read
 from tests.gateway import (
     BATCH,
     JSON,
@@ -44,7 +47,22 @@ def gateway(service: Service, lasting_gateway: Gateway) -> Gateway:
 @pytest.mark.parametrize(
     ("body", "headers", "status", "error", "message"),
     [
-        pytest.param("", {}, 400, "Bad Request", "the body is not JSON", id="nothing"),
+        pytest.param("", {}, 400, "Bad Request", "the body is empty", id="nothing"),
+        pytest.param(" \n", {}, 400, "Bad Request", "the body is empty", id="blank"),
+        pytest.param("null", {}, 400, "Bad Request", "the body is null", id="null"),
+        pytest.param("7", {}, 400, "Bad Request", "the body is a number", id="a number"),
+        pytest.param(
+            gzip.compress(b"[]").decode("latin-1"),
+            {},
+            *(400, "Bad Request", "the body is compressed, with gzip"),
+            id="gzip that is not declared",
+        ),
+        pytest.param(
+            gzip.compress(b"[]").decode("latin-1"),
+            {"Content-Encoding": "gzip"},
+            *(415, "Unsupported Media Type", "Content-Encoding: must be identity"),
+            id="gzip",
+        ),
         pytest.param("[{]", {}, 400, "Bad Request", "the body is not JSON", id="no JSON"),
         pytest.param("[" * 10**5, {}, 400, "Bad Request", "the body is not JSON", id="too deep"),
         pytest.param('{"id": "ev_1"}', {}, 400, "Bad Request", "must be an array", id="an object"),
@@ -109,6 +127,36 @@ def test_a_request_that_is_not_valid_applies_nothing(
     assert statuses(service, "ev_1") == [None]
     assert published(service) == []
     assert service.redis.exists("event-status-updates.dead") == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PATCH", BATCH), ("GET", path_of("ev_1")), ("GET", "/healthz"), ("GET", "/nothing")],
+    ids=["settling", "looking", "health", "nothing here"],
+)
+def test_a_path_with_a_slash_behind_it_is_the_path_without(
+    gateway: Gateway, method: str, path: str
+) -> None:
+    """Whether there is something or not."""
+    body = json.dumps(completed("ev_2")) if method == "PATCH" else ""
+    headers = {**JSON, "Idempotency-Key": "once"} if body else {}
+    without, behind = (gateway.ask(method, one, body, headers) for one in (path, f"{path}/"))
+    assert (behind.status, behind.json) == (without.status, without.json)
+    assert behind.status == (404 if path == "/nothing" else 200)
+
+
+def test_the_contract_is_served_to_anybody(service: Service, gateways: Gateways) -> None:
+    """As a document, and as a page that no browser asks anybody else for anything of."""
+    keys = service.folder / "keys.toml"
+    keys.write_text(as_toml(draw("billing", "all")[1]))
+    gateway = gateways.start(SETTLE_GATEWAY_KEYS_FILE=str(keys))
+    document = gateway.ask("GET", "/openapi.json")
+    assert (document.status, document.json) == (200, read("openapi.json"))
+    page = gateway.ask("GET", "/docs")
+    assert page.status == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert gateway.ask("POST", "/docs").status == 405
 
 
 def test_a_key_may_be_given_once(service: Service, gateway: Gateway) -> None:
@@ -194,11 +242,11 @@ def test_what_follows_a_request_is_no_answer_to_it(service: Service, gateway: Ga
 def test_what_is_not_there_is_not_found(gateway: Gateway) -> None:
     """An event, and a path."""
     check_is_problem(gateway.get("nobody"), 404, "Not Found", "no such event")
-    for path in ("/", "/v2/api/events", "/v1/api/events/batch", "/docs"):
+    for path in ("/", "/v2/api/events", "/v2/api/events/", "/v1/api/events/batch", "/doc"):
         check_is_problem(gateway.ask("GET", path), 404, "Not Found", "nothing here")
 
 
-@pytest.mark.parametrize("id_", ["", "x" * 256, "a\0b"], ids=["empty", "too long", "NUL"])
+@pytest.mark.parametrize("id_", ["x" * 256, "a\0b"], ids=["too long", "NUL"])
 def test_what_cannot_be_an_id_is_refused(gateway: Gateway, id_: str) -> None:
     """Instead of looking for it."""
     check_is_problem(gateway.get(id_), 400, "Bad Request", "id: ")

@@ -27,7 +27,7 @@ def lines_of(worker: Worker) -> list[dict[str, Any]]:
 def test_every_line_is_json(service: Service, pool: str) -> None:
     """From what Celery warns of before it has read its options to its last word."""
     service.load("ev_1")
-    worker = service.start_worker("--pool", pool)
+    worker = service.start_worker("--pool", pool, SETTLE_BATCH_MAX_UPDATE="7")
     settled = service.send(kwargs={"id": "ev_1", "status": "completed"})
     refused = service.send(kwargs={"id": "ev_1", "status": "done\n"})
     expired = service.send(kwargs={"id": "ev_1", "status": "completed"}, expires=-1)
@@ -40,6 +40,8 @@ def test_every_line_is_json(service: Service, pool: str) -> None:
     assert all({"time", "level", "logger", "event"} <= line.keys() for line in lines)
     by_text = {line["event"]: line for line in lines}
     assert by_text["worker starts"]["pool"] == pool.removesuffix("s")
+    assert by_text["variable is no setting"]["variable"] == "SETTLE_BATCH_MAX_UPDATE"
+    assert by_text["variable is no setting"]["fix"] == "is SETTLE_BATCH_MAX_UPDATES meant?"
     assert "worker: Warm shutdown (MainProcess)" in by_text
     assert by_text["message refused"]["message_id"] == refused.id
     assert by_text["message dropped"]["message_id"] == expired.id

@@ -56,7 +56,7 @@ CASES = {
         "REVOKE UPDATE ON events FROM {role}",
         "GRANT UPDATE (completed_at, failed_at, settled_by) ON events TO {role}",
         "lacks UPDATE (completed_at), UPDATE (failed_at), UPDATE (settled_by)",
-        "the grants in docs/privileges.md, under PostgreSQL",
+        "the grants in docs/privileges.md#postgresql",
     ),
     "read-only": Case(
         "ALTER ROLE {role} SET default_transaction_read_only = on",

@@ -55,6 +55,23 @@ def test_a_good_database_is_found_good(role_url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "statement",
+    ["ALTER TABLE events DROP CONSTRAINT events_settled_once", "ALTER TABLE events RENAME TO seen"],
+    ids=["another table", "no table"],
+)
+def test_a_newer_database_is_not_to_be_migrated(
+    role_url: str, database_url: str, statement: str
+) -> None:
+    """Whatever of it this version does not know: that it would take the newer one for."""
+    change(database_url, "UPDATE alembic_version SET version_num = '9999'", statement)
+    findings = look(role_url)
+    assert findings["table"].verdict is Verdict.FAILURE
+    for check in ("table", "migration"):
+        assert "newer version of Settle" in findings[check].fix
+    assert not [finding for finding in findings.values() if "settle migrate" in finding.fix]
+
+
+@pytest.mark.parametrize(
     ("check", "statement", "verdict", "words"),
     [
         pytest.param(

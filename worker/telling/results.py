@@ -12,8 +12,8 @@ from celery.backends.rpc import RPCBackend
 from celery.exceptions import TaskRevokedError
 from msgspec import Raw
 
+from service.address_checks import RPC_CANNOT_SERVE
 from service.addresses import hide_password
-from service.settings import RPC_CANNOT_SERVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from cli.doctor import consistency, gateway, result_backend, result_channel
+from cli.doctor import workers as workers_checks
 from cli.doctor.examination import Part, examine
 from cli.doctor.parts import gateway_part, settings_part, workers_part
-from cli.doctor.workers import WorkerFacts, Workers
+from cli.doctor.workers import WorkerFacts, Workers, ask_workers
 from gateway.keys import as_toml, draw
+from service import database_checks, pages, redis_checks
 from service.clock import judge_clock
 from service.finding import Finding, Verdict, failure, ok
+from service.pages import section
 from service.settings import Settings
+from tests.deployment import ROOT
+from worker.transport import kombu as kombu_checks
+from worker.transport.rabbitmq import checks as rabbitmq_checks
+from worker.transport.redis import checks as worker_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,7 +201,7 @@ def judge(values: dict[str, Any], workers: list[WorkerFacts]) -> dict[str, Findi
 )
 def test_somebody_must_consume(workers: Workers, verdict: Verdict) -> None:
     """Workers of other queues do not."""
-    (result,) = examine(workers_part(workers))
+    result, *_ = examine(workers_part(workers))
     assert result.finding.verdict is verdict
 
 
@@ -225,6 +235,87 @@ def test_the_gateways_keys_are_those_of_the_file(tmp_path: Path) -> None:
 def test_a_worker_that_is_not_ready_says_why(is_tripped: bool, verdict: Verdict) -> None:
     """It is there, though it consumes nothing."""
     idle = replace(OURS, not_ready="it does not consume: …", is_tripped=is_tripped)
-    (result,) = examine(workers_part(Workers((OURS, idle))))
+    result, *_ = examine(workers_part(Workers((OURS, idle))))
     assert result.finding.verdict is verdict
     assert result.finding.found == "w1 is not ready: it does not consume: …"
+
+
+def test_workers_of_one_name_are_counted_and_named() -> None:
+    """Whoever asks for one of them hears either."""
+    twins = Workers((OURS, OURS, replace(OURS, name="w2"), replace(OURS, is_ours=False)))
+    (finding,) = (r.finding for r in examine(workers_part(twins)) if r.check == "names")
+    assert finding.verdict is Verdict.WARNING
+    assert finding.found.startswith("2 workers are named w1: ")
+    assert "w2" not in finding.found
+
+
+class Control:
+    """Answers as workers do; those of one name all at once, or by turns."""
+
+    def __init__(self, *rounds: list[dict[str, Any]]) -> None:
+        self._rounds = list(rounds)
+
+    def broadcast(self, question: str, **_: Any) -> list[dict[str, Any]] | None:
+        """Give the next answers."""
+        return self._rounds.pop(0) if question == "stats" else None
+
+
+def stats(pid: int) -> dict[str, Any]:
+    """Return what a worker named w1 says of itself."""
+    return {"w1": {"pid": pid, "settle": {}}}
+
+
+@pytest.mark.parametrize(
+    ("rounds", "count"),
+    [
+        (([stats(5)], [stats(5)]), 1),
+        (([stats(5), stats(6)], [stats(6), stats(5)]), 2),
+        (([stats(1), stats(1)], [stats(1)]), 2),
+        (([stats(5)], [stats(6)]), 2),
+        (([], []), 0),
+        (([{"w1": "an error"}], []), 0),
+    ],
+    ids=["one", "both at once", "in containers", "by turns", "none", "no worker's answer"],
+)
+def test_every_worker_of_a_name_is_found(
+    rounds: tuple[list[dict[str, Any]], ...], count: int
+) -> None:
+    """However the broker spreads the question."""
+    app = SimpleNamespace(control=Control(*rounds))
+    assert len(ask_workers(app).ours) == count
+
+
+PARTS = {
+    "redis": (*redis_checks.CHECKS, *worker_checks.CHECKS),
+    "rabbitmq": rabbitmq_checks.CHECKS,
+    "result channel": (*redis_checks.CHECKS, *result_channel.CHECKS),
+    "result backend": result_backend.CHECKS,
+    "database": database_checks.CHECKS,
+    "gateway": gateway.CHECKS,
+    "workers": workers_checks.CHECKS,
+    "settings": consistency.CHECKS,
+    "another broker": kombu_checks.AnyOther.checks,
+}
+
+
+@pytest.mark.parametrize(
+    ("subject", "check"),
+    [(subject, check.__name__) for subject, checks in PARTS.items() for check in checks],
+)
+def test_every_verdict_names_a_section_that_is_there(subject: str, check: str) -> None:
+    """In the pages as they are."""
+    page, _, anchor = section(subject, check.replace("_", " ")).partition("#")
+    assert anchor in anchors_of(page)
+
+
+def anchors_of(page: str) -> set[str]:
+    """Return the anchors of a page, as they are made of its headings."""
+    headings = re.findall(r"^#+ (.*)$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_no_section_is_of_a_check_that_there_is_not() -> None:
+    """A check that was renamed would lose its section otherwise, silently."""
+    for subject, sections in pages._SECTIONS.items():
+        checks = {check.__name__.replace("_", " ") for check in PARTS[subject]}
+        assert sections.keys() <= {"", *checks}

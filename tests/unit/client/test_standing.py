@@ -32,6 +32,7 @@ def group(last: str, read: int | None, **lag: int | None) -> dict[str, Any]:
         pytest.param(stream("5-0", "9-0", 5, 9), group("7-0", 7, lag=2), (2, 0), id="near"),
         pytest.param(stream("5-0", "9-0", 5, 9), group("5-0", 5, lag=4), (4, 0), id="at-first"),
         pytest.param(stream("5-0", "9-0", 5, 9), group("4-0", 4), (5, 0), id="just-before"),
+        pytest.param(stream("5-0", "9-0", 5, 9), group("5-0", 5, lag=40), (5, 0), id="asked-later"),
         pytest.param(stream("5-0", "9-0", 5, 9), group("2-0", 2), (5, 2), id="behind"),
         pytest.param(stream("5-0", "9-0", 5, 9), group("0-0", None), (5, 4), id="never-read"),
         pytest.param(stream(None, "9-0", 0, 9), group("9-0", 9), (0, 0), id="empty-and-all-read"),

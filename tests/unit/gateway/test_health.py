@@ -32,8 +32,12 @@ def look(publisher: PatientPublisher, channel: OutcomePublisher) -> Obstacle | N
     [(True, CHANNEL_FIX), (False, "start the consumers of the groups")],
     ids=["it is away", "it waits for a group"],
 )
-def test_what_to_do_is_about_what_is_wrong_with_the_channel(is_away: bool, fix: str) -> None:
+def test_what_to_do_is_about_what_is_wrong_with_the_channel(
+    is_away: bool, fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A channel that is full of what a group has not read need not be started."""
+    # What it tries is refused by real servers: tests/integration/test_channel_check.py.
+    monkeypatch.setattr(OutcomePublisher, "check", lambda _: None)
     server = fakeredis.FakeServer()
     client: Any = fakeredis.FakeRedis(server=server)
     client.xgroup_create(OUTCOMES, "billing", "0", mkstream=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from service.finding import Finding, failure, ok, warning
+from service.pages import REDIS_USERS
 from settle_client.names import QUEUE
 from worker.transport.redis.keyspace import UNACKED, UNACKED_INDEX, WORKED_ON
 
@@ -74,7 +75,7 @@ def judge_rights(denied: list[str]) -> Finding:
     if denied:
         return failure(
             f"this user may not: {', '.join(denied)}",
-            "give it the rights in docs/privileges.md, under Redis (ACL SETUSER)",
+            f"give it the rights in {REDIS_USERS} (ACL SETUSER)",
         )
     return ok("this user may do what workers do")
 

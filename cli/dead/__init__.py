@@ -1,0 +1,1 @@
+"""What `settle dead` shows: letters by reason, and letter by letter."""

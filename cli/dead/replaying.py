@@ -1,0 +1,49 @@
+"""A dead letter sent again: the parts of it that need the table, kombu or Celery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from settle_client.names import QUEUE, TASK
+from tasks.settle import outcome_of
+
+if TYPE_CHECKING:
+    from db import Database
+    from settle_client.update import StatusUpdate
+    from tasks.dead_letters import KeptLetter
+    from tasks.replaying import Replay
+
+
+def foresee(letter: KeptLetter, update: StatusUpdate, database: Database) -> str:
+    """Say what would become of an update of a letter now."""
+    row = database.read_events([update.id]).get(update.id)
+    outcome = outcome_of(letter.message_id, update, row)
+    if outcome.updated:
+        return f"{update.id} was settled by this message"
+    if row is not None and row.status is None and outcome.account_id is not None:
+        return f"{update.id} would be {update.status}"
+    return f"{update.id} would not be updated: {outcome.reason}"
+
+
+def expand(body: bytes, compression: str) -> bytes:
+    """Return a body that was compressed."""
+    import kombu.compression  # noqa: PLC0415 - for the few letters that need it
+
+    from worker.seams import decompression  # noqa: PLC0415 - the same
+
+    decompression.install()
+    registry: Any = kombu.compression
+    return bytes(registry.decompress(body, compression))
+
+
+def send(replay: Replay) -> None:
+    """Send a letter again, as a message of its own."""
+    from worker.celery import app  # noqa: PLC0415 - the slow import, for the slow part
+
+    app.send_task(
+        TASK,
+        args=replay.arguments,
+        task_id=replay.message_id,
+        queue=QUEUE,
+        ignore_result=True,
+    )

@@ -1,0 +1,1 @@
+"""What `settle publish` is made of: updates read, refused, sent, and waited for."""

@@ -1,0 +1,79 @@
+"""Whether an address in a setting can be meant, and what to do about it where not.
+
+What pydantic is handed, which wants a ValueError. Nothing is connected.
+"""
+
+from __future__ import annotations
+
+from db.engine import engine_url
+from service.addresses import (
+    checks_certificates_clearly,
+    is_clear,
+    is_redis,
+    scheme_of,
+    uses_sentinels,
+    why_no_broker,
+)
+
+RPC_CANNOT_SERVE = (
+    "rpc:// cannot be used, for it answers who sent the one message that a task runs for, and here "
+    "many share a batch: use redis://, or set none and read the result channel"
+)
+
+
+def check_database_url(url: str) -> str:
+    """Return a URL of PostgreSQL.
+
+    Raises:
+        ValueError: It is none; the text quotes no more of it than its kind.
+    """
+    engine_url(url)
+    return url
+
+
+def check_url(url: str) -> str:
+    """Return a URL that everybody reads in one way.
+
+    Raises:
+        ValueError: It is none; the text quotes no more of it than its kind.
+    """
+    if not is_clear(url):
+        raise ValueError("its host and port cannot be read: percent-encode the password")
+    if not checks_certificates_clearly(url):
+        raise ValueError("its ssl_cert_reqs must be none, optional or required")
+    return url
+
+
+def check_urls(urls: str) -> str:
+    """Return several of them, as kombu takes them.
+
+    Raises:
+        ValueError: It is none; the text quotes no more of it than its kind.
+    """
+    # kombu tries one after the other.
+    for url in urls.split(";"):
+        check_url(url)
+    return urls
+
+
+def check_broker(urls: str) -> str:
+    """Return the URL, or the URLs, of a broker.
+
+    Raises:
+        ValueError: It is none; the text quotes no more of it than its kind.
+    """
+    if why := why_no_broker(urls):
+        raise ValueError(why)
+    return check_urls(urls)
+
+
+def check_backend(url: str) -> str:
+    """Return the URL of Celery's result backend.
+
+    Raises:
+        ValueError: It is none; the text quotes no more of it than its kind.
+    """
+    if scheme_of(url) == "rpc":
+        raise ValueError(RPC_CANNOT_SERVE)
+    # Celery has many others, each with a form of its own.
+    return check_urls(url) if is_redis(url) or uses_sentinels(url) else url
