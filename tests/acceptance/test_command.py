@@ -15,9 +15,8 @@ import pytest
 import redis
 
 from cli.embedded import Redis
-from tests.service import eventually
-
 from service.addresses import hide_password
+from tests.service import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
