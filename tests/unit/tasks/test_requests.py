@@ -86,10 +86,10 @@ def test_updates_are_understood_in_order() -> None:
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
-        pytest.param("", "the body is not JSON", id="nothing"),
+        pytest.param("", "the body is empty", id="nothing"),
         pytest.param("{]", "the body is not JSON", id="no JSON"),
         pytest.param("[NaN]", "the body is not JSON", id="NaN"),
-        pytest.param(GOOD, "the body must be an array", id="an object"),
+        pytest.param(GOOD, "the body is an object: it must be an array", id="an object"),
         pytest.param([], "1 to 3 updates, this one 0", id="empty"),
         pytest.param([GOOD] * 4, "1 to 3 updates, this one 4", id="too many"),
         pytest.param([GOOD, 7], "[1]: must be an object", id="a number"),
