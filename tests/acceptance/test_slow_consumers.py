@@ -92,7 +92,7 @@ def test_a_group_that_lost_outcomes_hears_of_it(service: Service) -> None:
         )
 
     found, _ = settle("doctor", user=service.users.worker).communicate()
-    assert f"gone for these groups: billing {gone}" in " ".join(found.split())
+    assert f"and has lost {gone}" in " ".join(found.split())
     reading = settle("outcomes", "--group", GROUP, user=service.users.consumer)
     eventually(lambda: not service.channel.xinfo_groups(STREAM)[0]["lag"])
     reading.kill()

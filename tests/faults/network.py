@@ -67,7 +67,8 @@ class Link:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        # asyncio would print that it was cancelled, at the end.
+        with suppress(OSError, asyncio.CancelledError):
             there = await asyncio.open_connection("127.0.0.1", self.server_port)
             both = asyncio.gather(self._forward(reader, there[1]), self._forward(there[0], writer))
             self._writers |= {writer, there[1]}
