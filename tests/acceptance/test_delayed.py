@@ -72,7 +72,8 @@ def test_what_is_revoked_or_expires_before_it_is_due_is_dropped(service: Service
     """As if a worker held it meanwhile."""
     service.load("ev_1", "ev_2", "ev_3")
     service.start_worker()
-    revoked, expired = send(service, countdown=2), send(service, "ev_2", countdown=2, expires=1)
+    revoked = send(service, countdown=10)
+    expired = send(service, "ev_2", countdown=10, expires=7)
     eventually(lambda: delayed(service) == 2)
     service.operator.control.revoke(revoked.id, reply=True)
     done = send(service, "ev_3", countdown=2)
