@@ -108,7 +108,7 @@ def test_what_rabbitmq_cannot_take_stays_in_the_worker(
 ) -> None:
     """Short of memory it takes nothing; what is due is settled all the same."""
     service.load("ev_1", "ev_2")
-    late = send(service, countdown=25)
+    late = send(service, countdown=45)
     due = send(service, "ev_2")
     rabbitmq.control(*ALARM)
     try:

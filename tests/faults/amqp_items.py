@@ -31,11 +31,12 @@ def publish(url: str, cases: Sequence[Case]) -> list[Case]:
     taken: list[Case] = []
     left = list(cases)
     while left:
-        with suppress(AMQPError), _channel(url) as channel, writing_deeply():
+        with suppress(AMQPError), _channel(url) as channel:
             while left:
                 case = left.pop(0)
-                body, properties = _parts(case)
-                channel.basic_publish(_message(body, properties), routing_key=QUEUE)
+                message = _message(*_parts(case))
+                with writing_deeply():
+                    channel.basic_publish(message, routing_key=QUEUE)
                 taken.append(case)
     return taken
 
