@@ -202,6 +202,7 @@ def with_a_guard(rig: Rig) -> Iterator[Strike]:
     numbers = count()
 
     def strike(rig: Rig) -> None:
+        wanted = {}
         for kind in ("raises", "keeps"):
             number = next(numbers)
             refused, other = f"{kind}_{number}", f"other_{number}"
@@ -210,6 +211,9 @@ def with_a_guard(rig: Rig) -> Iterator[Strike]:
                 updates = [{"id": id_, "status": "completed"} for id_ in ids]
                 sent = rig.service.send(args=[updates], ignore_result=True)
                 rig.load.of_others.add(sent.id)
+                wanted[sent.id] = ids
+        # While others are settled: what is refused when nothing is, is held for longer.
+        rig.service.wait(wanted)
 
     def told_otherwise() -> list[str]:
         return [
