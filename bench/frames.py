@@ -22,7 +22,8 @@ from kombu.connection import Connection
 
 from bench.accounting import listens
 from bench.event_ids import event_id
-from settle_client.names import QUEUE, TASK
+from settle_client.envelope import HEADERS
+from settle_client.names import QUEUE
 from settle_client.producer import Producer
 from worker.transport.rabbitmq.frames import AROUND_BYTES, START, Cutter
 from worker.understanding.plain import read_plain
@@ -53,25 +54,12 @@ def delivery(number: int) -> bytes:
     id_ = str(uuid.uuid4())
     update = {"id": event_id(number), "status": "completed"}
     headers: dict[str, Any] = {
-        "lang": "py",
-        "task": TASK,
+        **HEADERS,
         "id": id_,
-        "shadow": None,
-        "eta": None,
-        "expires": None,
-        "group": None,
-        "group_index": None,
-        "retries": 0,
-        "timelimit": [None, None],
         "root_id": id_,
-        "parent_id": None,
         "argsrepr": "()",
         "kwargsrepr": repr(update),
         "origin": "gen1@host",
-        "ignore_result": True,
-        "replaced_task_nesting": 0,
-        "stamped_headers": None,
-        "stamps": {},
     }
     content = Message(
         json.dumps([[], update, {}]),

@@ -16,6 +16,7 @@ import redis
 
 from cli.embedded import Redis
 from service.addresses import hide_password
+from tests import interruptible
 from tests.service import eventually
 
 if TYPE_CHECKING:
@@ -94,13 +95,7 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(
     """No events, no dead letters, and no messages that would be answered later."""
     service.load("ev_1")
     mine = {"CELERY_BROKER_URL": service.redis_url, "DATABASE_URL": service.database_url}
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "cli", "demo", "--on-my-servers", "--yes"],
-        env={**os.environ, **mine},
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
-    ) as process:
+    with interruptible.start("demo", "--on-my-servers", "--yes", environment=mine) as process:
         assert process.stdout is not None
         # Some of it was sent.
         while not re.match("published [1-9]", process.stdout.readline()):
@@ -214,15 +209,11 @@ def test_a_broker_that_is_away_is_told_with_what_was_sent(service: Service) -> N
 @contextmanager
 def publishing_a_pipe(*options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Publish what is written into a pipe, each update by itself."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli", "publish", "-f", "-", "--updates-per-message", "1", *options],
-        env={**os.environ, **environment},
+    with interruptible.start(
+        *("publish", "-f", "-", "--updates-per-message", "1", *options),
+        environment=environment,
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background job, which these tests may run in, ignores it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     ) as process:
         yield process
 
@@ -284,14 +275,8 @@ def test_outcomes_are_printed_from_the_start(service: Service) -> None:
     service.load("ev_1")
     service.start_worker()
     settle("publish", "ev_1", "failed", "--wait", **for_service(service))
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli", "outcomes", "--from-start", "--json"],
-        env={**os.environ, **for_service(service)},
-        stdout=subprocess.PIPE,
-        text=True,
-        # A shell's background job, which these tests may run in, ignores it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
-    ) as process:
+    listening = ("outcomes", "--from-start", "--json")
+    with interruptible.start(*listening, environment=for_service(service)) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["id"] == "ev_1"
         process.send_signal(signal.SIGINT)

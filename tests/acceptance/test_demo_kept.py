@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
-import sys
 import urllib.request
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +13,7 @@ import pytest
 
 from cli import exit_status
 from cli.demo.plan import make_plan
+from tests import interruptible
 from tests.service import eventually
 
 if TYPE_CHECKING:
@@ -42,14 +41,8 @@ class Kept(NamedTuple):
 def kept() -> Iterator[Kept]:
     """Run a demo until it is kept, as somebody does who has settings of their own."""
     theirs = {"SETTLE_OUTCOME_URL": "redis://127.0.0.1:1/0", "DATABASE_URL": "postgresql://away/x"}
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "cli", "demo", "--keep", "--events", str(EVENTS)],
-        env={**os.environ, **theirs},
-        stdout=subprocess.PIPE,
-        text=True,
-        # A shell's background job, which these tests may run in, ignores it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
-    ) as process:
+    arguments = ("demo", "--keep", "--events", str(EVENTS))
+    with interruptible.start(*arguments, environment=theirs) as process:
         assert process.stdout is not None
         said = ""
         while "Ctrl-C stops everything." not in said:
