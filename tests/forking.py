@@ -9,7 +9,7 @@ from typing import Any
 
 # What each process has sent, or the error it met, is printed as one line of JSON.
 BEFORE = """
-import asyncio, json, os, sys, threading, time
+import asyncio, json, os, sys, threading, time, traceback
 from settle_client import *
 
 UPDATE = {"id": "ev_1", "status": "completed"}
@@ -20,12 +20,15 @@ def report(**what):
 
 def in_child(work):
     if child := os.fork():
-        assert os.waitpid(child, 0)[1] == 0
+        status = os.waitpid(child, 0)[1]
+        assert status == 0, status
         return
     code = 1
     try:
         work()
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 """

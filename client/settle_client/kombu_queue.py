@@ -5,6 +5,8 @@ kombu is asked for by the extra `rabbitmq` and imported here alone.
 
 from __future__ import annotations
 
+# The first connection asks for it; see `settle_client.producer` on what a fork does to that.
+import encodings.idna  # noqa: F401
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,7 @@ class KombuQueue:
         """
         try:
             from kombu.connection import Connection  # noqa: PLC0415 - see the module
+            from kombu.entity import Exchange, Queue  # noqa: PLC0415
         except ImportError:
             raise AddressError(
                 "a broker that is not Redis needs kombu: pip install settle-client[rabbitmq]"
@@ -46,6 +49,8 @@ class KombuQueue:
             self._make_connection().get_transport_cls()
         except (ImportError, KeyError):
             raise AddressError(f"no such kind of broker: {url.partition(':')[0]}") from None
+        exchange: Any = Exchange(QUEUE)
+        self._queue = Queue(QUEUE, exchange, QUEUE, queue_arguments=ARGUMENTS)
         self._connection: Any = None
         self._channel: Any = None
 
@@ -65,12 +70,9 @@ class KombuQueue:
             raise
 
     def _connect(self) -> None:
-        from kombu.entity import Exchange, Queue  # noqa: PLC0415 - see the module
-
-        exchange: Any = Exchange(QUEUE)
         self._connection = self._make_connection()
         channel = self._connection.channel()
-        Queue(QUEUE, exchange, QUEUE, queue_arguments=ARGUMENTS).bind(channel).declare()
+        self._queue.bind(channel).declare()
         self._channel = channel
 
     def _publish(self, envelope: Envelope) -> None:

@@ -159,6 +159,8 @@ class Producer:
         return True
 
 
+# A module that is being imported by a thread when another one forks is never imported to
+# its end in the child. So connecting and sending import nothing: all is there before.
 _IN_THIS_PROCESS: WeakSet[Producer] = WeakSet()
 
 

@@ -7,6 +7,8 @@ all the rest of this package together.
 
 from __future__ import annotations
 
+# The first connection asks for it; see `settle_client.producer` on what a fork does to that.
+import encodings.idna  # noqa: F401
 import re
 from typing import Any
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
 
 from settle_client.names import QUEUE
 from tests.forking import SEND_IN_BOTH, run
+
+if TYPE_CHECKING:
+    from tests.rabbitmq import RabbitMQ
 
 
 def in_queue(url: str) -> list[str]:
@@ -48,7 +52,7 @@ sent = []
 def send_on():
     while not is_over.is_set():
         sent.append(producer.send(UPDATE))
-threads = [threading.Thread(target=send_on) for _ in range(2)]
+threads = [threading.Thread(target=send_on, daemon=True) for _ in range(2)]
 [thread.start() for thread in threads]
 def child():
     report(sent=[producer.send(UPDATE)])
@@ -62,6 +66,32 @@ producer.close()
 """
     sent = [id_ for report in run(script, redis_url) for id_ in report["sent"]]
     assert sorted(in_queue(redis_url)) == sorted(sent)
+
+
+FIRST_MESSAGE = """
+producer = Producer(url)
+before = set(sys.modules)
+producer.send(UPDATE)
+producer.close()
+report(imported=sorted(set(sys.modules) - before))
+"""
+FIRST_QUESTION = """
+client = OutcomeClient(url)
+before = set(sys.modules)
+client.position()
+report(imported=sorted(set(sys.modules) - before))
+"""
+
+
+@pytest.mark.parametrize("script", [FIRST_MESSAGE, FIRST_QUESTION], ids=["producer", "client"])
+def test_the_first_connection_imports_nothing(redis_url: str, script: str) -> None:
+    """A child that is forked meanwhile would have a module that is never imported to its end."""
+    assert run(script, redis_url) == [{"imported": []}]
+
+
+def test_the_first_connection_to_rabbitmq_imports_nothing(rabbitmq: RabbitMQ) -> None:
+    """Nor does one of kombu's."""
+    assert run(FIRST_MESSAGE, rabbitmq.url) == [{"imported": []}]
 
 
 def test_a_closed_producer_is_closed_in_a_child(redis_url: str) -> None:
