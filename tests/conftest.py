@@ -21,6 +21,7 @@ from hypothesis import settings
 from cli.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 from db import Database
 from db.migrate import migrate
+from tests.prometheus import Prometheus
 from tests.rabbitmq import RabbitMQ
 from tests.started import started
 
@@ -119,3 +120,10 @@ def rabbitmq() -> Iterator[RabbitMQ]:
     """Give a RabbitMQ node."""
     with started(RabbitMQ) as node:
         yield node
+
+
+@pytest.fixture
+def prometheus() -> Iterator[Prometheus]:
+    """Give a Prometheus that scrapes nobody yet."""
+    with started(Prometheus) as server:
+        yield server

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROCESSES_PER_CORE = 3
 MOST_PROCESSES = 8
-MARKERS = ("rabbitmq", "pgbouncer", "node", "browser", "spin", "storms")
+MARKERS = ("rabbitmq", "pgbouncer", "prometheus", "node", "browser", "spin", "storms")
 CONFIGURED = {"DATABASE_URL", "CELERY_BROKER_URL"}
 
 
@@ -53,10 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let whatever uses RabbitMQ carry its marker, and every test the name of its ring."""
+    """Let whatever uses such a server carry its marker, and every test the name of its ring."""
     for item in items:
-        if "rabbitmq" in getattr(item, "fixturenames", ()):
-            item.add_marker("rabbitmq")
+        for server in {"rabbitmq", "prometheus"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(server)
         markers = (one for one in MARKERS if item.get_closest_marker(one))
         item.user_properties.append(("ring", " ".join([_ring(item.path), *markers])))
 
