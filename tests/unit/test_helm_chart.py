@@ -1,0 +1,158 @@
+"""The Helm chart: it applies what the manifests for kustomize do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.deployment import KUBERNETES, documents, manifests, variables
+from tests.helm_chart import EVERYTHING, Objects, named, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What only Helm adds.
+OF_HELM = {
+    *("app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"),
+    *("helm.sh/chart", "annotations", "imagePullPolicy"),
+}
+# What the chart has labels on, and kustomize has not.
+UNLABELLED = {"ConfigMap", "ScaledObject", "TriggerAuthentication"}
+
+
+def kustomized() -> Objects:
+    """Return what kustomize would apply with both components."""
+    root = documents(KUBERNETES / "kustomization.yaml")[0]
+    ((name, image),) = (
+        (image["name"], f"{image['newName']}:{image['newTag']}") for image in root["images"]
+    )
+    objects = named(one for one in manifests() if one["kind"] != "Secret")
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settle"}}
+    objects["ConfigMap", "settle"] = settings | {"data": variables(KUBERNETES / "settings.env")}
+    # The component keda takes it out.
+    del objects["Deployment", "settle-worker"]["spec"]["replicas"]
+    written = json.dumps(list(objects.values()))
+    return named(iter(json.loads(written.replace(f'"image": "{name}"', f'"image": "{image}"'))))
+
+
+def without_additions(value: Any) -> Any:
+    """Return an object without what only Helm adds."""
+    if isinstance(value, dict):
+        return {key: without_additions(it) for key, it in value.items() if key not in OF_HELM}
+    if isinstance(value, list):
+        return [without_additions(it) for it in value]
+    return value
+
+
+def test_the_chart_applies_what_kustomize_does() -> None:
+    """Object by object: environments, probes, resources, security contexts, commands, all of it."""
+    ours, theirs = without_additions(render(EVERYTHING)), kustomized()
+    assert set(ours) == set(theirs)
+    for key, their in theirs.items():
+        if key[0] in UNLABELLED:
+            del ours[key]["metadata"]["labels"]
+        assert ours[key] == their, key
+
+
+def _kubernetes_validate() -> Any:
+    try:
+        import kubernetes_validate  # noqa: PLC0415 - only the development group has it
+    except ImportError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("no schemas: uv sync installs kubernetes-validate")
+    return kubernetes_validate
+
+
+def test_what_is_rendered_is_what_kubernetes_takes() -> None:
+    """By the API's own schemas, also with every value that adds something."""
+    kubernetes_validate = _kubernetes_validate()
+    values = {
+        "image": {"pullSecrets": ["registry"]},
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [{"key": "settle", "operator": "Exists", "effect": "NoSchedule"}],
+    }
+    objects = render(values, name="billing")
+    for manifest in objects.values():
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+    assert all(name.startswith("billing") for _, name in objects)
+    pod = objects["Deployment", "billing-worker"]["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["nodeSelector"] == values["nodeSelector"]
+    assert pod["tolerations"] == values["tolerations"]
+
+
+def test_names_that_look_like_numbers_are_names() -> None:
+    """Of a release, and of secrets."""
+    kubernetes_validate = _kubernetes_validate()
+    for manifest in render({"worker": {"secret": "123"}}, name="456").values():
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_two_releases_select_pods_of_their_own() -> None:
+    """In one namespace, too: by their name."""
+    for name in ("one", "two"):
+        spec = render(name=name)["Deployment", f"{name}-worker"]["spec"]
+        assert spec["selector"]["matchLabels"]["app.kubernetes.io/instance"] == name
+        labels = spec["template"]["metadata"]["labels"]
+        assert spec["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_the_table_is_migrated_before_pods_of_a_new_version() -> None:
+    """Helm waits for the job, and puts a new one in the place of the last."""
+    annotations = render()["Job", "settle-migrate"]["metadata"]["annotations"]
+    assert annotations == {
+        "helm.sh/hook": "pre-install,pre-upgrade",
+        "helm.sh/hook-delete-policy": "before-hook-creation",
+    }
+
+
+@pytest.mark.parametrize("part", ["gateway", "migrate", "retention", "flower"])
+def test_a_part_that_is_not_wanted_is_not_there(part: str) -> None:
+    """Nor anything that belongs to it."""
+    monitored = {"podMonitor": {"enabled": True}}
+    assert any(name == f"settle-{part}" for _, name in render(monitored))
+    left = render({part: {"enabled": False}, **monitored})
+    assert not any(name == f"settle-{part}" for _, name in left)
+
+
+def test_a_changed_setting_rolls_the_pods_and_their_time_to_stop() -> None:
+    """Workers and gateways alike; what Flower reads has not changed."""
+
+    def templates(settings: dict[str, str]) -> Iterator[dict[str, Any]]:
+        rendered = render({"settings": settings})
+        for part in ("worker", "gateway", "flower"):
+            yield rendered["Deployment", f"settle-{part}"]["spec"]["template"]
+
+    before, after = list(templates({})), list(templates({"SETTLE_STOP_TIMEOUT_SECONDS": "29.5"}))
+    assert [one["spec"].get("terminationGracePeriodSeconds") for one in before] == [40, 45, None]
+    assert [one["spec"].get("terminationGracePeriodSeconds") for one in after] == [50, 55, None]
+    changed = [
+        one["metadata"] != other["metadata"] for one, other in zip(before, after, strict=True)
+    ]
+    assert changed == [True, True, False]
+
+
+def test_workers_by_the_length_of_a_queue_of_rabbitmq() -> None:
+    """The trigger that is a comment in the manifests for kustomize."""
+    objects = render({"keda": {"enabled": True, "broker": "rabbitmq", "queueLength": 2_000_000}})
+    (trigger,) = objects["ScaledObject", "settle-worker"]["spec"]["triggers"]
+    assert trigger["type"] == "rabbitmq"
+    assert trigger["metadata"] == {
+        "protocol": "amqp",
+        "queueName": "event-status-updates",
+        "mode": "QueueLength",
+        "value": "2000000",
+    }
+    commented_out = (KUBERNETES / "keda" / "scaledobject.yaml").read_text("utf-8")
+    ((theirs),) = yaml.safe_load(
+        "\n".join(re.findall(r"^    # (- type: rabbitmq|  .*)$", commented_out, re.MULTILINE))
+    )
+    assert theirs["metadata"].keys() == trigger["metadata"].keys()
+    authentication = objects["TriggerAuthentication", "settle-queue"]["spec"]["secretTargetRef"]
+    assert authentication == [{"parameter": "host", "name": "settle-keda", "key": "host"}]
