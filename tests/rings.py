@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROCESSES_PER_CORE = 3
 MOST_PROCESSES = 8
-MARKERS = ("rabbitmq", "pgbouncer", "prometheus", "node", "browser", "spin", "storms")
+MARKERS = ("rabbitmq", "pgbouncer", "prometheus", "node", "browser", "spin", "storms", "release")
 CONFIGURED = {"DATABASE_URL", "CELERY_BROKER_URL"}
 
 

@@ -11,10 +11,12 @@ import pytest
 import yaml
 
 from tests.deployment import KUBERNETES, documents, manifests, variables
-from tests.helm_chart import EVERYTHING, Objects, named, render
+from tests.helm_chart import EVERYTHING, OF_A_RELEASE, Objects, named, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = OF_A_RELEASE
 
 # What only Helm adds.
 OF_HELM = {

@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from tests.deployment import parse
-from tests.helm_chart import CHART, EVERYTHING, helm, render
+from tests.helm_chart import CHART, EVERYTHING, OF_A_RELEASE, helm, render
+
+pytestmark = OF_A_RELEASE
 
 
 @pytest.mark.parametrize(
