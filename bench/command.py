@@ -15,12 +15,13 @@ import psycopg
 from rich.console import Console
 
 from bench import measuring
-from bench.contenders import CONTENDERS
-from bench.errors import BenchError
+from bench.contenders import CONTENDERS, ON_RABBITMQ, SETTLE
+from bench.errors import BenchError, LeftOutError
 from bench.growth import growth
 from bench.measuring import Run
-from bench.report import as_table, write
+from bench.report import COUNTING, as_table, write
 from bench.rig import Rig, rig
+from service.addresses import hide_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,47 +97,77 @@ def command(
 
 
 def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[str, Any]:
+    measured = {
+        name: measure
+        for name, measure in _all_measured(at).items()
+        if not only or any(part in name for part in only)
+    }
+    results: dict[str, Any] = {"machine": _machine(at), "rounds": rounds}
+    results |= _in_turns(measured, rounds, console)
+    if not only:
+        results["latency"] = _latencies(at, results["rates"], console)
+    return results
+
+
+def _all_measured(at: Rig) -> dict[str, Callable[[], Run]]:
     measured: dict[str, Callable[[], Run]] = {
         contender.name: lambda contender=contender: measuring.run(at, contender)  # type: ignore[misc]
         for contender in CONTENDERS
         if at.rabbitmq_url or not contender.on_rabbitmq
     }
     measured["PostgreSQL alone, one connection"] = lambda: Run(measuring.postgres_alone(at), {})
+    if at.rabbitmq_url:
+        measured[COUNTING] = lambda: measuring.rabbitmq_alone(at)
     measured["sending: Settle's producer"] = lambda: Run(measuring.producing(at), {})
     measured["sending: send_task"] = lambda: Run(measuring.send_task(at), {})
-    if only:
-        measured = {n: m for n, m in measured.items() if any(part in n for part in only)}
+    return measured
+
+
+def _in_turns(
+    measured: dict[str, Callable[[], Run]], rounds: int, console: Console
+) -> dict[str, Any]:
     rates: dict[str, list[float]] = {}
     costs: dict[str, list[dict[str, float]]] = {}
     failed: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     for number in range(1, rounds + 1):
-        for name, measure in measured.items():
-            if name in failed:
-                # So that what the others did in each round can still be told.
-                continue
-            title = f"round {number} of {rounds}  {name:36}"
+        # Without those that cannot: what the others did in each round can still be told.
+        for name in [name for name in measured if name not in {**failed, **left_out}]:
+            title = f"round {number} of {rounds}  {name:43}"
             try:
-                rate, microseconds = measure()
-            except BenchError as error:
-                failed[name] = str(error)
-                console.print(f"{title}    failed: {error}", highlight=False)
+                rate, microseconds = measured[name]()
+            except Exception as error:  # noqa: BLE001 - of whatever library it uses
+                missing = isinstance(error, LeftOutError)
+                (left_out if missing else failed)[name] = _why(error)
+                console.print(
+                    f"{title} {'left out' if missing else 'failed'}: {error}", highlight=False
+                )
                 continue
             rates.setdefault(name, []).append(rate)
             if microseconds:
                 costs.setdefault(name, []).append(microseconds)
             console.print(f"{title} {rate:9,.0f}/s", highlight=False)
-    results: dict[str, Any] = {"machine": _machine(at), "rounds": rounds, "rates": rates}
-    results |= {"costs": costs, "failed": failed}
-    if "Settle" in rates and not only:
-        half = statistics.median(rates["Settle"]) / 2
-        console.print("latency of lonely updates, then at half of the highest rate")
-        results["latency"] = {
-            "one by one, 50 a second": measuring.lonely_latencies(at),
-            f"at half of the highest rate, {half:,.0f} a second": (
-                measuring.latencies_under_load(at, half)
-            ),
-        }
-    return results
+    return {"rates": rates, "costs": costs, "failed": failed, "left_out": left_out}
+
+
+def _why(error: Exception) -> str:
+    return hide_password(str(error)).strip().partition("\n")[0] or type(error).__name__
+
+
+def _latencies(at: Rig, rates: dict[str, list[float]], console: Console) -> dict[str, list[float]]:
+    latencies: dict[str, list[float]] = {}
+    for contender, where in ((SETTLE, ""), (ON_RABBITMQ, ", RabbitMQ")):
+        if contender.name not in rates:
+            continue
+        half = statistics.median(rates[contender.name]) / 2
+        console.print(f"latency of lonely updates, then at half of the highest rate{where}")
+        alone, loaded = (
+            f"one by one, 50 a second{where}",
+            f"at half of the highest rate, {half:,.0f} a second{where}",
+        )
+        latencies[alone] = measuring.lonely_latencies(at, contender)
+        latencies[loaded] = measuring.latencies_under_load(at, half, contender)
+    return latencies
 
 
 def _run_http(at: Rig, rounds: int, console: Console) -> dict[str, Any]:

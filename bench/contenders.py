@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bench.peers import graphile_worker
 from bench.peers.environment import python_with_celery_batches
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Contender:
         on_rabbitmq: Whether the broker is RabbitMQ.
         classic: Whether its queue there is a classic one, for an older Celery cannot consume
             from a quorum queue.
+        in_postgresql: Whether it is Graphile Worker, which has its queue there.
         watched: Whether a Flower is watching.
         settings: Environment variables of its own.
     """
@@ -46,31 +48,42 @@ class Contender:
     rows: int = 0
     on_rabbitmq: bool = False
     classic: bool = False
+    in_postgresql: bool = False
     watched: bool = False
     settings: dict[str, str] = field(default_factory=dict)
 
-    def command(self) -> list[str]:
-        """Return the command line of one process, to which a host name is added."""
+    def commands(self) -> list[list[str]]:
+        """Return the command line of each process."""
+        if self.in_postgresql:
+            return [graphile_worker.command()] * self.workers
         if self.app == "-":
-            return [self.python(), "-m", "bench.bare_loop"]
+            return [[self.python(), "-m", "bench.bare_loop"]]
         celery = [self.python(), "-m", "celery", "-A", self.app, "worker"]
-        return [*celery, "--loglevel", "WARNING", *self.options]
+        options = ["--loglevel", "WARNING", *self.options]
+        return [[*celery, *options, "--hostname", f"w{n}@%h"] for n in range(self.workers)]
 
 
 ONE_TASK, BATCHES = "bench.peers.one_task_per_message", "bench.peers.with_celery_batches"
 LATE = 0.0005
+GATHERED = {"GATHERED": "1000"}
 
 SETTLE = Contender("Settle", 100_000)
+ON_RABBITMQ = Contender("Settle, RabbitMQ", 100_000, on_rabbitmq=True)
 CONTENDERS = (
     SETTLE,
     Contender("one task per update", 5_000, app=ONE_TASK),
     Contender("celery-batches", 8_000, app=BATCHES, python=python_with_celery_batches),
+    Contender("Graphile Worker", 20_000, workers=2, in_postgresql=True),
+    Contender(
+        "Graphile Worker, gathered", 50_000, workers=2, in_postgresql=True, settings=GATHERED
+    ),
+    Contender("Graphile Worker, bulk of 1,000", 400, 1_000, workers=2, in_postgresql=True),
     Contender("bare loop, no Celery", 100_000, app="-"),
     Contender("Settle, Celery events on", 100_000, options=(*QUIET, "-E")),
     Contender("Settle, Flower watching", 100_000, options=(*QUIET, "-E"), watched=True),
     Contender("Settle, two workers", 100_000, workers=2),
     Contender("Settle, bulk of 1,000", 200, 1_000),
-    Contender("Settle, RabbitMQ", 100_000, on_rabbitmq=True),
+    ON_RABBITMQ,
     Contender("one task per update, RabbitMQ", 3_000, app=ONE_TASK, on_rabbitmq=True),
     Contender(
         "celery-batches, RabbitMQ",

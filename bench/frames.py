@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import uuid
 from timeit import repeat
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from amqp import serialization, spec
 from amqp.basic_message import Message
 from amqp.method_framing import frame_handler, frame_writer
-from kombu.connection import Connection
 
-from bench.accounting import listens
+from bench.counting import TAG, count_deliveries
 from bench.event_ids import event_id
+from bench.filling import fill_quorum_queue
 from settle_client.envelope import HEADERS
 from settle_client.names import QUEUE
-from settle_client.producer import Producer
 from worker.transport.rabbitmq.frames import AROUND_BYTES, START, Cutter
 from worker.understanding.plain import read_plain
 
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MESSAGES, CONSUMED = 1_000, 60_000
-TAG = "None1"
 DELIVERED = "sLbss"
 
 
@@ -90,43 +86,6 @@ def read_by_py_amqp(data: bytes) -> None:
         at += AROUND_BYTES + size
 
 
-def consume(url: str) -> tuple[float, float]:
-    """Count frames, and return messages a second and microseconds of RabbitMQ's for each."""
-    connect: Any = Connection
-    with connect(url) as connection:
-        connection.default_channel.queue_delete(QUEUE)
-    with Producer(url) as producer:
-        for number in range(CONSUMED):
-            producer.send({"id": event_id(number), "status": "completed"})
-    (broker,) = map(psutil.Process, listens(url))
-    with connect(url) as connection:
-        channel = connection.default_channel
-        channel.basic_qos(0, 4 * MESSAGES, False)
-        channel.basic_consume(QUEUE, consumer_tag=TAG)
-        before, began = sum(broker.cpu_times()[:2]), time.perf_counter()
-        _count(channel, connection.connection.transport)
-        seconds, used = time.perf_counter() - began, sum(broker.cpu_times()[:2]) - before
-    return CONSUMED / seconds, used / CONSUMED * 1e6
-
-
-def _count(channel: Any, transport: Any) -> None:
-    data, bodies, acknowledged = bytes(transport._read_buffer), 0, 0  # noqa: SLF001
-    while bodies < CONSUMED:
-        at = 0
-        while len(data) - at >= AROUND_BYTES:
-            kind, _, size = START.unpack_from(data, at)
-            if len(data) - at < AROUND_BYTES + size:
-                break
-            bodies += kind == 3  # noqa: PLR2004 - a frame of a body
-            at += AROUND_BYTES + size
-        data = data[at:]
-        if bodies - acknowledged >= MESSAGES or bodies == CONSUMED:
-            acknowledged = bodies
-            channel.basic_ack(bodies, multiple=True)
-        if bodies < CONSUMED:
-            data += transport.sock.recv(2**20)
-
-
 def main() -> None:
     """Print it."""
     data = b"".join(map(delivery, range(MESSAGES)))
@@ -145,8 +104,10 @@ def main() -> None:
         figures = f"{each[4]:.1f} µs a message, median of 9 ({each[0]:.1f} to {each[-1]:.1f})"
         print(f"{name:30} {figures}")  # noqa: T201 - what it is for
     for url in sys.argv[1:]:
-        rate, used = consume(url)
-        print(f"{'a consumer that only counts':30} {rate:,.0f}/s, RabbitMQ {used:.1f} µs")  # noqa: T201
+        fill_quorum_queue(url, CONSUMED)
+        rate, used = count_deliveries(url, CONSUMED)
+        broker = "" if used is None else f", RabbitMQ {used:.1f} µs"
+        print(f"{'a consumer that only counts':30} {rate:,.0f}/s{broker}")  # noqa: T201
 
 
 if __name__ == "__main__":

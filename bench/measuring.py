@@ -6,6 +6,7 @@ import json
 import random
 import threading
 import time
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,11 +15,12 @@ from celery import Celery
 
 from bench.accounting import Accounting
 from bench.contenders import SETTLE
+from bench.counting import count_deliveries
 from bench.errors import BenchError
 from bench.event_ids import event_id
+from bench.filling import fill, sending
 from db import Database, Settlement
 from settle_client.names import OUTCOMES, QUEUE, TASK
-from settle_client.producer import Producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,12 +54,7 @@ def run(rig: Rig, contender: Contender) -> Run:
     """
     updates = contender.messages * contender.updates_each
     rig.reset(updates, rows=contender.rows)
-    rig.fill(
-        contender.messages,
-        contender.updates_each,
-        on_rabbitmq=contender.on_rabbitmq,
-        classic=contender.classic,
-    )
+    fill(rig, contender)
     with rig.workers(contender) as running:
         accounting = Accounting(updates, rig.parts(contender, running))
         rig.wait(updates, running, accounting.note)
@@ -82,7 +79,7 @@ def drain(rig: Rig, messages: int, windows: dict[int, tuple[int, int]]) -> dict[
         windows: Between which two outcomes to measure, for each number that is queued then.
     """
     rig.reset(messages)
-    rig.fill(messages, 1)
+    fill(rig, replace(SETTLE, messages=messages))
     with rig.workers(SETTLE) as running:
         rig.wait(messages, running)
     return {
@@ -105,11 +102,18 @@ def postgres_alone(rig: Rig, updates: int = 100_000) -> float:
     return updates / seconds
 
 
+def rabbitmq_alone(rig: Rig, messages: int = 100_000) -> Run:
+    """Measure a consumer of a full queue in RabbitMQ that only counts."""
+    fill(rig, replace(SETTLE, messages=messages, on_rabbitmq=True))
+    rate, used = count_deliveries(rig.rabbitmq_url, messages)
+    return Run(rate, {} if used is None else {"RabbitMQ": used})
+
+
 def producing(rig: Rig, messages: int = 50_000) -> float:
     """Return single updates a second that the producer client sends and has confirmed."""
     rig.reset(0)
     started = time.perf_counter()
-    rig.fill(messages, 1)
+    fill(rig, replace(SETTLE, messages=messages))
     return messages / (time.perf_counter() - started)
 
 
@@ -166,25 +170,29 @@ class Listener:
         self._client.close()
 
 
-def lonely_latencies(rig: Rig, seconds: float = 20, per_second: float = 50) -> list[float]:
+def lonely_latencies(
+    rig: Rig, contender: Contender = SETTLE, *, seconds: float = 20, per_second: float = 50
+) -> list[float]:
     """Return, in seconds, how long single updates take that come one by one, by `send_task`."""
-    app = Celery(broker=rig.broker_url, set_as_current=False)
+    app = Celery(broker=rig.queue_url(contender), set_as_current=False)
+    # On RabbitMQ, as docs/messages.md has it.
+    app.conf.task_create_missing_queue_type = "quorum"
     with app.producer_or_acquire() as producer:
 
         def send(number: int) -> None:
             send_one(app, producer, number)
 
-        return _latencies(rig, seconds, per_second, send)
+        return _latencies(rig, seconds, per_second, send, contender)
 
 
 def latencies_under_load(
-    rig: Rig, per_second: float, seconds: float = 10, *, contender: Contender = SETTLE
+    rig: Rig, per_second: float, contender: Contender = SETTLE, *, seconds: float = 10
 ) -> list[float]:
-    """Return the same at some rate, sent with the producer client."""
-    with Producer(rig.broker_url) as producer:
+    """Return the same at some rate, sent as the queue is filled."""
+    with sending(rig.queue_url(contender)) as send_updates:
 
         def send(number: int) -> None:
-            producer.send({"id": event_id(number), "status": "completed"})
+            send_updates([{"id": event_id(number), "status": "completed"}])
 
         return _latencies(rig, seconds, per_second, send, contender)
 
@@ -194,11 +202,12 @@ def _latencies(
     seconds: float,
     per_second: float,
     send: Callable[[int], None],
-    contender: Contender = SETTLE,
+    contender: Contender,
 ) -> list[float]:
     updates = int(seconds * per_second)
     warm_up = max(updates // 10, 50)
     rig.reset(updates + warm_up)
+    fill(rig, replace(contender, messages=0))
     listener = Listener(rig.broker_url)
     sent: list[float] = []
     with rig.workers(contender) as running:

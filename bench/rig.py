@@ -9,21 +9,19 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 import redis
-from celery import Celery
-from kombu.connection import Connection
 
 from bench.accounting import listens
 from bench.errors import BenchError
 from bench.event_ids import event_id
+from bench.peers import graphile_worker
 from cli.embedded import dies_with_parent, free_port, servers
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
-from settle_client.names import OUTCOMES, QUEUE, TASK
-from settle_client.producer import Producer
+from settle_client.names import OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +38,13 @@ SELECT 'other_' || n, 'acct_1', 'order.created', '{}', now() FROM generate_serie
 """
 
 
+class Running(NamedTuple):
+    """The processes of a contender: its workers, and who watches them."""
+
+    workers: list[subprocess.Popen[bytes]]
+    flowers: list[subprocess.Popen[bytes]]
+
+
 class Rig:
     """Servers that are the benchmark's own."""
 
@@ -51,50 +56,21 @@ class Rig:
     def reset(self, events: int, *, rows: int = 0) -> None:
         """Begin with an empty broker and so many pending events, and others up to `rows`."""
         self.redis.flushdb()
+        graphile_worker.drop(self.database_url)
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute("TRUNCATE events")
             connection.execute(OTHER_EVENTS, [rows - events])
         load_events(self.database_url, (NewEvent(event_id(n), "acct_1") for n in range(events)))
 
-    def fill(
-        self,
-        messages: int,
-        updates_each: int,
-        *,
-        on_rabbitmq: bool = False,
-        classic: bool = False,
-    ) -> None:
-        """Put messages into the queue, an event each update."""
-        if on_rabbitmq:
-            with Connection(self.rabbitmq_url) as connection:
-                connection.default_channel.queue_delete(QUEUE)
-        if classic:
-            self._fill_classic(messages)
-            return
-        with Producer(self.rabbitmq_url if on_rabbitmq else self.broker_url) as producer:
-            for number in range(messages):
-                first = number * updates_each
-                ids = range(first, first + updates_each)
-                updates = [{"id": event_id(n), "status": "completed"} for n in ids]
-                if updates_each == 1:
-                    producer.send(updates[0])
-                else:
-                    producer.send_together(updates)
-
-    def _fill_classic(self, messages: int) -> None:
-        # Celery remembers what it has declared, and not that it was deleted.
-        with Connection(self.rabbitmq_url) as connection:
-            connection.default_channel.queue_declare(QUEUE, durable=True, auto_delete=False)
-        with Celery(broker=self.rabbitmq_url, set_as_current=False) as app:
-            for number in range(messages):
-                update = {"id": event_id(number), "status": "completed"}
-                app.send_task(TASK, kwargs=update, queue=QUEUE, ignore_result=True)
+    def queue_url(self, contender: Contender) -> str:
+        """Return the broker that a contender's messages are sent to."""
+        return self.rabbitmq_url if contender.on_rabbitmq else self.broker_url
 
     @contextmanager
-    def workers(self, contender: Contender) -> Iterator[list[subprocess.Popen[bytes]]]:
+    def workers(self, contender: Contender) -> Iterator[Running]:
         """Run a contender's processes while the `with` block lasts."""
         with ExitStack() as stack:
-            url = self.rabbitmq_url if contender.on_rabbitmq else self.broker_url
+            url = self.queue_url(contender)
             if contender.late_seconds:
                 url = stack.enter_context(late(url, contender.late_seconds))
             environment = {
@@ -103,25 +79,25 @@ class Rig:
                 "SETTLE_OUTCOME_URL": self.broker_url,
                 "DATABASE_URL": self.database_url,
                 "C_FORCE_ROOT": "1",
+                **(graphile_worker.statements() if contender.in_postgresql else {}),
                 **contender.settings,
             }
-            if contender.watched:
-                stack.enter_context(flower(environment))
-            yield [
-                stack.enter_context(process(command, environment))
-                for command in commands(contender)
-            ]
+            flowers = [stack.enter_context(flower(environment))] if contender.watched else []
+            commands = contender.commands()
+            yield Running(
+                [stack.enter_context(process(command, environment)) for command in commands],
+                flowers,
+            )
 
     def published(self) -> int:
         """Return how many outcomes there are."""
         return int(self.redis.xlen(OUTCOMES))
 
-    def parts(
-        self, contender: Contender, running: list[subprocess.Popen[bytes]]
-    ) -> dict[str, list[int]]:
+    def parts(self, contender: Contender, running: Running) -> dict[str, list[int]]:
         """Return the processes of each part of a run."""
         parts = {
-            "worker": [worker.pid for worker in running],
+            "worker": [worker.pid for worker in running.workers],
+            "Flower": [one.pid for one in running.flowers],
             "PostgreSQL": listens(self.database_url),
             "Redis": listens(self.broker_url),
         }
@@ -132,7 +108,7 @@ class Rig:
     def wait(
         self,
         outcomes: int,
-        running: list[subprocess.Popen[bytes]],
+        running: Running,
         note: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Wait until there are so many outcomes.
@@ -147,7 +123,7 @@ class Rig:
             note(count)
             if count != seen:
                 seen, at = count, time.monotonic()
-            died = any(worker.poll() is not None for worker in running)
+            died = any(worker.poll() is not None for worker in running.workers)
             if died or time.monotonic() - at > PATIENCE_SECONDS:
                 raise BenchError(f"only {count:,} of {outcomes:,} outcomes came")
             time.sleep(POLL_SECONDS)
@@ -167,13 +143,6 @@ class Rig:
         with psycopg.connect(self.database_url) as connection:
             row = connection.execute("SELECT count(*) FROM events WHERE settled_by IS NOT NULL")
             return int((row.fetchone() or (0,))[0])
-
-
-def commands(contender: Contender) -> list[list[str]]:
-    """Return the command lines of a contender's processes."""
-    if contender.app == "-":
-        return [contender.command()]
-    return [[*contender.command(), "--hostname", f"w{n}@%h"] for n in range(contender.workers)]
 
 
 @contextmanager
@@ -217,13 +186,13 @@ def listening(
 
 
 @contextmanager
-def flower(environment: dict[str, str]) -> Iterator[None]:
+def flower(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Flower while the `with` block lasts, from when it listens on."""
     port = free_port()
     command = [sys.executable, "-m", "celery", "-A", "worker", "flower"]
     options = ["--address=127.0.0.1", f"--port={port}", "--logging=error"]
-    with listening([*command, *options], environment, port):
-        yield
+    with listening([*command, *options], environment, port) as running:
+        yield running
 
 
 @contextmanager
@@ -259,5 +228,6 @@ def rig(database_url: str = "", broker_url: str = "", rabbitmq_url: str = "") ->
             raise BenchError("the broker is not empty: give it one of its own")
         yield at
         at.redis.flushdb()
+        graphile_worker.drop(database_url)
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("TRUNCATE events")

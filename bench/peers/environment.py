@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from functools import cache
 
-from bench.errors import BenchError
+from bench.errors import BenchError, LeftOutError
 from cli.embedded import temporary_folder
 
 _KEPT = ExitStack()
@@ -21,10 +21,11 @@ def python_with_celery_batches() -> str:
     """Return its Python; it is made when first asked for and kept while this process lasts.
 
     Raises:
+        LeftOutError: There is no uv here.
         BenchError: It cannot be made.
     """
     if not shutil.which("uv"):
-        raise BenchError("celery-batches needs uv to make its environment: install it, or --only")
+        raise LeftOutError("no uv here, which makes its environment: install it")
     folder = _KEPT.enter_context(temporary_folder())
     uv = ("uv", "--quiet")
     python = str(folder / "venv/bin/python")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
-from bench import comparing, http_client, http_load, http_report, report
+from bench import command, comparing, http_client, http_load, http_report, report
 from bench.accounting import Accounting
-from bench.errors import BenchError
+from bench.errors import BenchError, LeftOutError
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL
+from bench.measuring import Run
+from bench.peers import graphile_worker
 
 PAGE = "\n".join(
     ["# Benchmarks", *report.PLACES["queue"], "between", *report.PLACES["http"], "end"]
@@ -193,10 +196,121 @@ def test_a_table_of_costs_has_the_medians_and_says_what_has_failed() -> None:
         "failed": {"celery-batches": "only 3 of 5 outcomes came"},
     }
     table = report.as_table(results)
-    assert "| Settle | 2.0 |  | 5.0 |  | 7.0 |" in table
+    assert "| Settle | 2.0 |  | 5.0 |  |  | 7.0 |" in table
     assert "celery-batches has failed: only 3 of 5 outcomes came." in table
 
 
 def test_rounds_that_one_of_two_did_not_finish_are_not_compared() -> None:
     """The others are."""
     assert comparing.ratios([4.0, 9.0, 1.0], [2.0, 3.0]) == [2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("rates", "line"),
+    [
+        pytest.param(
+            {"Settle": [10.0], "Settle, Celery events on": [8.5]},
+            "| Settle, Celery events on ÷ Settle | 0.85 | 0.85 to 0.85 | 0.85 met |",
+            id="met",
+        ),
+        pytest.param(
+            {"Settle": [10.0], "Settle, RabbitMQ": [6.9]},
+            "| Settle, RabbitMQ ÷ Settle | 0.69 | 0.69 to 0.69 | 0.7 **not met** |",
+            id="not met",
+        ),
+        pytest.param(
+            {"Settle, RabbitMQ": [30.0], "celery-batches, RabbitMQ": [2.0]},
+            "| Settle, RabbitMQ ÷ celery-batches, RabbitMQ | 15.00 | 15.00 to 15.00 | 15 met |",
+            id="on RabbitMQ",
+        ),
+        pytest.param(
+            {"Settle": [10.0], "Graphile Worker": [20.0]},
+            "| Settle ÷ Graphile Worker | 0.50 | 0.50 to 0.50 |  |",
+            id="nothing is asked",
+        ),
+    ],
+)
+def test_what_was_asked_is_met_or_not(rates: dict[str, list[float]], line: str) -> None:
+    """By the median of the rounds, and only where something is asked."""
+    assert line in report.as_table({"machine": MACHINE, "rates": rates}).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "milliseconds", "verdict"),
+    [
+        pytest.param("one by one", 5, "p50 ≤ 5 ms, p99 ≤ 30 ms met", id="alone"),
+        pytest.param("one by one", 6, "p50 ≤ 5 ms, p99 ≤ 30 ms **not met**", id="alone, late"),
+        pytest.param(
+            "at half of the highest rate, 5 a second, RabbitMQ",
+            *(101, "p50 ≤ 100 ms, p99 ≤ 100 ms **not met**"),
+            id="under load, late",
+        ),
+    ],
+)
+def test_latencies_are_held_against_what_is_asked(
+    name: str, milliseconds: float, verdict: str
+) -> None:
+    """On either broker."""
+    latency = {name: [milliseconds / 1000] * 100}
+    results = {"machine": MACHINE, "rates": {"Settle": [5.0]}, "latency": latency}
+    (line,) = [line for line in report.as_table(results).splitlines() if name in line]
+    assert line.endswith(f"| {verdict} |")
+
+
+def test_every_target_is_of_something_that_is_measured() -> None:
+    """A contender that is renamed would lose its targets without a word."""
+    measured = command._all_measured(cast("Any", SimpleNamespace(rabbitmq_url="amqp://host")))
+    named = {name for one, other, _ in report.TARGETS for name in (one, other)}
+    assert named <= measured.keys()
+
+
+def measure(results: dict[str, Any]) -> dict[str, Any]:
+    """Take turns, two rounds."""
+
+    def make(result: Any) -> Any:
+        def run() -> Run:
+            if isinstance(result, Exception):
+                raise result
+            return Run(result, {})
+
+        return run
+
+    measured = {name: make(result) for name, result in results.items()}
+    return command._in_turns(measured, 2, Console(quiet=True))
+
+
+def test_who_is_not_installed_is_left_out_and_the_others_are_compared() -> None:
+    """The report says why; that is no failure."""
+    results = measure({"Settle": 5.0, "Graphile Worker": LeftOutError("no Node.js here")})
+    assert results["rates"] == {"Settle": [5.0, 5.0]}
+    assert (results["failed"], [*results["left_out"]]) == ({}, ["Graphile Worker"])
+    table = report.as_table({"machine": MACHINE, **results})
+    assert "Graphile Worker was left out: no Node.js here." in table
+
+
+def test_who_fails_takes_no_other_figures_along() -> None:
+    """What was measured of others, before and after, stays; whatever it fails of."""
+    results = measure(
+        {
+            "Settle": 5.0,
+            "celery-batches": BenchError("it died"),
+            "two": ConnectionError("no amqp://u:hush@host//\nat all"),
+            "another": 7.0,
+        }
+    )
+    assert results["rates"] == {"Settle": [5.0, 5.0], "another": [7.0, 7.0]}
+    assert results["failed"] == {"celery-batches": "it died", "two": "no amqp://u:***@host//"}
+
+
+def test_without_node_graphile_worker_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is copied or fetched."""
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(LeftOutError, match=r"no Node\.js"):
+        graphile_worker.folder.__wrapped__()
+
+
+def test_graphile_worker_is_given_the_statements_of_the_other_peers() -> None:
+    """With parameters as PostgreSQL numbers them."""
+    written = graphile_worker.numbered("SELECT %s, a FROM t WHERE id = ANY(%s)")
+    assert written == "SELECT $1, a FROM t WHERE id = ANY($2)"
+    assert graphile_worker.statements()["UPDATE"].count("$") == 3

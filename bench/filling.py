@@ -1,0 +1,119 @@
+"""The queue of a contender, full before it starts: in Redis, RabbitMQ or PostgreSQL."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from celery import Celery
+from kombu import connection as kombu_connection
+
+from bench.errors import BenchError
+from bench.event_ids import event_id
+from bench.peers import graphile_worker
+from service.addresses import is_redis
+from settle_client.envelope import bulk, single
+from settle_client.kombu_queue import KombuQueue
+from settle_client.names import QUEUE, TASK
+from settle_client.producer import Producer
+from settle_client.update import StatusUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bench.contenders import Contender
+    from bench.rig import Rig
+    from settle_client.envelope import Envelope
+
+PATIENCE_SECONDS = 60
+POLL_SECONDS = 0.1
+# Untyped, as kombu is.
+Connection: Any = kombu_connection.Connection
+
+
+def fill(rig: Rig, contender: Contender) -> None:
+    """Put all messages of a contender into its queue, an event each update."""
+    if contender.in_postgresql:
+        total = contender.messages * contender.updates_each
+        updates = _updates(range(total))
+        graphile_worker.fill(rig.database_url, TASK, updates, contender.updates_each)
+        return
+    if contender.classic:
+        _fill_classic(rig.rabbitmq_url, contender.messages)
+    elif contender.on_rabbitmq:
+        fill_quorum_queue(rig.rabbitmq_url, contender.messages, contender.updates_each)
+    else:
+        _send_all(rig.broker_url, contender.messages, contender.updates_each)
+
+
+def fill_quorum_queue(url: str, messages: int, updates_each: int = 1) -> None:
+    """Begin with a new queue in RabbitMQ, and see that it holds all messages.
+
+    Raises:
+        BenchError: It does not.
+    """
+    delete_queue(url)
+    _send_all(url, messages, updates_each)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with Connection(url) as connection:
+        channel = connection.default_channel
+        while (held := channel.queue_declare(QUEUE, passive=True).message_count) < messages:
+            if time.monotonic() > deadline:
+                raise BenchError(f"RabbitMQ holds {held:,} of {messages:,} messages")
+            time.sleep(POLL_SECONDS)
+
+
+def delete_queue(url: str) -> None:
+    """Remove the update queue from RabbitMQ, whatever kind it is."""
+    with Connection(url) as connection:
+        connection.default_channel.queue_delete(QUEUE)
+
+
+def _send_all(url: str, messages: int, each: int) -> None:
+    with sending(url) as send:
+        for first in range(0, messages * each, each):
+            send(_updates(range(first, first + each)))
+
+
+@contextmanager
+def sending(url: str) -> Iterator[Callable[[list[dict[str, str]]], object]]:
+    """Give what sends a message with some updates by the producer client.
+
+    To RabbitMQ without waiting for each to be confirmed, or the sender would be what limits.
+    """
+    if is_redis(url):
+        with Producer(url) as producer:
+            yield (
+                lambda updates: (
+                    producer.send_together(updates) if updates[1:] else producer.send(updates[0])
+                )
+            )
+        return
+    queue = KombuQueue(url, confirm_publish=False)
+    # So that the queue is there, also before anything is sent.
+    queue.push([])
+    try:
+        yield lambda updates: queue.push([_envelope(updates)])
+    finally:
+        queue.close()
+
+
+def _envelope(updates: list[dict[str, str]]) -> Envelope:
+    checked = [msgspec.convert(update, StatusUpdate) for update in updates]
+    return bulk(checked) if checked[1:] else single(checked[0])
+
+
+def _updates(numbers: range) -> list[dict[str, str]]:
+    return [{"id": event_id(number), "status": "completed"} for number in numbers]
+
+
+def _fill_classic(url: str, messages: int) -> None:
+    delete_queue(url)
+    # Celery remembers what it has declared, and not that it was deleted.
+    with Connection(url) as connection:
+        connection.default_channel.queue_declare(QUEUE, durable=True, auto_delete=False)
+    with Celery(broker=url, set_as_current=False) as app:
+        for update in _updates(range(messages)):
+            app.send_task(TASK, kwargs=update, queue=QUEUE, ignore_result=True)
