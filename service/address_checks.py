@@ -15,6 +15,7 @@ from service.addresses import (
     why_no_broker,
 )
 
+HTTP_SCHEMES = ("http", "https")
 RPC_CANNOT_SERVE = (
     "rpc:// cannot be used, for it answers who sent the one message that a task runs for, and here "
     "many share a batch: use redis://, or set none and read the result channel"
@@ -42,6 +43,17 @@ def check_url(url: str) -> str:
     if not checks_certificates_clearly(url):
         raise ValueError("its ssl_cert_reqs must be none, optional or required")
     return url
+
+
+def check_http_url(url: str) -> str:
+    """Return a URL of HTTP that everybody reads in one way.
+
+    Raises:
+        ValueError: It is none; the text quotes no more of it than its kind.
+    """
+    if scheme_of(url) not in HTTP_SCHEMES or "://" not in url:
+        raise ValueError("must be http:// or https://")
+    return check_url(url)
 
 
 def check_urls(urls: str) -> str:

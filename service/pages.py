@@ -15,6 +15,7 @@ GRANTS_PAGE: Final = "docs/privileges.md#postgresql"
 REDIS: Final = "docs/redis.md#redis-or-valkey"
 REDIS_USERS: Final = "docs/privileges.md#redis"
 REDIS_FULL: Final = "docs/trouble.md#redis-is-full"
+RABBITMQ_QUEUE: Final = "docs/rabbitmq.md#what-is-set-and-what-the-doctor-says"
 BACKLOG: Final = "docs/trouble.md#the-queue-grows"
 CONSUMERS: Final = "docs/trouble.md#a-consumer-is-behind"
 SETTINGS: Final = "docs/configuration.md#configuration"
@@ -24,9 +25,11 @@ _SECTIONS: Final[dict[str, dict[str, str]]] = {
     "redis": {"": REDIS, "memory": REDIS_FULL, "rights": REDIS_USERS, "backlog": BACKLOG},
     "rabbitmq": {
         "": "docs/rabbitmq.md#rabbitmq",
+        "queue": RABBITMQ_QUEUE,
         "alarm": "docs/trouble.md#rabbitmq-has-an-alarm",
         "backlog": BACKLOG,
     },
+    "management": {"": RABBITMQ_QUEUE},
     "result channel": {
         "": REDIS,
         "memory": REDIS_FULL,

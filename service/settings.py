@@ -17,6 +17,7 @@ from service.address_checks import (
     check_backend,
     check_broker,
     check_database_url,
+    check_http_url,
     check_url,
 )
 from service.addresses import hide_password, is_redis, uses_sentinels
@@ -41,6 +42,12 @@ class Settings(BaseSettings):
         default=None,
         description="The name under which the sentinels know the broker's primary; "
         "required with a `sentinel://` broker.",
+    )
+    rabbitmq_management_url: Annotated[str, AfterValidator(check_http_url)] | None = Field(
+        default=None,
+        description="RabbitMQ's management plugin: `http://user:password@host:15672`, of a user "
+        "with the tag `monitoring` who may see the virtual host. Only `settle doctor` asks it, "
+        "for what AMQP does not show: replicas and policies.",
     )
     result_backend: Annotated[str, AfterValidator(check_backend)] | None = Field(
         default=None,

@@ -33,12 +33,15 @@ NET_TICK_SECONDS = 5
 class RabbitMQ:
     """A node that keeps its data over a restart."""
 
-    def __init__(self, folder: Path, *, joins: RabbitMQ | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, joins: RabbitMQ | None = None, managed: bool = False
+    ) -> None:
         """Prepare a node.
 
         Args:
             folder: Where it writes.
             joins: One whose cluster it becomes a part of.
+            managed: Whether it has the management plugin.
 
         Raises:
             ServerUnavailable: RabbitMQ is not installed here.
@@ -53,6 +56,7 @@ class RabbitMQ:
         # The cookie of Erlang is there.
         self._home: Path = joins._home if joins else folder
         self._joins = joins
+        self._management_port = free_port() if managed else 0
         self._crashed = False
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -60,6 +64,11 @@ class RabbitMQ:
     def url(self) -> str:
         """Return where clients connect."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    @property
+    def management_url(self) -> str:
+        """Return where its management plugin listens."""
+        return f"http://guest:guest@127.0.0.1:{self._management_port}"
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -101,7 +110,7 @@ class RabbitMQ:
             ServerUnavailable: It does not.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "rabbitmq.conf").write_text(f"net_ticktime = {NET_TICK_SECONDS}\n")
+        self._configure()
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [SCRIPTS / "rabbitmq-server"],
@@ -124,6 +133,18 @@ class RabbitMQ:
         words = (self.folder / "output").read_text(errors="replace")[-500:]
         self.stop(immediate=True)
         raise ServerUnavailable(f"RabbitMQ did not start: {words}")
+
+    def _configure(self) -> None:
+        lines = [f"net_ticktime = {NET_TICK_SECONDS}"]
+        if self._management_port:
+            lines += [
+                f"management.tcp.port = {self._management_port}",
+                "management.tcp.ip = 127.0.0.1",
+                # What the plugin tells is as old as the last look at it.
+                "collect_statistics_interval = 500",
+            ]
+            (self.folder / "plugins").write_text("[rabbitmq_management].\n")
+        (self.folder / "rabbitmq.conf").write_text("\n".join([*lines, ""]))
 
     def _join(self) -> None:
         joins, self._joins = self._joins, None

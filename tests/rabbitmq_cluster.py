@@ -17,14 +17,19 @@ NODES = 3
 class Cluster:
     """Three nodes; quorum queues have a replica on each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, managed: bool = False) -> None:
         """Prepare them.
+
+        Args:
+            folder: Where they write.
+            managed: Whether they have the management plugin.
 
         Raises:
             ServerUnavailable: RabbitMQ is not installed here.
         """
-        first = RabbitMQ(folder / "0")
-        others = [RabbitMQ(folder / str(number), joins=first) for number in range(1, NODES)]
+        first = RabbitMQ(folder / "0", managed=managed)
+        numbers = range(1, NODES)
+        others = [RabbitMQ(folder / str(n), joins=first, managed=managed) for n in numbers]
         self.nodes = [first, *others]
         self._stack = ExitStack()
 

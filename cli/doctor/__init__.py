@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cli.doctor import parts
 from cli.doctor.examination import CheckResult, examine
 from cli.doctor.workers import Workers, ask_workers
+from service.addresses import AMQP_SCHEMES, scheme_of
 from service.finding import Verdict
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def examine_all(settings: Settings, app: Any) -> Iterator[CheckResult]:
     """
     broker = list(examine(parts.broker_part(settings)))
     yield from broker
+    if scheme_of(settings.broker_url) in AMQP_SCHEMES:
+        yield from examine(parts.management_part(settings))
     yield from examine(parts.result_channel_part(settings))
     if settings.result_backend:
         yield from examine(parts.result_backend_part(settings.result_backend))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cli.doctor import (
     consistency,
     gateway,
+    management,
     result_backend,
     result_channel,
     workers,
@@ -34,6 +35,18 @@ def broker_part(settings: Settings) -> Part:
         partial(broker.reach, settings),
         broker.checks,
         kind=broker.name,
+    )
+
+
+def management_part(settings: Settings) -> Part:
+    """Examine what only RabbitMQ's management plugin shows of the broker."""
+    url = settings.rabbitmq_management_url
+    return Part(
+        "management",
+        hide_password(url) if url else "SETTLE_RABBITMQ_MANAGEMENT_URL is not set",
+        "",
+        partial(management.look, settings),
+        management.CHECKS,
     )
 
 

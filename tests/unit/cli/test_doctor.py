@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from cli.doctor import consistency, gateway, result_backend, result_channel
+from cli.doctor import consistency, gateway, management, result_backend, result_channel
 from cli.doctor import workers as workers_checks
 from cli.doctor.examination import Part, examine
 from cli.doctor.parts import gateway_part, settings_part, workers_part
@@ -288,6 +288,7 @@ def test_every_worker_of_a_name_is_found(
 PARTS = {
     "redis": (*redis_checks.CHECKS, *worker_checks.CHECKS),
     "rabbitmq": rabbitmq_checks.CHECKS,
+    "management": management.CHECKS,
     "result channel": (*redis_checks.CHECKS, *result_channel.CHECKS),
     "result backend": result_backend.CHECKS,
     "database": database_checks.CHECKS,

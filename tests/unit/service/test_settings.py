@@ -68,6 +68,9 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
         ("DATABASE_URL", "postgresql://u:secret@secret@db/x"),
         ("DATABASE_URL", "postgresql://u:x@h/secret=@db/x"),
         ("DATABASE_URL", "postgresql://u:x@h?secret@db/x"),
+        ("SETTLE_RABBITMQ_MANAGEMENT_URL", "secret:15672"),
+        ("SETTLE_RABBITMQ_MANAGEMENT_URL", "amqp://u:secret@rabbit"),
+        ("SETTLE_RABBITMQ_MANAGEMENT_URL", "http://u:secret/secret@rabbit"),
     ],
 )
 def test_a_bad_value_is_named_and_not_quoted(

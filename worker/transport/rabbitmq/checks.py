@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from amqp import Message
 
 from service.finding import Finding, failure, ok
+from settle_client.kombu_queue import ARGUMENTS
+from settle_client.names import QUEUE
 from worker.transport import kombu
 from worker.transport.rabbitmq import delay_queues
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 # No queue has this name: what is published to it is confirmed, and gone.
 NOWHERE = "settle.doctor.nowhere"
+PRECONDITION_FAILED = 406
 
 
 class BlockedError(Exception):
@@ -47,6 +50,24 @@ def _raise(_reason: str) -> None:
     raise BlockedError
 
 
+def queue(connection: Any) -> Finding:
+    """Check that the queue is the one that workers declare, for they do not start with another."""
+    if kombu.look_at_queue(connection) is None:
+        return ok("not there yet; the first worker declares it")
+    try:
+        # Changes nothing of a queue that is there: RabbitMQ compares.
+        with connection.channel() as channel:
+            channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments=ARGUMENTS)
+    except connection.channel_errors as error:
+        if getattr(error, "reply_code", None) != PRECONDITION_FAILED:
+            raise
+        return failure(
+            f"not as workers declare it, who do not start: {error.reply_text}",
+            f"let its workers drain it, then rabbitmqctl delete_queue {QUEUE}",
+        )
+    return ok("a quorum queue, as workers declare it")
+
+
 def backlog(connection: Any) -> Finding:
     """Say how much waits, and how much is delayed."""
     finding = kombu.backlog(connection)
@@ -54,4 +75,4 @@ def backlog(connection: Any) -> Finding:
     return ok(f"{finding.found}, {delayed:,} delayed") if delayed else finding
 
 
-CHECKS: tuple[Callable[[Any], Finding], ...] = (kombu.server, alarm, backlog)
+CHECKS: tuple[Callable[[Any], Finding], ...] = (kombu.server, queue, alarm, backlog)
