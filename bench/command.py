@@ -78,35 +78,45 @@ def command(
             if over_http:
                 results |= _run_http(at, rounds, console)
             else:
-                results |= _run(at, rounds, only, console)
+                _run(at, rounds, only, console, results)
             if also_growth:
                 results["growth"] = growth(at, min(rounds, GROWTH_ROUNDS), console.print)
     except BenchError as error:
         failure = error
-    if results:
+    finally:
         # What was measured before something failed took its time too.
-        click.echo(as_table(results))
-        if json_path:
-            json_path.write_text(json.dumps(results, indent=1) + "\n")
-        if into_docs:
-            write(results)
+        if results:
+            _tell(results, json_path, into_docs=into_docs)
     if results.get("failed"):
         raise click.ClickException(f"no figure, or too few, of: {', '.join(results['failed'])}")
     if failure:
         raise click.ClickException(str(failure)) from failure
 
 
-def _run(at: Rig, rounds: int, only: tuple[str, ...], console: Console) -> dict[str, Any]:
+def _tell(results: dict[str, Any], json_path: Path | None, *, into_docs: bool) -> None:
+    click.echo(as_table(results))
+    if json_path:
+        json_path.write_text(json.dumps(results, indent=1) + "\n")
+    if into_docs:
+        write(results)
+
+
+def _run(
+    at: Rig, rounds: int, only: tuple[str, ...], console: Console, results: dict[str, Any]
+) -> None:
+    """Add to the results as they come, for what is measured next may fail."""
     measured = {
         name: measure
         for name, measure in _all_measured(at).items()
         if not only or any(part in name for part in only)
     }
-    results: dict[str, Any] = {"machine": _machine(at), "rounds": rounds}
-    results |= _in_turns(measured, rounds, console)
+    machine = _machine(at)
+    rates = _in_turns(measured, rounds, console)
+    results |= {"machine": machine, "rounds": rounds, **rates}
     if not only:
-        results["latency"] = _latencies(at, results["rates"], console)
-    return results
+        latency: dict[str, list[float]] = {}
+        results["latency"] = latency
+        _latencies(at, rates["rates"], console, latency)
 
 
 def _all_measured(at: Rig) -> dict[str, Callable[[], Run]]:
@@ -154,8 +164,12 @@ def _why(error: Exception) -> str:
     return hide_password(str(error)).strip().partition("\n")[0] or type(error).__name__
 
 
-def _latencies(at: Rig, rates: dict[str, list[float]], console: Console) -> dict[str, list[float]]:
-    latencies: dict[str, list[float]] = {}
+def _latencies(
+    at: Rig,
+    rates: dict[str, list[float]],
+    console: Console,
+    latencies: dict[str, list[float]],
+) -> None:
     for contender, where in ((SETTLE, ""), (ON_RABBITMQ, ", RabbitMQ")):
         if contender.name not in rates:
             continue
@@ -167,7 +181,6 @@ def _latencies(at: Rig, rates: dict[str, list[float]], console: Console) -> dict
         )
         latencies[alone] = measuring.lonely_latencies(at, contender)
         latencies[loaded] = measuring.latencies_under_load(at, half, contender)
-    return latencies
 
 
 def _run_http(at: Rig, rounds: int, console: Console) -> dict[str, Any]:

@@ -41,7 +41,9 @@ def draw(results: dict[str, Any], folder: Path) -> None:
 
 def _throughput(figure: Any, results: dict[str, Any]) -> bool:
     rates = results.get("rates", {})
-    shown = {name: r for name, r in rates.items() if not name.startswith("sending")}
+    # Not what is another thing than settling updates.
+    others = ("sending", "RabbitMQ alone")
+    shown = {name: r for name, r in rates.items() if not name.startswith(others)}
     if not shown:
         return False
     figure.set_size_inches(7.5, 0.35 * len(shown) + 0.8)

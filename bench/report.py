@@ -82,7 +82,7 @@ def _rates(results: dict[str, Any]) -> list[str]:
     lines += _costs(results.get("costs") or {})
     for what, verb in (("failed", "has failed"), ("left_out", "was left out")):
         lines += [f"\n{name} {verb}: {why}." for name, why in results.get(what, {}).items()]
-    if "latency" in results:
+    if results.get("latency"):
         lines += _latencies(results["latency"])
     if "growth" in results:
         lines += _growth(results["growth"])

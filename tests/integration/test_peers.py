@@ -14,15 +14,16 @@ import pytest
 from bench import measuring
 from bench.contenders import CONTENDERS
 from bench.event_ids import event_id
-from bench.filling import delete_queue, fill
+from bench.filling import fill
 from bench.rig import Rig
 from db.migrate import migrate
+from tests.rabbitmq import RabbitMQ
+from tests.started import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.contenders import Contender
-    from tests.rabbitmq import RabbitMQ
 
 UPDATES = 120
 GONE, SETTLED = event_id(7), event_id(8)
@@ -35,12 +36,18 @@ def rig(database_url: str, redis_url: str) -> Rig:
     return Rig(database_url, redis_url)
 
 
+@pytest.fixture(scope="module")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """Give a node of their own: its queue is deleted, and not of the kind that others declare."""
+    with started(RabbitMQ) as node:
+        yield node
+
+
 @pytest.fixture
-def on_rabbitmq(rig: Rig, rabbitmq: RabbitMQ) -> Iterator[Rig]:
-    """Give RabbitMQ too, and take away the queue, which may not be what others declare."""
+def on_rabbitmq(rig: Rig, rabbitmq: RabbitMQ) -> Rig:
+    """Give RabbitMQ too."""
     rig.rabbitmq_url = rabbitmq.url
-    yield rig
-    delete_queue(rabbitmq.url)
+    return rig
 
 
 def contender(name: str, updates_each: int = 1) -> Contender:

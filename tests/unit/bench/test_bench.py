@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from bench import command, comparing, http_client, http_load, http_report, report
+from bench import command, comparing, http_client, http_load, http_report, measuring, report
 from bench.accounting import Accounting
 from bench.errors import BenchError, LeftOutError
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL
@@ -300,6 +300,25 @@ def test_who_fails_takes_no_other_figures_along() -> None:
     )
     assert results["rates"] == {"Settle": [5.0, 5.0], "another": [7.0, 7.0]}
     assert results["failed"] == {"celery-batches": "it died", "two": "no amqp://u:***@host//"}
+
+
+def test_a_run_that_ends_early_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latencies come last; should they fail, the rates and costs of all rounds are there."""
+    monkeypatch.setattr(command, "_machine", lambda _: MACHINE)
+    monkeypatch.setattr(command, "_all_measured", lambda _: {"Settle": lambda: Run(8.0, {})})
+    monkeypatch.setattr(measuring, "lonely_latencies", lambda *_: [0.001] * 100)
+
+    def fail(*_: Any) -> None:
+        raise BenchError("only 3 of 5 outcomes came")
+
+    monkeypatch.setattr(measuring, "latencies_under_load", fail)
+    results: dict[str, Any] = {}
+    with pytest.raises(BenchError, match="only 3"):
+        command._run(cast("Any", None), 2, (), Console(quiet=True), results)
+    assert results["rates"] == {"Settle": [8.0, 8.0]}
+    table = report.as_table(results)
+    assert "| one by one, 50 a second | 1.0 ms |" in table
+    assert "at half" not in table
 
 
 def test_without_node_graphile_worker_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
