@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from settle_client.names import QUEUE, TASK
 from tests.amqp_frames import deliver
-from tests.json_values import BODIES, JSON
+from tests.json_values import BODIES, HEADER
 from worker.transport.delivery import DELIVERY_COUNT, Received
 from worker.transport.rabbitmq.delay_queues import EXIT
 from worker.transport.rabbitmq.frames import Cutter
@@ -85,7 +85,7 @@ def test_whatever_asks_for_more_is_not_plain(one: Pushed) -> None:
     assert read_plain(one, max_updates=10) is None
 
 
-@given(body=BODIES, headers=st.dictionaries(st.sampled_from(["eta", "shadow"]), JSON, max_size=2))
+@given(body=BODIES, headers=st.dictionaries(st.sampled_from(["eta", "shadow"]), HEADER, max_size=2))
 def test_what_is_plain_is_understood_as_the_long_way_does(body: Any, headers: Any) -> None:
     """The same message, whatever it may be."""
     written = {name: value for name, value in headers.items() if not isinstance(value, int)}
