@@ -79,6 +79,8 @@ def reach_redis(
         url,
         asynchronous=False,
         decode_responses=True,
+        # Anybody may have written what is looked at.
+        encoding_errors="backslashreplace",
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),

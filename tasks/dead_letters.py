@@ -2,7 +2,7 @@
 
 The reading side of the dead letters; `tasks.publishing` writes them. An entry is one
 update of a message, or a message of which nothing could be understood. What is in one
-is understood by `tasks.replaying`.
+is understood by `tasks.replaying`; who only watches uses `tasks.latest_letters`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class DeadLetters:
     def newest(self, count: int) -> list[KeptLetter]:
         """Return the newest letters, oldest of them first."""
         entries = self._client.xrevrange(DEAD_LETTERS, count=count)
-        return [_letter(*entry) for entry in reversed(entries)]
+        return [letter_of(*entry) for entry in reversed(entries)]
 
     def all(self) -> Iterator[KeptLetter]:
         """Yield the letters that there are now, oldest first."""
@@ -68,13 +68,13 @@ class DeadLetters:
             entries = self._client.xrange(DEAD_LETTERS, since, newest[0][0], count=ENTRIES_PER_READ)
             if not entries:
                 return
-            yield from (_letter(*entry) for entry in entries)
+            yield from (letter_of(*entry) for entry in entries)
             since = f"({entries[-1][0]}"
 
     def find(self, entry: str) -> KeptLetter | None:
         """Return one letter by its id in the stream, None if there is none."""
         entries = self._client.xrange(DEAD_LETTERS, entry, entry)
-        return _letter(*entries[0]) if entries else None
+        return letter_of(*entries[0]) if entries else None
 
     def drop(self, entries: Iterable[str]) -> int:
         """Remove letters, and return how many there were."""
@@ -90,7 +90,8 @@ class DeadLetters:
             pipe.execute()
 
 
-def _letter(entry: str, fields: dict[str, str]) -> KeptLetter:
+def letter_of(entry: str, fields: dict[str, str]) -> KeptLetter:
+    """Return a letter, from what lies in the stream."""
     try:
         delivery = json.loads(fields.get("delivery", "{}"))
     except ValueError:
