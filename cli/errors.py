@@ -52,6 +52,13 @@ def _expected() -> dict[str, tuple[type[Exception], ...]]:
     }
 
 
+def not_installed(error: ModuleNotFoundError) -> click.ClickException:
+    """Say how to install what a command over HTTP needs."""
+    return click.ClickException(
+        f"{error.name} is not installed: pip install '.[http]' in a checkout of Settle"
+    )
+
+
 def prepare_streams() -> None:
     """Let nothing fail for a stream that is closed, or a character that a terminal lacks."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):

@@ -22,7 +22,7 @@ MEANINGS: Final = (
     (DONE, "health", "it is live, or ready"),
     (DONE, "retention", "what may go is gone; groups for which more is kept are named on stderr"),
     (DONE, "top, outcomes", "also when ended with Ctrl-C"),
-    (DONE, "gateway", "it was told to stop, and has answered what it had taken"),
+    (DONE, "gateway, page", "it was told to stop, and has answered what it had taken"),
     (
         FAILED,
         EVERY_COMMAND,

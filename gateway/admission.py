@@ -45,7 +45,8 @@ class Admission:
             HTTPException: It is not let in.
         """
         if self._keys is None:
-            _check_is_local(request)
+            if not is_from_here(request):
+                raise HTTPException(401, terms.NOT_LOCAL, terms.ASK_FOR_KEY)
             name, accounts = "", None
         else:
             scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -60,12 +61,12 @@ class Admission:
         return accounts
 
 
-def _check_is_local(request: Request) -> None:
+def is_from_here(request: Request) -> bool:
+    """Return whether a request to loopback is meant for it, as those from this machine are."""
     # A page in a browser on this machine may reach loopback by a name of its own.
     # HTTP/1.0 names no host, and no browser speaks it.
     host = request.headers.get("host")
-    if host is not None and not is_loopback(_name_in(host)):
-        raise HTTPException(401, terms.NOT_LOCAL, terms.ASK_FOR_KEY)
+    return host is None or is_loopback(_name_in(host))
 
 
 def _name_in(host: str) -> str:

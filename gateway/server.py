@@ -30,8 +30,13 @@ KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2_048
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, prefix: str = "SETTLE_GATEWAY") -> socket.socket:
     """Listen.
+
+    Args:
+        host: A name or an address.
+        port: Of TCP.
+        prefix: What the settings are called that say so.
 
     Raises:
         SettingsError: It is not possible.
@@ -42,12 +47,15 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (")[0]
         is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
-        name = "SETTLE_GATEWAY_PORT" if is_port else "SETTLE_GATEWAY_HOST"
+        name = f"{prefix}_PORT" if is_port else f"{prefix}_HOST"
         raise SettingsError(f"{name}: cannot listen on {host}, port {port}: {reason}") from error
 
 
 def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds: float) -> None:
-    """Serve until asked to stop: by SIGTERM or SIGINT, answering what was asked before."""
+    """Serve until asked to stop: by SIGTERM or SIGINT, answering what was asked before.
+
+    An answer without an end looks at `is_stopping` of the application's state.
+    """
     _allow_many_connections()
     collect_seldom()
     config = uvicorn.Config(
@@ -64,6 +72,7 @@ def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds
         proxy_headers=False,
     )
     running = uvicorn.Server(config)
+    application.state.is_stopping = lambda: running.should_exit
 
     def stop(*_: object) -> None:
         running.should_exit = True

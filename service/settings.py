@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.address_checks import (
@@ -206,6 +206,24 @@ class Settings(BaseSettings):
         "in each of its processes. Not set: as many as come.",
     )
 
+    page_host: str = Field(
+        default="127.0.0.1",
+        description="The address on which `settle page` listens. Anything but loopback needs a "
+        "key.",
+    )
+    page_port: int = Field(
+        default=8_001,
+        ge=1,
+        le=65_535,
+        description="The port on which it does.",
+    )
+    page_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="What the page asks for before it shows or does anything, 16 characters at "
+        "least: draw it with `openssl rand -hex 32`. Not set: it serves this machine alone.",
+    )
+
     @model_validator(mode="after")
     def _need_a_redis_for_outcomes(self) -> Settings:
         if not self.outcome_url and not is_redis(self.broker_url):
@@ -275,7 +293,10 @@ def variable(name: str) -> str:
 def effective(settings: Settings) -> dict[str, Any]:
     """Return every environment variable with its value in force, passwords hidden."""
     values = settings.model_dump()
-    return {
-        variable(name): hide_password(value) if isinstance(value, str) else value
-        for name, value in values.items()
-    }
+    return {variable(name): _shown(value) for name, value in values.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "***"
+    return hide_password(value) if isinstance(value, str) else value

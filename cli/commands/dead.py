@@ -14,13 +14,12 @@ import redis
 
 from cli import exit_status
 from cli.dead.listing import block, by_reason, has_reason
-from cli.dead.replaying import expand, foresee, send
+from cli.dead.replaying import foresee, send_again, understand
 from db import Database
 from service.settings import Settings, load_settings
 from settle_client.redis_server import open_client
 from tasks.dead_letters import DeadLetters, KeptLetter
 from tasks.errors import NotUnderstoodError
-from tasks.replaying import replay_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +125,7 @@ def replay(
         kept = 0
         for letter in chosen:
             try:
-                replay = replay_of(letter, max_updates=settings.message_max_updates, expand=expand)
+                replay = understand(letter, settings)
             except NotUnderstoodError as error:
                 kept += 1
                 click.echo(f"{letter.entry}: still not valid, kept: {error}", err=True)
@@ -138,9 +137,7 @@ def replay(
                 for update in replay.updates:
                     click.echo(f"{letter.entry}: {foresee(letter, update, database)}")
             else:
-                # In this order: what is killed in between sends the same again.
-                send(replay)
-                letters.replace(letter, replay.rest)
+                send_again(letter, replay, letters)
                 click.echo(f"{letter.entry}: sent again as message {replay.message_id}")
     if kept or not all_found:
         ctx.exit(exit_status.BAD_INPUT)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cli.errors import not_installed
 from service.addresses import hide_password
 from service.settings import Settings, SettingsError, load_settings
 
@@ -33,9 +34,7 @@ def serve(settings: Settings) -> None:
         from gateway.admission import is_loopback  # noqa: PLC0415
         from gateway.application import make_application  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"{error.name} is not installed: pip install '.[http]' in a checkout of Settle"
-        ) from error
+        raise not_installed(error) from error
     from cli.contracts import openapi  # noqa: PLC0415 - takes its time
     from gateway.keys import Keys  # noqa: PLC0415
     from service.connections import make_service  # noqa: PLC0415

@@ -5,13 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from settle_client.names import QUEUE, TASK
+from tasks.replaying import Replay, replay_of
 from tasks.settle import outcome_of
 
 if TYPE_CHECKING:
     from db import Database
+    from service.settings import Settings
     from settle_client.update import StatusUpdate
-    from tasks.dead_letters import KeptLetter
-    from tasks.replaying import Replay
+    from tasks.dead_letters import DeadLetters, KeptLetter
+
+
+def understand(letter: KeptLetter, settings: Settings) -> Replay:
+    """Return what becomes of a letter by the rules of today.
+
+    Raises:
+        NotUnderstoodError: No update of it is valid.
+    """
+    return replay_of(letter, max_updates=settings.message_max_updates, expand=expand)
+
+
+def send_again(letter: KeptLetter, replay: Replay, letters: DeadLetters) -> None:
+    """Send what is valid of a letter, and keep the rest in its place."""
+    # In this order: what is killed in between sends the same again.
+    send(replay)
+    letters.replace(letter, replay.rest)
 
 
 def foresee(letter: KeptLetter, update: StatusUpdate, database: Database) -> str:

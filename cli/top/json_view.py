@@ -49,6 +49,7 @@ def _worker(view: View, worker: WorkerView) -> dict[str, Any]:
         "liveWhy": answer.stats.get("live_why"),
         "ready": bool(answer.number("ready")),
         "readyWhy": answer.stats.get("ready_why"),
+        "breakerTripped": bool(answer.number("breaker_tripped")),
         "servers": {
             server: bool(answer.number("server_up", server)) for server in (*SERVERS, *BROKER)
         },

@@ -116,8 +116,8 @@ def test_the_packages_own_names() -> None:
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
     assert list(COMMANDS) == [
-        *("demo", "init", "migrate", "doctor", "gateway", "health", "top", "publish", "outcomes"),
-        *("dead", "retention", "config", "contracts", "bench"),
+        *("demo", "init", "migrate", "doctor", "gateway", "health", "top", "page", "publish"),
+        *("outcomes", "dead", "retention", "config", "contracts", "bench"),
     ]
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",
@@ -149,4 +149,7 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_GATEWAY_KEYS_FILE",
         "SETTLE_GATEWAY_BODY_MAX_BYTES",
         "SETTLE_GATEWAY_REQUESTS_PER_SECOND",
+        "SETTLE_PAGE_HOST",
+        "SETTLE_PAGE_PORT",
+        "SETTLE_PAGE_KEY",
     ]
