@@ -94,7 +94,7 @@ def letter_of(entry: str, fields: dict[str, str]) -> KeptLetter:
     """Return a letter, from what lies in the stream."""
     try:
         delivery = json.loads(fields.get("delivery", "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         delivery = {}
     return KeptLetter(
         entry,

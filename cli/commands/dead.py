@@ -40,7 +40,8 @@ def command() -> None:
 def opened(settings: Settings) -> Iterator[DeadLetters]:
     """Open the stream."""
     url = settings.result_channel_url
-    with open_client(url, asynchronous=False, decode_responses=True) as client:
+    text = {"decode_responses": True, "encoding_errors": "backslashreplace"}
+    with open_client(url, asynchronous=False, **text) as client:
         yield DeadLetters(client)
 
 

@@ -86,6 +86,16 @@ def test_a_letter_that_is_nested_deeply_is_shown_as_it_is(service: Service) -> N
     assert shown.stdout.splitlines()[-1] == raw
 
 
+def test_a_letter_that_is_no_text_is_shown_as_it_can_be(service: Service) -> None:
+    """It hides no other, and can be dropped."""
+    entry = service.channel.xadd(DEAD, {"messageId": "m", "reason": b"\xff", "raw": b"\xfe"})
+    service.channel.xadd(DEAD, {"messageId": "m2", "reason": "another"})
+    listed = dead(service, "list")
+    assert (listed.returncode, listed.stdout.count("1 x ")) == (0, 2), listed.stderr
+    assert dead(service, "show", entry).stdout.splitlines()[-1] == "\\xfe"
+    assert dead(service, "drop", entry, "--yes").stdout == "Dropped 1.\n"
+
+
 def test_a_dry_run_says_what_would_happen(service: Service) -> None:
     """Letter by letter, from the table as it is, and changes nothing."""
     service.load("ev_1", "ev_2")
