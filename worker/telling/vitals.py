@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 SERVERS = {"database": "the database", "result_channel": "the result channel"}
 BROKER = {"broker": "the broker"}
+NOT_ASKED = "not asked yet"
 MAX_REASON_CHARACTERS = 200
 
 
@@ -40,7 +41,7 @@ class Vitals:
     answered_at: float = float("-inf")
     failing: str = ""
     away: dict[str, str] = field(
-        default_factory=lambda: dict.fromkeys((*SERVERS, *BROKER), "it was not asked yet")
+        default_factory=lambda: dict.fromkeys((*SERVERS, *BROKER), NOT_ASKED)
     )
     database: str = ""
     unfit: str = ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from worker.telling.vitals import BROKER, SERVERS, brief
+from worker.telling.vitals import BROKER, NOT_ASKED, SERVERS, brief
 
 if TYPE_CHECKING:
     from worker.telling.vitals import Vitals
@@ -49,7 +49,7 @@ def judge_live(vitals: Vitals, now: float, most_seconds: float) -> Judgement:
     if overdue:
         return Judgement(True, f"waiting: {overdue}, and {away}")
     if vitals.connecting:
-        return Judgement(True, "waiting: the broker does not answer")
+        return Judgement(True, f"waiting: {_connecting(vitals)}")
     return Judgement(True, "the event loop turns, and no batch is overdue")
 
 
@@ -66,7 +66,7 @@ def _overdue(vitals: Vitals, now: float, most_seconds: float) -> str:
 def judge_ready(vitals: Vitals) -> Judgement:
     """Judge whether a worker settles updates."""
     if vitals.connecting:
-        return Judgement(False, "the broker does not answer")
+        return Judgement(False, _connecting(vitals))
     if away := _away(vitals, SERVERS):
         return Judgement(False, away)
     if vitals.unfit:
@@ -82,6 +82,13 @@ def judge_ready(vitals: Vitals) -> Judgement:
 
 def _away(vitals: Vitals, names: dict[str, str]) -> str:
     for server, name in names.items():
-        if reason := vitals.away.get(server):
+        reason = vitals.away.get(server)
+        if reason == NOT_ASKED:
+            return f"{name} was not asked yet"
+        if reason:
             return f"{name} does not answer: {reason}"
     return ""
+
+
+def _connecting(vitals: Vitals) -> str:
+    return _away(vitals, BROKER) or "it connects to the broker"

@@ -92,9 +92,27 @@ def test_a_worker_that_looks_for_its_broker_is_live_and_not_ready() -> None:
     for vitals in (Vitals(), well()):
         vitals.connecting = True
         assert judge_live(vitals, 100 * MOST, MOST).holds
-        assert judge_ready(vitals) == Judgement(False, "the broker does not answer")
+        assert not judge_ready(vitals).holds
         vitals.connected(100 * MOST)
         assert judge_live(vitals, 101 * MOST, MOST).holds
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (None, "the broker was not asked yet"),
+        ("", "it connects to the broker"),
+        ("refused", "the broker does not answer: refused; start it"),
+    ],
+    ids=["at the very start", "it answers", "it is away"],
+)
+def test_no_server_is_said_to_be_away_that_was_not_found_away(found: str | None, why: str) -> None:
+    """A worker that is about to connect says so, and does not lead anybody astray."""
+    vitals = Vitals()
+    if found is not None:
+        vitals.hear("broker", found, "start it")
+    assert judge_ready(vitals) == Judgement(False, why)
+    assert judge_live(vitals, MOST, MOST) == Judgement(True, f"waiting: {why}")
 
 
 def hear_nothing(vitals: Vitals) -> None:
@@ -116,7 +134,7 @@ def stop_consuming(vitals: Vitals) -> None:
 @pytest.mark.parametrize(
     ("trouble", "why"),
     [
-        (hear_nothing, "the database does not answer: it was not asked yet"),
+        (hear_nothing, "the database was not asked yet"),
         (lambda v: v.hear("database", "no\n route"), "the database does not answer: no route"),
         (
             lambda v: v.hear("database", 999 * "x", "start it"),
