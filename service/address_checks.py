@@ -5,8 +5,13 @@ What pydantic is handed, which wants a ValueError. Nothing is connected.
 
 from __future__ import annotations
 
+import re
+from urllib.parse import parse_qsl, urlsplit
+
 from db.engine import engine_url
 from service.addresses import (
+    AMQP_SCHEMES,
+    SENTINEL_SCHEME,
     checks_certificates_clearly,
     is_clear,
     is_redis,
@@ -20,6 +25,14 @@ RPC_CANNOT_SERVE = (
     "rpc:// cannot be used, for it answers who sent the one message that a task runs for, and here "
     "many share a batch: use redis://, or set none and read the result channel"
 )
+# What a broker's URL may say behind the `?`: what both kombu and whoever else connects
+# understand. Of other brokers only kombu knows.
+OPTIONS = {
+    "redis": (),
+    **dict.fromkeys(("rediss", SENTINEL_SCHEME), ("ssl_…",)),
+    **dict.fromkeys(AMQP_SCHEMES, ("heartbeat", "login_method")),
+}
+DATABASE_NUMBER = re.compile(r"/?\d*")
 
 
 def check_database_url(url: str) -> str:
@@ -42,6 +55,10 @@ def check_url(url: str) -> str:
         raise ValueError("its host and port cannot be read: percent-encode the password")
     if not checks_certificates_clearly(url):
         raise ValueError("its ssl_cert_reqs must be none, optional or required")
+    if (is_redis(url) or uses_sentinels(url)) and not DATABASE_NUMBER.fullmatch(urlsplit(url).path):
+        raise ValueError(
+            "must end with the number of a database behind its host and port, as in /0"
+        )
     return url
 
 
@@ -76,7 +93,24 @@ def check_broker(urls: str) -> str:
     """
     if why := why_no_broker(urls):
         raise ValueError(why)
-    return check_urls(urls)
+    check_urls(urls)
+    for url in urls.split(";"):
+        _check_options(url)
+    return urls
+
+
+def _check_options(url: str) -> None:
+    known = OPTIONS.get(scheme := scheme_of(url))
+    # None of them is quoted: it may be a part of a password.
+    names = [name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)]
+    if known is None or all(_is_one_of(known, name) for name in names):
+        return
+    others = f"other than {' and '.join(known)} " if known else ""
+    raise ValueError(f"{scheme}:// takes no options {others}behind a `?`: leave them out")
+
+
+def _is_one_of(known: tuple[str, ...], name: str) -> bool:
+    return any(name == one or (one[-1] == "…" and name.startswith(one[:-1])) for one in known)
 
 
 def check_backend(url: str) -> str:

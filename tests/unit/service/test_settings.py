@@ -87,7 +87,7 @@ def test_a_bad_value_is_named_and_not_quoted(
     ("name", "value"),
     [
         ("CELERY_BROKER_URL", "redis://u:se@cr et@redis:6379/0"),
-        ("CELERY_BROKER_URL", "redis://u@redis:6379/0?password=a@b"),
+        ("SETTLE_OUTCOME_URL", "redis://u@redis:6379/0?password=a@b"),
         ("CELERY_RESULT_BACKEND", "db+postgresql://u:a/b@db/x"),
         ("SETTLE_OUTCOME_URL", "redis://:se;cret@redis/0"),
         ("DATABASE_URL", "postgresql://u:se;cr/e?t#=@db/x?application_name=a@b&connect_timeout=1"),
@@ -116,6 +116,50 @@ def test_a_certificate_is_checked_in_words_that_are_known(
     monkeypatch.setenv(name, "rediss://redis?ssl_cert_reqs=CERT_SOME")
     with pytest.raises(SettingsError, match=f"{name}: its ssl_cert_reqs must be none"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "fix"),
+    [
+        ("redis://h/0?socket_timeout=5", "redis:// takes no options behind a `?`"),
+        ("redis://h/0?ssl_cert_reqs=none", "redis:// takes no options behind a `?`"),
+        ("rediss://h/0?secret=1", "rediss:// takes no options other than ssl_… behind a `?`"),
+        ("sentinel://h/0?secret", "sentinel:// takes no options other than ssl_… behind a `?`"),
+        (
+            "amqps://h//?ssl_cert_reqs=required",
+            "amqps:// takes no options other than heartbeat and login_method behind a `?`",
+        ),
+        ("amqp://a//;amqp://h//?secret=1", "amqp:// takes no options other than heartbeat"),
+        ("redis://h/secret", "must end with the number of a database"),
+        ("redis://h/0/secret", "must end with the number of a database"),
+        ("sentinel://h/secret", "must end with the number of a database"),
+    ],
+)
+def test_a_broker_is_not_asked_for_what_a_worker_would_end_of(
+    monkeypatch: pytest.MonkeyPatch, url: str, fix: str
+) -> None:
+    """The variable is named at the start, before kombu finds it out with a traceback."""
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://outcomes")
+    monkeypatch.setenv("CELERY_BROKER_URL", url)
+    with pytest.raises(SettingsError, match="CELERY_BROKER_URL: ") as caught:
+        load_settings()
+    assert fix in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqps://u:p@h:5671/vhost?heartbeat=10&login_method=EXTERNAL",
+        "rediss://h:6379/1?ssl_cert_reqs=none&ssl_ca_certs=/ca.pem",
+        *("redis://h", "redis://h/", "redis://h/15", "sqs://?region=eu", "amqp://a//;amqp://b//"),
+    ],
+)
+def test_what_brokers_understand_is_left_to_them(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """An address that works is not refused, nor one of a kind that only kombu knows."""
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://outcomes")
+    monkeypatch.setenv("CELERY_BROKER_URL", url)
+    assert load_settings().broker_url == url
 
 
 def test_another_broker_needs_a_result_channel(monkeypatch: pytest.MonkeyPatch) -> None:
