@@ -105,11 +105,14 @@ def _run(
     at: Rig, rounds: int, only: tuple[str, ...], console: Console, results: dict[str, Any]
 ) -> None:
     """Add to the results as they come, for what is measured next may fail."""
+    everything = _all_measured(at)
     measured = {
         name: measure
-        for name, measure in _all_measured(at).items()
+        for name, measure in everything.items()
         if not only or any(part in name for part in only)
     }
+    if not measured:
+        raise click.UsageError(f"--only names nothing of: {', '.join(everything)}")
     machine = _machine(at)
     rates = _in_turns(measured, rounds, console)
     results |= {"machine": machine, "rounds": rounds, **rates}

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import click
 
+BROKER_VARIABLE, DATABASE_VARIABLE = "CELERY_BROKER_URL", "DATABASE_URL"
+RESULT_CHANNEL_VARIABLE = "SETTLE_OUTCOME_URL"
+
 
 def explain(error: Exception) -> str | None:
     """Say in one line, and without a password, what went wrong; None for a mistake of ours."""
@@ -46,9 +49,11 @@ def _expected() -> dict[str, tuple[type[Exception], ...]]:
 
     return {
         "": (SettingsError, SettleError, ServerUnavailable, TimeoutError),
-        "the database: ": (DatabaseError,),
-        "the broker: ": (kombu.exceptions.OperationalError, amqp.exceptions.AMQPError),
-        "Redis: ": (redis.RedisError,),
+        f"the database of {DATABASE_VARIABLE}: ": (DatabaseError,),
+        f"the broker of {BROKER_VARIABLE}: ": (
+            *(kombu.exceptions.OperationalError, amqp.exceptions.AMQPError),
+        ),
+        f"the Redis of {_redis_variable()}: ": (redis.RedisError,),
     }
 
 
@@ -57,6 +62,12 @@ def not_installed(error: ModuleNotFoundError) -> click.ClickException:
     return click.ClickException(
         f"{error.name} is not installed: pip install '.[http]' in a checkout of Settle"
     )
+
+
+def _redis_variable() -> str:
+    # Nobody but the result channel's users comes to an error of redis-py.
+    is_set = bool(os.environ.get(RESULT_CHANNEL_VARIABLE))
+    return RESULT_CHANNEL_VARIABLE if is_set else BROKER_VARIABLE
 
 
 def prepare_streams() -> None:

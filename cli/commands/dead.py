@@ -15,6 +15,7 @@ import redis
 from cli import exit_status
 from cli.dead.listing import block, by_reason, has_reason
 from cli.dead.replaying import foresee, send_again, understand
+from cli.publish.refusals import Refusals
 from db import Database
 from service.settings import Settings, load_settings
 from settle_client.redis_server import open_client
@@ -123,25 +124,29 @@ def replay(
     settings = load_settings()
     with opened(settings) as letters, closing(Database(settings.database_url)) as database:
         chosen, all_found = _choose(letters, entries, reason, everything=everything)
-        kept = 0
+        kept = Refusals()
+        ctx.call_on_close(lambda: _say_each(kept))
         for letter in chosen:
             try:
                 replay = understand(letter, settings)
             except NotUnderstoodError as error:
-                kept += 1
-                click.echo(f"{letter.entry}: still not valid, kept: {error}", err=True)
+                kept.add(letter.entry, f"still not valid, kept: {error}")
                 continue
             for one in replay.rest:
-                kept += 1
-                click.echo(f"{letter.entry}: a part still not valid, kept: {one.reason}", err=True)
+                kept.add(letter.entry, f"a part still not valid, kept: {one.reason}")
             if dry_run:
                 for update in replay.updates:
                     click.echo(f"{letter.entry}: {foresee(letter, update, database)}")
             else:
                 send_again(letter, replay, letters)
                 click.echo(f"{letter.entry}: sent again as message {replay.message_id}")
-    if kept or not all_found:
+    if kept.count or not all_found:
         ctx.exit(exit_status.BAD_INPUT)
+
+
+def _say_each(kept: Refusals) -> None:
+    for line in kept.lines():
+        click.echo(line, err=True)
 
 
 @command.command()

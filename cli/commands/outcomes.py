@@ -31,6 +31,8 @@ def command(*, from_start: bool, group: str | None, consumer: str, as_json: bool
     """Print outcomes as they come, until interrupted."""
     if from_start and group:
         raise click.UsageError("a group remembers where it is: use --from-start or --group")
+    if "" in (group, consumer):
+        raise click.UsageError("a group and a consumer are never without a name")
     url = load_settings().result_channel_url
     client = OutcomeClient(url)
     with closing(client), suppress(KeyboardInterrupt):

@@ -76,8 +76,10 @@ def command(
     said with which --start-at to go on.
     """
     settings = load_settings()
-    if (event_id is None) == (source is None):
+    if (source is None) == (status is None) or (event_id is None) != (status is None):
         raise click.UsageError("give EVENT_ID and STATUS, or --file")
+    if source is not None and account_id is not None:
+        raise click.UsageError("updates of a file have an accountId each: leave --account-id out")
     if source is None:
         update = {"id": event_id, "status": status, "accountId": account_id}
         updates: Iterator[tuple[Place, Any]] = iter([(ONLY, update)])

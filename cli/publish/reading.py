@@ -51,7 +51,7 @@ def read_updates(source: IO[str], start_at: int = 1) -> Iterator[tuple[Place, An
             yield from _read_array(line + source.read(), start_at)
             return
         if number >= start_at and line.strip():
-            yield Place("line", number), _decode(line)
+            yield Place("line", number), _decode_line(line)
 
 
 def _read_array(text: str, start_at: int) -> Iterator[tuple[Place, Any]]:
@@ -63,10 +63,21 @@ def _read_array(text: str, start_at: int) -> Iterator[tuple[Place, Any]]:
         yield Place("element", number), value
 
 
+def _decode_line(line: str) -> Any:
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return InvalidUpdate("is not UTF-8", line)
+    return _decode(line.rstrip())
+
+
 def _decode(text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
         return InvalidUpdate("is not JSON: it is nested too deeply", text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, " if "\n" in text else ""
+        return InvalidUpdate(f"is not JSON: {error.msg} at {where}column {error.colno}", text)
     except ValueError as error:
         return InvalidUpdate(f"is not JSON: {error}", text)

@@ -20,8 +20,8 @@ class Kind:
     """Errors that are the same but for what was given."""
 
     error: str
-    first: Place
-    last: Place
+    first: Place | str
+    last: Place | str
     count: int = 1
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Refusals:
         self.count = 0
         self._kinds: dict[str, Kind] = {}
 
-    def add(self, place: Place, error: str) -> None:
+    def add(self, place: Place | str, error: str) -> None:
         """Record one."""
         self.count += 1
         name = kind_of(error)

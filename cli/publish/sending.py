@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from cli.errors import BROKER_VARIABLE
 from cli.publish.reading import Place
 from cli.publish.refusals import Refusals
 from settle_client import NotSentError, Producer, SettleError
@@ -105,7 +106,7 @@ def send_all(
                 report(sent.updates)
     except NotSentError as error:
         sent.remove(error.message_ids)
-        raise SettleError(f"the broker: {error.__cause__ or error}") from error
+        raise SettleError(f"the broker of {BROKER_VARIABLE}: {error.__cause__ or error}") from error
 
 
 @contextmanager

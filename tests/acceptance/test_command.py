@@ -202,7 +202,7 @@ def test_a_broker_that_is_away_is_told_with_what_was_sent(service: Service) -> N
     assert ended.returncode == 1
     summary, error = ended.stderr.splitlines()
     assert summary == "Sent 0 updates in 0 messages"
-    assert error.startswith("Error: the broker: ")
+    assert error.startswith("Error: the broker of CELERY_BROKER_URL: ")
     assert "hush" not in ended.stderr
 
 
@@ -259,7 +259,7 @@ def test_who_loses_the_broker_hears_where_to_go_on(tmp_path: Path, service: Serv
     assert process.returncode == 1
     summary, error = said.splitlines()
     assert summary == "Sent 2 updates in 2 messages; to go on, --start-at 3"
-    assert error.startswith("Error: the broker: ")
+    assert error.startswith("Error: the broker of CELERY_BROKER_URL: ")
 
 
 def test_who_waits_in_vain_is_told_by_the_exit_status(service: Service) -> None:
@@ -322,7 +322,7 @@ def test_a_database_that_is_away_is_one_line(service: Service) -> None:
     away = {**for_service(service), "DATABASE_URL": "postgresql://u:hush@127.0.0.1:1/x"}
     ended = settle("migrate", **away)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("Error: the database: ")
+    assert ended.stderr.startswith("Error: the database of DATABASE_URL: ")
     assert "hush" not in ended.stderr
     assert ended.stderr.count("\n") == 1
 

@@ -109,6 +109,19 @@ def test_a_dry_run_says_what_would_happen(service: Service) -> None:
     assert service.redis.llen(QUEUE) == 0
 
 
+def test_equal_letters_that_are_still_not_valid_are_one_line(service: Service) -> None:
+    """With a count, and the first and the last: there may be many thousands."""
+    first, *_, last = [
+        service.channel.xadd(DEAD, {"messageId": "m", "raw": f'{{"id":"{n}"}}'}) for n in range(500)
+    ]
+    ended = dead(service, "replay", "--all")
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"{first} and 499 more, up to {last}: still not valid, kept: status: is required\n"
+    )
+    assert service.channel.xlen(DEAD) == 500
+
+
 def test_a_letter_is_sent_again_and_settled(service: Service) -> None:
     """As a message of its own, by the one way that every update goes."""
     service.load("ev_1", "ev_2", "ev_3", "ev_4")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
 import stat
 from typing import TYPE_CHECKING
 
+import pytest
 from click.testing import CliRunner
 
 from cli.access import PASSWORD, PROCESSES, TEXTS, draw, text_of
@@ -14,8 +16,6 @@ from tests.deployment import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 PAGES = "\n".join(page.read_text("utf-8") for page in sorted((ROOT / "docs").rglob("*.md")))
 # Of a part of Kubernetes that not everybody has.
@@ -72,6 +72,44 @@ def test_the_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert again.exit_code == 1
     assert again.output.startswith(f"Error: {folder} is there already")
     assert {path: path.read_text() for path in folder.iterdir()} == written
+
+
+def test_what_is_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk was full: the next try is not refused for half of a folder."""
+    folder, write = tmp_path / "access", pathlib.Path.write_text
+
+    def fail(path: Path, *arguments: str) -> int:
+        if path.name == "worker.env":
+            raise OSError(28, "No space left on device", str(path))
+        return write(path, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "write_text", fail)
+        ended = CliRunner().invoke(main, ["init", str(folder)])
+    assert (ended.exit_code, ended.output) == (
+        1,
+        f"Error: {folder}/worker.env: No space left on device\n",
+    )
+    assert not folder.exists()
+    assert CliRunner().invoke(main, ["init", str(folder)]).exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["--postgres", "--redis"])
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [
+        ("redis://h:6379", 2),
+        *((wrong, 2) for wrong in ("u:p@h:1", "h:port", "", "h:1/0", "h o:1", ":5432")),
+        *((right, 0) for right in ("db.example.com:5432", "10.0.0.1", "[::1]:6379")),
+    ],
+)
+def test_what_is_no_host_and_port_is_refused(
+    option: str, place: str, status: int, tmp_path: Path
+) -> None:
+    """It would be found out by whoever uses the addresses that are made of it."""
+    ended = CliRunner().invoke(main, ["init", option, place, str(tmp_path / "access")])
+    assert ended.exit_code == status
+    assert (tmp_path / "access").exists() == (status == 0)
 
 
 def test_the_readme_says_what_the_command_says(

@@ -108,18 +108,50 @@ def test_what_a_terminal_cannot_show_is_printed_as_an_escape() -> None:
         (BlockingIOError(11, "Try again"), "cannot read or write: Try again"),
         (OSError("no address"), "cannot read or write: no address"),
         (UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "?"), "an argument or a file is not UTF-8"),
-        (redis.ConnectionError("away\nreally"), "Redis: away"),
-        (redis.ConnectionError("at redis://u:hush@h"), "Redis: at redis://u:***@h"),
-        (amqp.exceptions.AccessRefused("no"), "the broker: no"),
-        (DatabaseError("42P01"), "the database: 42P01"),
+        (redis.ConnectionError("away\nreally"), "the Redis of CELERY_BROKER_URL: away"),
+        (
+            redis.ConnectionError("at redis://u:p@h"),
+            "the Redis of CELERY_BROKER_URL: at redis://u:***@h",
+        ),
+        (amqp.exceptions.AccessRefused("no"), "the broker of CELERY_BROKER_URL: no"),
+        (DatabaseError("42P01"), "the database of DATABASE_URL: 42P01"),
         (TimeoutError(), "TimeoutError"),
         (KeyError("a mistake"), None),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_an_error_is_one_line_without_a_password(error: Exception, said: str | None) -> None:
+def test_an_error_is_one_line_without_a_password(
+    error: Exception, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And what is a mistake of ours is not made to look like somebody else's."""
+    monkeypatch.delenv("SETTLE_OUTCOME_URL", raising=False)
     assert errors.explain(error) == said
+
+
+def test_an_error_names_the_variable_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address alone does not say where it was set."""
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://outcomes")
+    assert errors.explain(redis.TimeoutError("no")) == "the Redis of SETTLE_OUTCOME_URL: no"
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [("pubish", " Did you mean 'publish'?"), ("outcome", " Did you mean 'outcomes'?"), ("x", "")],
+    ids=["a letter is missing", "the plural is", "like nothing"],
+)
+def test_a_misspelt_command_is_told_with_the_nearest_one(typed: str, hint: str) -> None:
+    """As a misspelt option is, and a variable."""
+    ended = CliRunner().invoke(main, [typed])
+    assert ended.exit_code == 2
+    assert ended.stderr.endswith(f"Error: No such command {typed!r}.{hint}\n")
+
+
+@pytest.mark.parametrize("option", ["--group", "--consumer"])
+def test_a_group_without_a_name_is_not_read_as_none(option: str) -> None:
+    """A variable of a script is empty: each of its readers would hear every outcome."""
+    ended = CliRunner().invoke(main, ["outcomes", option, ""])
+    assert ended.exit_code == 2
+    assert "never without a name" in ended.stderr
 
 
 @pytest.mark.parametrize("url", ["http://foo", "localhost:6379", "foo", "reddis://h"])

@@ -16,6 +16,7 @@ from cli.publish.reading import ENCODING, ERRORS, Place, read_updates
 from cli.publish.refusals import MAX_KINDS, Refusals
 from cli.publish.sending import Sent
 from settle_client import Outcome, StatusUpdate
+from tasks.messages import InvalidUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +53,39 @@ def test_a_file_can_be_begun_in_the_middle(text: str, noun: str) -> None:
     """Places are those in the whole file."""
     assert read(text.encode(), 3) == [(f"{noun} 3", 3), (f"{noun} 4", 4)]
     assert read(text.encode(), 5) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b'{"id": "\xe9"}\n', "is not UTF-8"),
+        (b"{\n", "is not JSON: Expecting property name enclosed in double quotes at column 2"),
+        (b"[\n1,\n", "is not JSON: Expecting value at line 3, column 1"),
+    ],
+    ids=["Latin-1", "a line", "an array of several lines"],
+)
+def test_what_is_wrong_with_a_text_is_said_by_where_it_is(content: bytes, error: str) -> None:
+    """Of a line the column: that it is its own first line helps nobody."""
+    ((_, value),) = read(content)
+    assert isinstance(value, InvalidUpdate)
+    assert value.error == error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["a"], "give EVENT_ID and STATUS, or --file"),
+        (["--file", "-", "a"], "give EVENT_ID and STATUS, or --file"),
+        (["--file", "-", "a", "failed"], "give EVENT_ID and STATUS, or --file"),
+        (["--file", "-", "--account-id", "acct_9"], "leave --account-id out"),
+    ],
+    ids=["no status", "a file and an id", "both", "a file and an account"],
+)
+def test_what_would_be_left_unheeded_is_refused(arguments: list[str], why: str) -> None:
+    """Nothing is sent that is not what somebody means: an account is a condition."""
+    ended = CliRunner().invoke(main, ["publish", *arguments], input=UPDATE)
+    assert ended.exit_code == 2
+    assert why in ended.stderr
 
 
 def test_equal_errors_are_one_line_with_a_count() -> None:

@@ -151,4 +151,6 @@ def test_the_error_of_a_command_shows_no_password(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(config, "load_settings", fail)
     result = CliRunner().invoke(main, ["config"])
-    assert result.output == "Error: Redis: cannot use redis://u:***@host/0\n"
+    assert (
+        result.output == "Error: the Redis of CELERY_BROKER_URL: cannot use redis://u:***@host/0\n"
+    )
