@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".mutation"
 PACKAGES = ("cli", "worker", "gateway", "service", "tasks", "settle_client", "db")
 NOT_LAID_OUT = (".git", ".venv", FOLDER.name)
+OF_MUTMUT = (".py", ".pyc", ".meta")
 # Longer than any test takes as the code is, also on a busy machine.
 TEST_SECONDS = 30
 # A mutant that runs into its time limit is noticed too.
@@ -79,6 +81,25 @@ def lay_out() -> None:
             link.symlink_to(path)
 
 
+def renew(folder: Path) -> None:
+    """Bring what is not Python in an earlier run's copy up to date: mutmut leaves it as it is.
+
+    Args:
+        folder: Where packages are laid out; the copies are in `mutants` below it.
+    """
+    copies = folder / "mutants"
+    for package in PACKAGES:
+        for copy in (copies / package).rglob("*"):
+            # Of modules mutmut knows which it has to write anew.
+            if copy.is_dir() or copy.suffix in OF_MUTMUT:
+                continue
+            source = folder / copy.relative_to(copies)
+            if source.is_file():
+                shutil.copy2(source, copy)
+            else:
+                copy.unlink()
+
+
 def run(names: list[str]) -> int:
     """Try mutants, one at a time, leave the machine to others, and return the exit code."""
     with servers() as (postgres, broker):
@@ -114,6 +135,7 @@ def table() -> str:
 
 if __name__ == "__main__":
     lay_out()
+    renew(FOLDER)
     code = run(sys.argv[1:])
     click.echo(table())
     sys.exit(code)

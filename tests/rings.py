@@ -8,7 +8,7 @@ named runs in one process, and so does everything with `-n 0`.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,13 @@ import pytest
 from cli.embedded import places
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from _pytest.terminal import TerminalReporter
 
 PROCESSES_PER_CORE = 3
 MOST_PROCESSES = 8
+RINGS = ("unit", "integration", "acceptance", "faults")
 MARKERS = ("rabbitmq", "pgbouncer", "prometheus", "node", "browser", "spin", "storms", "release")
 CONFIGURED = {"DATABASE_URL", "CELERY_BROKER_URL"}
 
@@ -57,25 +60,45 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for server in {"rabbitmq", "prometheus"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(server)
-        markers = (one for one in MARKERS if item.get_closest_marker(one))
-        item.user_properties.append(("ring", " ".join([_ring(item.path), *markers])))
+        markers = [one for one in MARKERS if item.get_closest_marker(one)]
+        item.user_properties.append(("ring", _named(_ring(item.nodeid), markers)))
 
 
-def _ring(path: Path) -> str:
+def _ring(node_id: str) -> str:
     """Return the folder below this one that a test is in."""
-    return path.relative_to(Path(__file__).parent).parts[0]
+    return Path(node_id.partition("::")[0]).parts[1]
+
+
+def _named(ring: str, markers: list[str]) -> str:
+    return ", ".join(filter(None, [ring, " and ".join(markers)]))
+
+
+def rows(reports: Iterable[object]) -> Iterator[str]:
+    """Yield the table of CONTRIBUTING.md: how many tests, and seconds one after the other.
+
+    Args:
+        reports: Of a run; of a process that died a test has one without properties.
+    """
+    tests, seconds = Counter[str](), defaultdict[str, float](float)
+    for report in reports:
+        if isinstance(report, pytest.TestReport):
+            ring = str(dict(report.user_properties).get("ring") or _ring(report.nodeid))
+            tests[ring] += report.when == "setup"
+            seconds[ring] += report.duration
+    for ring in sorted(seconds, key=_place):
+        yield f"| {ring} | {tests[ring]:,} | {seconds[ring]:,.0f} |"
+
+
+def _place(name: str) -> tuple[bool, list[int]]:
+    ring, _, markers = name.partition(", ")
+    places = [MARKERS.index(one) for one in markers.split(" and ") if one]
+    return bool(markers), [RINGS.index(ring) if ring in RINGS else len(RINGS), *places]
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Say how many tests each ring has, and how many seconds they took one after the other."""
-    tests, seconds = defaultdict[str, int](int), defaultdict[str, float](float)
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport):
-                ring = str(dict(report.user_properties)["ring"])
-                tests[ring] += report.when == "setup"
-                seconds[ring] += report.duration
-    if len(tests) > 1:
+    """Print it, as it stands there."""
+    lines = list(rows(one for some in terminalreporter.stats.values() for one in some))
+    if len(lines) > 1:
         terminalreporter.section("rings")
-        for ring in sorted(tests):
-            terminalreporter.write_line(f"{ring:34}{tests[ring]:6} tests{seconds[ring]:7.0f} s")
+        for line in ("| ring | tests | seconds |", "|---|--:|--:|", *lines):
+            terminalreporter.write_line(line)
