@@ -28,8 +28,8 @@ def steps() -> list[tuple[str, list[str]]]:
 
 
 def missing(shown: list[str], printed: str) -> list[str]:
-    """Return the lines of a box that nothing printed is like; `…` stands for anything."""
-    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    """Return the lines of a box that were not printed in their order; `…` stands for anything."""
+    lines = iter([" ".join(line.split()) for line in printed.splitlines()])
     return [line for line in shown if not any(is_like(line, one) for one in lines)]
 
 

@@ -179,7 +179,7 @@ def test_there_are_dead_letters(service: Service) -> None:
         Says("closed"),
         Says("status: must be"),
         Says("would", 2),
-        Says("1", 2),
+        Says("sent again as message"),
         Says("Dropped 1"),
         Says("There are no dead letters"),
         ID=newest_letter(service),
