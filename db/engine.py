@@ -16,6 +16,7 @@ CONNECT_TIMEOUT_SECONDS = 5
 # A dead link is noticed by the kernel, not by waiting for a statement timeout.
 TCP_USER_TIMEOUT_MILLISECONDS = 15_000
 DEFAULT_PORT = "5432"
+AS_IN = "write it as in postgresql://user:password@host:5432/settle"
 
 HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:,/?#@\[\]]+)(?::(\d*))?")
 SEVERAL_HOSTS = re.compile(
@@ -42,11 +43,11 @@ def engine_url(url: str) -> sqlalchemy.URL:
     try:
         parsed = sqlalchemy.make_url(SEVERAL_HOSTS.sub(r"\g<login>", url, count=1))
     except (sqlalchemy.exc.ArgumentError, ValueError) as error:
-        raise ValueError("it is not a database URL") from error
+        raise ValueError(f"it is not a database URL: {AS_IN}") from error
     if not _is_clear(url):
         raise ValueError("its host cannot be read: percent-encode the password")
     if parsed.drivername.partition("+")[0] not in ("postgresql", "postgres"):
-        raise ValueError(f"{parsed.drivername!r} is not postgresql://")
+        raise ValueError(f"{parsed.drivername!r} is not postgresql://: {AS_IN}")
     if several:
         pairs = HOST_AND_PORT.findall(several["hosts"])
         hosts = ",".join(host.strip("[]") for host, _ in pairs)

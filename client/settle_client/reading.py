@@ -141,7 +141,7 @@ def _strike_off(missing: Counter[tuple[str, str]], update: tuple[Any, str]) -> N
 
 def _too_late(seconds: float, count: int, error: Exception | None = None) -> TimeoutError:
     why = f": {error}" if error else ""
-    return TimeoutError(f"no outcome within {seconds:g} s for {count} of the updates{why}")
+    return TimeoutError(f"no outcome within {seconds:g} s for {count:,} of the updates{why}")
 
 
 def listen() -> Reading[None]:

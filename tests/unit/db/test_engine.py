@@ -92,5 +92,5 @@ def test_what_the_url_says_comes_before_the_defaults() -> None:
 @pytest.mark.parametrize("address", ["one:x/settle", "one:1,two:x/settle", "one:1,two:2:3/settle"])
 def test_a_port_that_is_none_is_refused(address: str) -> None:
     """Without a word of the password."""
-    with pytest.raises(ValueError, match="it is not a database URL"):
+    with pytest.raises(ValueError, match="it is not a database URL: write it as in postgresql://"):
         engine_url(f"postgresql://u:hush@{address}")
