@@ -32,5 +32,7 @@ def misspelt(environment: Iterable[str]) -> dict[str, str]:
 
 
 def _hint(name: str, settings: list[str]) -> str:
-    nearest = get_close_matches(name.upper(), settings, n=1)
-    return f"is {nearest[0]} meant?" if nearest else "settle config shows those there are"
+    # What all of them begin with makes none of them more like another.
+    by_rest = {setting.removeprefix(PREFIX): setting for setting in settings}
+    nearest = get_close_matches(name.upper().removeprefix(PREFIX), by_rest, n=1)
+    return f"is {by_rest[nearest[0]]} meant?" if nearest else "settle config shows those there are"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import redis
 from cli import exit_status
 from cli.dead.listing import block, by_reason, has_reason
 from cli.dead.replaying import foresee, send_again, understand
+from cli.printable import printable
 from cli.publish.refusals import Refusals
 from db import Database
 from service.settings import Settings, load_settings
@@ -96,9 +97,12 @@ def show(ctx: click.Context, *, entry: str) -> None:
     fields = _fields(letter)
     raw = fields.pop("raw")
     for name, value in fields.items():
-        click.echo(f"{name:12} {value if isinstance(value, str) else json.dumps(value)}")
-    with suppress(ValueError, RecursionError):
+        text = printable(value) if isinstance(value, str) else json.dumps(value)
+        click.echo(f"{name:12} {text}")
+    try:
         raw = json.dumps(json.loads(raw), indent=2)
+    except (ValueError, RecursionError):
+        raw = printable(raw)
     click.echo(raw)
 
 
@@ -139,7 +143,7 @@ def replay(
                     click.echo(f"{letter.entry}: {foresee(letter, update, database)}")
             else:
                 send_again(letter, replay, letters)
-                click.echo(f"{letter.entry}: sent again as message {replay.message_id}")
+                click.echo(f"{letter.entry}: sent again as message {printable(replay.message_id)}")
     if kept.count or not all_found:
         ctx.exit(exit_status.BAD_INPUT)
 

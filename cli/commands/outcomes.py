@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.printable import printable
 from service.addresses import hide_password
 from service.settings import load_settings
 from settle_client.names import OUTCOMES
@@ -68,10 +69,11 @@ def say_gone(count: int | None) -> None:
 def describe(outcome: Outcome) -> str:
     """Say what became of an update in one line for a person."""
     if isinstance(outcome, UnreadOutcome):
-        return click.style(f"(not an outcome: {outcome.why})  {outcome.text}", fg="red")
-    what = f"{outcome.id or '(no id)'}  {outcome.status or '(no status)'}"
+        text = printable(f"(not an outcome: {outcome.why})  {outcome.text}")
+        return click.style(text, fg="red")
+    what = printable(f"{outcome.id or '(no id)'}  {outcome.status or '(no status)'}")
     if outcome.updated:
         return click.style(f"{what}  updated", fg="green")
     why = outcome.error.message if outcome.error else outcome.reason
     color = "red" if outcome.error else "yellow"
-    return click.style(f"{what}  not updated: {why}", fg=color)
+    return click.style(f"{what}  not updated: {printable(str(why))}", fg=color)

@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cli.printable import printable
 from tasks.reasons import kind_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def block(letter: KeptLetter) -> Iterator[str]:
 
 def _wrapped(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
-        text,
+        printable(text),
         shutil.get_terminal_size().columns,
         initial_indent=indent,
         subsequent_indent=f"{indent}{INDENT}",

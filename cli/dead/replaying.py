@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cli.printable import printable
 from settle_client.names import QUEUE, TASK
 from tasks.replaying import Replay, replay_of
 from tasks.settle import outcome_of
@@ -34,12 +35,12 @@ def send_again(letter: KeptLetter, replay: Replay, letters: DeadLetters) -> None
 def foresee(letter: KeptLetter, update: StatusUpdate, database: Database) -> str:
     """Say what would become of an update of a letter now."""
     row = database.read_events([update.id]).get(update.id)
-    outcome = outcome_of(letter.message_id, update, row)
+    outcome, id_ = outcome_of(letter.message_id, update, row), printable(update.id)
     if outcome.updated:
-        return f"{update.id} was settled by this message"
+        return f"{id_} was settled by this message"
     if row is not None and row.status is None and outcome.account_id is not None:
-        return f"{update.id} would be {update.status}"
-    return f"{update.id} would not be updated: {outcome.reason}"
+        return f"{id_} would be {update.status}"
+    return f"{id_} would not be updated: {outcome.reason}"
 
 
 def expand(body: bytes, compression: str) -> bytes:

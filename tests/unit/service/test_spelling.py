@@ -19,7 +19,9 @@ from service.spelling import misspelt
         ("SETTLE_BATCH_MAX_UPDATE", "is SETTLE_BATCH_MAX_UPDATES meant?"),
         ("SETTLE_BATCHMAXUPDATES", "is SETTLE_BATCH_MAX_UPDATES meant?"),
         ("settle_log_fromat", "is SETTLE_LOG_FORMAT meant?"),
+        ("SETTLE_DATABASE_URL", "is DATABASE_URL meant?"),
         ("SETTLE_QQQ", "settle config shows those there are"),
+        ("SETTLE_FOO", "settle config shows those there are"),
     ],
 )
 def test_the_nearest_setting_is_named(name: str, hint: str) -> None:
