@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
 from cli.embedded import Postgres, Redis, dies_with_parent, temporary_folder
+from cli.interruption import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,9 +124,11 @@ def stack(*, has_own_servers: bool = True) -> Iterator[Stack]:
     Args:
         has_own_servers: Whether to start servers; otherwise those of the settings are used.
     """
-    with temporary_folder() as folder:
-        running = Stack(folder, has_own_servers=has_own_servers)
+    with ExitStack() as at_end:
+        running = Stack(at_end.enter_context(temporary_folder()), has_own_servers=has_own_servers)
+        at_end.callback(running.close)
         try:
             yield running
         finally:
-            running.close()
+            with undisturbed():
+                at_end.close()

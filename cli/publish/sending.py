@@ -6,13 +6,13 @@ whose fate is not known is sent again then: its updates are answered, and settle
 
 from __future__ import annotations
 
-import signal
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import BROKER_VARIABLE
+from cli.interruption import undisturbed
 from cli.publish.reading import Place
 from cli.publish.refusals import Refusals
 from settle_client import NotSentError, Producer, SettleError
@@ -115,11 +115,8 @@ def _closed_in_peace(producer: Producer) -> Iterator[None]:
     try:
         yield
     finally:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        with undisturbed():
             producer.close()
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 def _valid(

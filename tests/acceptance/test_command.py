@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +89,17 @@ def test_the_demo_asks_before_it_uses_somebodys_servers(service: Service) -> Non
         assert connection.exec_driver_sql("SELECT id FROM events").scalars().all() == ["ev_1"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+# Of somebody who presses it again.
+IMPATIENCE_SECONDS = 0.3
+
+
+@pytest.mark.parametrize(
+    ("number", "times"),
+    [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGINT, 5), (signal.SIGTERM, 5)],
+    ids=["Ctrl-C", "SIGTERM", "Ctrl-C again and again", "SIGTERM again and again"],
+)
 def test_a_demo_that_is_interrupted_leaves_nothing_behind(
-    service: Service, number: signal.Signals
+    service: Service, number: signal.Signals, times: int
 ) -> None:
     """No events, no dead letters, and no messages that would be answered later."""
     service.load("ev_1")
@@ -100,9 +109,12 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(
         # Some of it was sent.
         while not re.match("published [1-9]", process.stdout.readline()):
             assert process.poll() is None
-        process.send_signal(number)
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(IMPATIENCE_SECONDS)
         process.communicate(timeout=90)
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
+    # The latter of a signal that came when everything was in order; to a shell they are the same.
+    assert process.returncode in (128 + number, -number)
     assert service.redis.llen("event-status-updates") == 0
     assert service.redis.hlen("event-status-updates.unacked") == 0
     assert service.channel.xlen("event-status-updates.dead") == 0
@@ -148,7 +160,7 @@ def test_good_lines_are_sent_and_bad_ones_named_with_line_and_field(service: Ser
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr.splitlines() == [
-        "line 3: is not JSON: Expecting value: line 1 column 1 (char 0)",
+        "line 3: is not JSON: Expecting value at column 1",
         "line 4: status: must be 'completed' or 'failed', got 'done'",
         "Sent 2 updates in 1 message; not sent: 2 that are not valid",
     ]
@@ -160,8 +172,8 @@ def test_good_lines_are_sent_and_bad_ones_named_with_line_and_field(service: Ser
     [
         ("[" * 100_000, "line 2: is not JSON: it is nested too deeply"),
         ('{"id": ' * 100_000, "line 2: is not JSON: it is nested too deeply"),
-        ('{"id": "\udcff", "status": "failed"}', "line 2: id: must be a valid string"),
-        ("\udcff", "line 2: is not JSON"),
+        ('{"id": "\udcff", "status": "failed"}', "line 2: is not UTF-8"),
+        ("\udcff", "line 2: is not UTF-8"),
     ],
     ids=["deep", "deep objects", "an id that is no UTF-8", "no UTF-8"],
 )
