@@ -30,16 +30,20 @@ from gateway.answers import answer
 from gateway.body import Reader
 from gateway.counting import Counting
 from gateway.health import Health
+from gateway.listening import Hub
 from gateway.metrics import CATALOGUE
+from gateway.outcomes import Outcomes
 from gateway.pages import pages
 from gateway.paths import TrailingSlash
 from gateway.problems import Problems
 from gateway.publishing import PatientPublisher
 from gateway.retrying import insist
 from gateway.settling import Settler
+from gateway.stream import Stream
 from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.checking import check_id
 from settle_client.errors import InvalidUpdateError
+from settle_client.redis_server import open_reader
 from tasks.errors import OutcomesNotPublishedError
 from tasks.events import Event
 from tasks.messages import Message
@@ -96,6 +100,9 @@ class Gateway:
         self._health = Health(service, self._publisher)
         self._looking = ThreadPoolExecutor(LOOKS, thread_name_prefix="look")
         self.problems = Problems()
+        self._stream = Stream(open_reader(settings.result_channel_url, asynchronous=True))
+        self.hub = Hub(self._stream)
+        self.outcomes = Outcomes(self._admission, self._stream, self.hub)
 
     async def settle(self, request: Request) -> Response:
         """Settle the events of a request, and answer with an outcome for each update."""
@@ -159,6 +166,8 @@ class Gateway:
             looking.cancel()
             catching_up.cancel()
             end_after(GRACE_SECONDS, HANGS, logger)
+            await self.hub.close()
+            await self._stream.close()
             self._looking.shutdown(cancel_futures=True)
             self._settler.close()
             self._publisher.close()
@@ -210,6 +219,7 @@ def make_application(
             Route(terms.EVENT.replace("{id}", "{id:text}"), gateway.look),
             Route(terms.HEALTH, gateway.answer_health),
             Route(terms.METRICS, gateway.expose_metrics),
+            *gateway.outcomes.routes,
             *pages(contract),
         ],
         middleware=[Middleware(TrailingSlash), Middleware(Counting)],
@@ -217,4 +227,5 @@ def make_application(
         lifespan=gateway.running,
     )
     application.router.redirect_slashes = False
+    application.state.let_listeners_go = gateway.hub.stop
     return application

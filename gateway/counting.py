@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gateway import metrics, terms
+from gateway import metrics, outcome_terms, terms
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,10 +35,13 @@ class Counting:
             await send(message)
 
         started = time.perf_counter()
-        metrics.REQUESTS_OPEN.inc()
+        # Whoever listens is not served the worse for how long.
+        is_timed = scope["path"] != outcome_terms.OUTCOMES
+        metrics.REQUESTS_OPEN.inc(is_timed)
         try:
             await self._app(scope, receive, note_status)
         finally:
-            metrics.REQUESTS_OPEN.dec()
-            metrics.REQUEST_SECONDS.observe(time.perf_counter() - started)
+            metrics.REQUESTS_OPEN.dec(is_timed)
+            if is_timed:
+                metrics.REQUEST_SECONDS.observe(time.perf_counter() - started)
             _REQUESTS.get(status, _REQUESTS["other"]).inc()

@@ -49,3 +49,22 @@ UNPUBLISHED = CATALOGUE.gauge(
     "settle_gateway_unpublished_outcomes",
     "Outcomes of committed updates that wait for the result channel; nothing new is applied.",
 )
+
+# -- written by gateway.listening --------------------------------------------------------
+
+LISTENERS = CATALOGUE.gauge(
+    "settle_gateway_listeners",
+    "Requests that listen for outcomes: streams of events, and pages that wait.",
+)
+LAG_SECONDS = CATALOGUE.gauge(
+    "settle_gateway_listening_lag_seconds",
+    "Seconds from the publication of the outcomes that were read last for listeners to that.",
+)
+CUT = CATALOGUE.counter(
+    "settle_gateway_listeners_cut_total",
+    "Listeners let go because they took outcomes too slowly; they may go on from where they were.",
+)
+TRIMMED = CATALOGUE.counter(
+    "settle_gateway_listening_gaps_total",
+    "How often outcomes were trimmed from the stream before they were read for listeners.",
+)

@@ -23,6 +23,8 @@ from service.lines import HumanFormatter, JsonFormatter, is_json
 from service.settings import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.applications import Starlette
 
 # Longer than proxies keep a connection that they may still use.
@@ -51,10 +53,30 @@ def listen(host: str, port: int, prefix: str = "SETTLE_GATEWAY") -> socket.socke
         raise SettingsError(f"{name}: cannot listen on {host}, port {port}: {reason}") from error
 
 
-def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds: float) -> None:
+class Server(uvicorn.Server):
+    """uvicorn's, which says that it stops before it waits for answers: some do not end."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say it, and stop."""
+        self._on_stop()
+        await super().shutdown(sockets)
+
+
+def serve(
+    application: Starlette,
+    server: socket.socket,
+    *,
+    stop_timeout_seconds: float,
+    on_stop: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until asked to stop: by SIGTERM or SIGINT, answering what was asked before.
 
-    An answer without an end looks at `is_stopping` of the application's state.
+    An answer without an end looks at `is_stopping` of the application's state, or is ended by
+    what `on_stop` does.
     """
     _allow_many_connections()
     collect_seldom()
@@ -71,7 +93,7 @@ def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds
         server_header=False,
         proxy_headers=False,
     )
-    running = uvicorn.Server(config)
+    running = Server(config, on_stop)
     application.state.is_stopping = lambda: running.should_exit
 
     def stop(*_: object) -> None:

@@ -60,7 +60,12 @@ def serve(settings: Settings) -> None:
         },
     )
     application = make_application(settings, service, keys, openapi.document())
-    server.serve(application, listening, stop_timeout_seconds=settings.stop_timeout_seconds)
+    server.serve(
+        application,
+        listening,
+        stop_timeout_seconds=settings.stop_timeout_seconds,
+        on_stop=application.state.let_listeners_go,
+    )
     logger.info("gateway stopped")
 
 

@@ -36,6 +36,10 @@ def document() -> dict[str, Any]:
         ],
         "tags": [
             {"name": "events", "description": "Events, and the updates that settle them."},
+            {
+                "name": "outcomes",
+                "description": "What became of updates, for who was not answered.",
+            },
             {"name": "service", "description": "How the service itself is."},
         ],
         "security": [{"apiKey": []}],
@@ -63,6 +67,7 @@ def _information() -> dict[str, Any]:
 
 def _schemas(parts: list[Any]) -> dict[str, Any]:
     available = schemas.components(PLACE)
+    available["PublishedOutcome"] = {**available["Outcome"], "title": "PublishedOutcome"}
     available["Outcome"] = _over_http(available["Outcome"])
     return schemas.needed(parts, available, PLACE)
 

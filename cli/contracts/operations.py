@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cli.contracts import problems, schemas
+from cli.contracts import outcome_operations, problems, schemas
 from cli.contracts.examples import EXCHANGES, MAX_UPDATES, event
 from gateway import terms
 
@@ -21,6 +21,7 @@ def paths(place: str) -> dict[str, Any]:
     return {
         terms.BATCH: {"patch": _settle_events(place)},
         terms.EVENT: {"get": _get_event(place)},
+        **outcome_operations.paths(place),
         terms.HEALTH: {"get": _get_health()},
         terms.METRICS: {"get": _get_metrics()},
         terms.CONTRACT: {

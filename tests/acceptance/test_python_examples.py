@@ -17,10 +17,13 @@ from urllib.request import Request, urlopen
 import pytest
 
 from cli.embedded import free_port
+from tests.listening import outcome, publish
 from tests.service import LoggedProcess, Service, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.gateway import Gateways
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "python"
@@ -89,6 +92,30 @@ def test_a_durable_consumer_handles_every_outcome(service: Service) -> None:
         first = handled(example)
     with running(service, script, OUTCOME_URL=url, NAME="one") as example:
         eventually(lambda: first | handled(example) >= set(sent))
+
+
+def test_a_listener_over_http_goes_on_where_it_was(
+    service: Service, gateways: Gateways, tmp_path: Path
+) -> None:
+    """Also after a gateway that was killed, and after outcomes that are gone."""
+    script, place = str(EXAMPLES / "listener.py"), tmp_path / "position"
+    gateway = gateways.start()
+    publish(service, outcome("ev_1"))
+    with running(service, script, str(place), SETTLE_URL=gateway.url) as example:
+        example.wait_for_log("ev_1 updated")
+        publish(service, outcome("ev_2", updated=False, reason="not_found"))
+        example.wait_for_log("ev_2 not_found")
+        gateway.kill()
+        example.wait_for_log("Connection refused")
+    (known, *_) = publish(service, *(outcome(f"ev_{number}") for number in (3, 4, 5)))
+    eventually(lambda: place.read_text() < known)
+    service.channel.xtrim("event-outcomes", maxlen=2, approximate=False)
+    url = gateways.start().url
+    with running(service, script, str(place), NAME="again", SETTLE_URL=url) as example:
+        example.wait_for_log("ev_5 updated")
+        said = example.log.read_text().splitlines()
+    assert said[0].startswith("outcomes behind this position were trimmed")
+    assert said[1:] == ["ev_4 updated", "ev_5 updated"]
 
 
 @pytest.mark.parametrize("page", ["client/README.md", "docs/clients.md"])

@@ -45,7 +45,10 @@ SIGNATURES = {
         " -> 'None'",
         "_unset_keepalive_if_required": "(self) -> 'None'",
     },
-    uvicorn.Server: {"run": "(self, sockets: 'list[socket.socket] | None' = None) -> 'None'"},
+    uvicorn.Server: {
+        "run": "(self, sockets: 'list[socket.socket] | None' = None) -> 'None'",
+        "shutdown": "(self, sockets: 'list[socket.socket] | None' = None) -> 'None'",
+    },
 }
 ATTRIBUTES = {
     *("cycle", "headers", "loop", "parser", "pipeline", "transport", "url"),
@@ -76,6 +79,8 @@ SOURCES: list[tuple[Any, str]] = [
     (RequestResponseCycle.send, "if self.disconnected:"),
     # A signal that came before uvicorn listened is obeyed; and it is raised again in the end.
     (uvicorn.Server.on_tick, "if self.should_exit:"),
+    # It stops before it waits for what has no end.
+    (uvicorn.Server._serve, "await self.shutdown(sockets=sockets)"),
     (uvicorn.Server.capture_signals, "signal.raise_signal(captured_signal)"),
 ]
 

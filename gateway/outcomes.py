@@ -1,0 +1,149 @@
+"""`GET /v2/api/outcomes`: outcomes for those who have no Redis, of the accounts of their key.
+
+A page of JSON for whoever asks again and again, and may wait for the first outcome; or
+Server-Sent Events, for as long as the client listens. Both are fed by `gateway.feed`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from gateway import outcome_terms as terms
+from gateway import server_sent_events
+from gateway.feed import Feed, TrimmedError
+from gateway.listener_queries import read_query, read_subscription
+from gateway.listening import Gone, Heard, Signal
+from gateway.stream import ChannelAwayError
+from gateway.terms import JSON, RETRY_SOON
+from settle_client.outcome import encode_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+    from starlette.requests import Request
+
+    from gateway.admission import Admission
+    from gateway.feed import Step
+    from gateway.listener_queries import Query
+    from gateway.listening import Hub
+    from gateway.stream import Entry, Stream
+
+# Less than a proxy waits for a sign of life.
+HEARTBEAT_SECONDS = 15.0
+# So long outcomes are looked for that are in the stream already.
+SEARCH_SECONDS = 5.0
+
+
+class OutcomesPage(msgspec.Struct, frozen=True):
+    """Outcomes, and the position to ask for more with."""
+
+    outcomes: list[msgspec.Raw]
+    after: str
+
+
+class Outcomes:
+    """The operation."""
+
+    def __init__(self, admission: Admission, stream: Stream, hub: Hub) -> None:
+        self._admission, self._stream = admission, stream
+        self._feed = Feed(stream, hub)
+        self.routes = [Route(terms.OUTCOMES, self.show)]
+        # Not HEAD, which would be a stream of nothing.
+        self.routes[0].methods = {"GET"}
+
+    async def show(self, request: Request) -> Response:
+        """Answer with outcomes, in the form that is asked for."""
+        accounts = self._admission.admit(request)
+        as_stream = terms.EVENT_STREAM in request.headers.get("accept", "").lower()
+        query = (read_subscription if as_stream else read_query)(request, accounts)
+        try:
+            return await (self._stream_on(query) if as_stream else self._find_page(query))
+        except TrimmedError as error:
+            begin = str(error.begin or terms.OLDEST)
+            link = f'<{terms.OUTCOMES}?after={begin}>; rel="next"'
+            raise HTTPException(410, terms.trimmed(begin), {"Link": link}) from error
+        except ChannelAwayError as error:
+            raise HTTPException(503, terms.AWAY, RETRY_SOON) from error
+
+    def _follow(self, query: Query, quiet_seconds: Callable[[], float]) -> AsyncGenerator[Step]:
+        return self._feed.follow(
+            *(query.wanted, query.after),
+            from_oldest=query.from_oldest,
+            quiet_seconds=quiet_seconds,
+        )
+
+    # -- a page of JSON --------------------------------------------------------------
+
+    async def _find_page(self, query: Query) -> Response:
+        began = time.monotonic()
+        deadline = began + query.wait_seconds
+        found: list[Entry] = []
+        position: object = query.after
+        steps = self._follow(query, lambda: max(0, deadline - time.monotonic()))
+        async with aclosing(steps):
+            async for step in steps:
+                if isinstance(step, Gone) and query.from_oldest and not found:
+                    continue
+                if not isinstance(step, Heard):
+                    _check_found(found, step)
+                    break
+                found += step.entries[: query.limit - len(found)]
+                is_full = len(found) == query.limit
+                position = found[-1].position if is_full else step.position
+                waited = time.monotonic() - began
+                is_over = waited >= query.wait_seconds if step.is_live else waited > SEARCH_SECONDS
+                if is_full or is_over or (found and step.is_live):
+                    break
+        page = OutcomesPage([msgspec.Raw(entry.text) for entry in found], str(position))
+        return Response(encode_json(page), media_type=JSON)
+
+    # -- Server-Sent Events ----------------------------------------------------------
+
+    async def _stream_on(self, query: Query) -> Response:
+        steps = self._follow(query, lambda: HEARTBEAT_SECONDS)
+        # Before it begins, an error can still be one of HTTP.
+        first = await anext(steps)
+        return StreamingResponse(
+            _write(first, steps), headers=terms.NOT_KEPT, media_type=terms.EVENT_STREAM
+        )
+
+
+def _check_found(found: list[Entry], step: Gone | Signal) -> None:
+    """Let what is wrong be the answer, unless there is another."""
+    if found:
+        return
+    if isinstance(step, Gone):
+        raise TrimmedError(step.position, step.extent)
+    if step is Signal.AWAY:
+        raise ChannelAwayError
+
+
+async def _write(first: Step, steps: AsyncGenerator[Step]) -> AsyncIterator[bytes]:
+    async with aclosing(steps):
+        position = None
+        sent_at = -math.inf
+        yield server_sent_events.RETRY
+        async for step in _with_first(first, steps):
+            if not isinstance(step, Signal):
+                position = step.position
+            text = server_sent_events.write(step, position)
+            is_due = time.monotonic() - sent_at >= HEARTBEAT_SECONDS
+            if not text and is_due:
+                text = server_sent_events.write_position(position)
+            if text:
+                yield text
+                sent_at = time.monotonic()
+
+
+async def _with_first(first: Step, steps: AsyncIterator[Step]) -> AsyncIterator[Step]:
+    yield first
+    async for step in steps:
+        yield step

@@ -1,0 +1,165 @@
+"""The stream of outcomes, read for those who listen: entries, and how far the stream reaches.
+
+What an entry says is looked at as far as it decides who gets it; its text goes out as it
+came. Redis in trouble is one error here, whatever it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import redis
+
+from gateway.positions import BEGINNING, Extent, Position
+from settle_client.names import OUTCOMES
+from settle_client.reading import entries_of
+from settle_client.redis_server import clients_of
+from settle_client.salvage import UnreadOutcome, read_outcome
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from settle_client.outcome import Outcome
+
+MAX_ENTRIES_PER_READ = 500
+# Where payloads are large, fewer entries are read at a time.
+BYTES_PER_READ = 2**18
+BLOCK_SECONDS = 1.0
+
+
+class ChannelAwayError(Exception):
+    """Redis did not answer, or not what was asked for."""
+
+
+class Entry(NamedTuple):
+    """An outcome as it lies in the stream; what it does not say is None."""
+
+    position: Position
+    account_id: str | None
+    message_id: str | None
+    reason: str | None
+    update_index: int | None
+    text: bytes
+
+
+class Page(NamedTuple):
+    """Some entries behind a position, and how far the stream reached at that moment."""
+
+    entries: list[Entry]
+    extent: Extent
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    account_id: str | None = None
+    message_id: str | None = None
+    reason: str | None = None
+    index: int | None = None
+
+
+_decode = msgspec.json.Decoder(_Head).decode
+
+
+class Stream:
+    """The stream, by a client of redis-py that is awaited."""
+
+    def __init__(self, client: Any) -> None:
+        """Connect nothing yet.
+
+        Args:
+            client: See `settle_client.redis_server.open_reader`.
+        """
+        self._client = client
+
+    async def extent(self) -> Extent:
+        """Return how far it reaches.
+
+        Raises:
+            ChannelAwayError: It cannot be asked.
+        """
+        return (await self.read(BEGINNING, 1)).extent
+
+    async def read(self, after: Position, count: int = MAX_ENTRIES_PER_READ) -> Page:
+        """Read what it has behind a position, and see at the same moment how far it reaches.
+
+        Raises:
+            ChannelAwayError: It cannot be read.
+        """
+        async with _trouble(), self._client.pipeline(transaction=True) as pipe:
+            pipe.execute_command("XREAD", "COUNT", count, "STREAMS", OUTCOMES, str(after))
+            pipe.execute_command("XINFO STREAM", OUTCOMES)
+            reply, stream = await pipe.execute(raise_on_error=False)
+            if isinstance(reply, Exception):
+                raise reply
+            if isinstance(stream, Exception):
+                if "no such key" not in str(stream):
+                    raise stream
+                stream = None
+        return Page([_entry(*each) for each in entries_of(reply)], Extent.of(stream))
+
+    async def wait(self, after: Position) -> None:
+        """Wait for something behind a position, for a moment.
+
+        Raises:
+            ChannelAwayError: It cannot be read.
+        """
+        block = int(BLOCK_SECONDS * 1_000)
+        async with _trouble():
+            await self._client.execute_command(
+                *("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", OUTCOMES, str(after))
+            )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in clients_of(self._client):
+            await client.aclose()
+
+
+class PageSize:
+    """How many entries to read at once, so that they are not too many bytes."""
+
+    def __init__(self) -> None:
+        self.entries = 10
+
+    def learn(self, entries: Iterable[Entry]) -> None:
+        """Learn from some that were read."""
+        sizes = [len(entry.text) for entry in entries]
+        if sizes:
+            fitting = math.ceil(BYTES_PER_READ * len(sizes) / max(sum(sizes), 1))
+            self.entries = min(fitting, MAX_ENTRIES_PER_READ)
+
+
+@asynccontextmanager
+async def _trouble() -> AsyncIterator[None]:
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise ChannelAwayError(f"{type(error).__name__}: {error}") from error
+
+
+def _entry(id_: str, fields: dict[str, str]) -> Entry:
+    text = fields.get("outcome", "")
+    head: _Head | Outcome
+    try:
+        head = _decode(text)
+    except (ValueError, RecursionError):
+        text, head = _salvage(text or json.dumps(fields))
+    return Entry(
+        *(Position.parse(id_), head.account_id, head.message_id, head.reason, head.index),
+        # Between the values of a JSON text a line break is a space, and within one there is none.
+        text.replace("\n", " ").replace("\r", " ").encode(errors="replace"),
+    )
+
+
+def _salvage(text: str) -> tuple[str, Outcome]:
+    """Read what is no outcome as this version knows them; what is not JSON becomes a string."""
+    outcome = read_outcome(text)
+    if isinstance(outcome, UnreadOutcome):
+        try:
+            msgspec.json.decode(text)
+        except (ValueError, RecursionError):
+            text = json.dumps(text)
+    return text, outcome

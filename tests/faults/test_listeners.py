@@ -1,0 +1,147 @@
+"""Who listens for outcomes over HTTP: many, slow ones, and while Redis is away."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import psutil
+
+from tests.faults.test_gateway_clients import open_files
+from tests.gateway import check_is_problem, completed
+from tests.listening import OUTCOMES, listening, outcome, page, publish
+from tests.service import PATIENCE_SECONDS, eventually
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.faults.rig import Rig
+    from tests.gateway import Gateway, Gateways
+
+LISTENERS = 1_000
+REQUEST = f"GET {OUTCOMES} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+MIB = 2**20
+# Each is 64 KiB, and all of them more than waits for anybody.
+LARGE, MANY = 65_536, 600
+
+
+def memory(gateway: Gateway) -> int:
+    """Return how many bytes a gateway takes."""
+    return int(psutil.Process(gateway.process.pid).memory_info().rss)
+
+
+def says(gateway: Gateway, text: str) -> bool:
+    """Return whether a metric is so."""
+    return text.encode() in gateway.ask("GET", "/metrics").body
+
+
+def test_a_thousand_listen(
+    unloaded_rig: Rig, gateways: Gateways, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One reader of Redis serves them all; each hears, and they cost little."""
+    service = unloaded_rig.service
+    service.load("ev_1")
+    gateway = gateways.start()
+    with listening(gateway) as events:
+        next(events)
+    before = memory(gateway)
+
+    async def listen() -> None:
+        opened = [
+            await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(LISTENERS)
+        ]
+        for _, writer in opened:
+            writer.write(REQUEST.encode())
+        for reader, _ in opened:
+            assert (await reader.readuntil(b"id: 0-0\n\n")).startswith(b"HTTP/1.1 200 ")
+        listeners = f"settle_gateway_listeners {LISTENERS}.0"
+        await asyncio.to_thread(eventually, lambda: says(gateway, listeners))
+        each = (memory(gateway) - before) / LISTENERS
+        with capsys.disabled():
+            sys.stdout.write(f"\n{LISTENERS:,} listeners: {each / 1024:.0f} KiB each\n")
+        assert each < MIB / 10
+        assert service.channel.info("clients")["blocked_clients"] == 1
+        await asyncio.to_thread(gateway.patch, completed("ev_1"))
+        for reader, writer in opened:
+            assert b'"id":"ev_1"' in await reader.readuntil(b"}\n\n")
+            writer.close()
+            await writer.wait_closed()
+
+    with open_files(LISTENERS * 2):
+        asyncio.run(asyncio.wait_for(listen(), PATIENCE_SECONDS * 2))
+    eventually(lambda: says(gateway, "settle_gateway_listeners 0.0"))
+    eventually(lambda: service.channel.info("clients")["blocked_clients"] == 0)
+    assert "Traceback" not in gateway.log.read_text()
+    assert gateway.stop() == 0
+
+
+def test_who_reads_slowly_is_cut_and_goes_on_from_there(
+    unloaded_rig: Rig, gateways: Gateways
+) -> None:
+    """What waits for slow ones is bounded, whatever they are; others hear, and nothing is lost."""
+    service = unloaded_rig.service
+    gateway = gateways.start()
+    slow = [listening(gateway) for _ in range(20)]
+    opened = [each.__enter__() for each in slow]
+    begin = next(opened[0]).position
+    eventually(lambda: says(gateway, "settle_gateway_listeners 20.0"))
+    before = memory(gateway)
+    for number in range(MANY):
+        publish(service, outcome(f"ev_{number}", payload="x" * LARGE))
+    eventually(lambda: says(gateway, "settle_gateway_listeners_cut_total 20.0"))
+    # What waits, once; what is on its way to each; and what Python does not give back.
+    assert memory(gateway) - before < (16 + 20 * 2 + 40) * MIB
+    heard = list(opened[0])
+    last = heard.pop()
+    assert (last.kind, last.data["statusCode"]) == ("problem", 503)
+    assert last.position == (heard[-1].position if heard else begin)
+    with listening(gateway, last_event_id=last.position) as again:
+        while len(heard) < MANY:
+            heard.append(next(again))
+    assert [said.data["id"] for said in heard] == [f"ev_{number}" for number in range(MANY)]
+    for each in slow:
+        each.__exit__(None, None, None)
+    eventually(lambda: says(gateway, "settle_gateway_listeners 0.0"))
+
+
+def test_while_redis_is_away_who_listens_stays(unloaded_rig: Rig, gateways: Gateways) -> None:
+    """It is said so, hears what comes when Redis is back; others are asked to come again."""
+    service = unloaded_rig.service
+    service.load("ev_1", "ev_2")
+    gateway = gateways.start()
+    with listening(gateway) as events:
+        gateway.patch(completed("ev_1"))
+        first = next(said for said in events if said.data)
+        unloaded_rig.outcomes.stop(immediate=True)
+        away = next(events)
+        assert (away.position, away.kind) == (first.position, "problem")
+        assert away.data["message"].startswith("the result channel does not answer")
+        for accept in ("application/json", "text/event-stream"):
+            answer = gateway.ask("GET", f"{OUTCOMES}?after=0-0", headers={"Accept": accept})
+            check_is_problem(answer, 503, "Service Unavailable", "the result channel does not")
+            assert answer.headers["retry-after"] == "1"
+        check_is_problem(page(gateway), 503, "Service Unavailable", "the result channel does not")
+        assert gateway.ask("GET", "/healthz").status == 503
+        unloaded_rig.outcomes.start()
+        eventually(lambda: gateway.ask("GET", "/healthz").status == 200)
+        gateway.patch(completed("ev_2"))
+        second = next(said for said in events if said.kind == "message" and said.data)
+    assert (first.data["id"], second.data["id"]) == ("ev_1", "ev_2")
+    log = gateway.log.read_text()
+    assert log.count('"outcomes cannot be read"') == 1
+    assert log.count('"outcomes are read again"') == 1
+    assert "Traceback" not in log
+
+
+def test_a_gateway_that_is_killed_is_gone_on_from(unloaded_rig: Rig, gateways: Gateways) -> None:
+    """Another one knows where its listener was."""
+    service = unloaded_rig.service
+    first = gateways.start()
+    with listening(first) as events:
+        publish(service, outcome("ev_1"))
+        position = next(said for said in events if said.data).position
+        first.kill()
+    publish(service, outcome("ev_2"))
+    with listening(gateways.start(), last_event_id=position) as events:
+        assert next(events).data["id"] == "ev_2"
