@@ -29,12 +29,16 @@ from gateway.admission import Admission
 from gateway.answers import answer
 from gateway.body import Reader
 from gateway.counting import Counting
+from gateway.enqueuing import Enqueuer
 from gateway.health import Health
 from gateway.listening import Hub
+from gateway.message_records import Records
+from gateway.messages import Messages
 from gateway.metrics import CATALOGUE
 from gateway.outcomes import Outcomes
 from gateway.pages import pages
 from gateway.paths import TrailingSlash
+from gateway.preferences import prefers_async
 from gateway.problems import Problems
 from gateway.publishing import PatientPublisher
 from gateway.retrying import insist
@@ -100,9 +104,12 @@ class Gateway:
         self._health = Health(service, self._publisher)
         self._looking = ThreadPoolExecutor(LOOKS, thread_name_prefix="look")
         self.problems = Problems()
-        self._stream = Stream(open_reader(settings.result_channel_url, asynchronous=True))
+        client = open_reader(settings.result_channel_url, asynchronous=True)
+        self._stream, records = Stream(client), Records(client)
         self.hub = Hub(self._stream)
         self.outcomes = Outcomes(self._admission, self._stream, self.hub)
+        self._enqueuer = Enqueuer(settings, self._stream, records)
+        self.messages = Messages(self._admission, self._stream, records)
 
     async def settle(self, request: Request) -> Response:
         """Settle the events of a request, and answer with an outcome for each update."""
@@ -114,6 +121,9 @@ class Gateway:
         with _until_stopped():
             body = await self._reader.read(request)
         updates = understand_request(body, max_updates=self._max_updates)
+        if prefers_async(request):
+            with _until_stopped():
+                return await self._enqueuer.accept(message_id, updates, accounts)
         message = Message(message_id, tuple(updates))
         outcomes = await self._in_time(self._settler.settle(message, accounts))
         self.problems.trouble.is_over()
@@ -167,6 +177,7 @@ class Gateway:
             catching_up.cancel()
             end_after(GRACE_SECONDS, HANGS, logger)
             await self.hub.close()
+            await self._enqueuer.close()
             await self._stream.close()
             self._looking.shutdown(cancel_futures=True)
             self._settler.close()
@@ -220,6 +231,7 @@ def make_application(
             Route(terms.HEALTH, gateway.answer_health),
             Route(terms.METRICS, gateway.expose_metrics),
             *gateway.outcomes.routes,
+            *gateway.messages.routes,
             *pages(contract),
         ],
         middleware=[Middleware(TrailingSlash), Middleware(Counting)],

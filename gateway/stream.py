@@ -39,6 +39,7 @@ class Entry(NamedTuple):
     """An outcome as it lies in the stream; what it does not say is None."""
 
     position: Position
+    event_id: str | None
     account_id: str | None
     message_id: str | None
     reason: str | None
@@ -54,6 +55,7 @@ class Page(NamedTuple):
 
 
 class _Head(msgspec.Struct, rename="camel"):
+    id: str | None = None
     account_id: str | None = None
     message_id: str | None = None
     reason: str | None = None
@@ -88,7 +90,7 @@ class Stream:
         Raises:
             ChannelAwayError: It cannot be read.
         """
-        async with _trouble(), self._client.pipeline(transaction=True) as pipe:
+        async with trouble(), self._client.pipeline(transaction=True) as pipe:
             pipe.execute_command("XREAD", "COUNT", count, "STREAMS", OUTCOMES, str(after))
             pipe.execute_command("XINFO STREAM", OUTCOMES)
             reply, stream = await pipe.execute(raise_on_error=False)
@@ -107,7 +109,7 @@ class Stream:
             ChannelAwayError: It cannot be read.
         """
         block = int(BLOCK_SECONDS * 1_000)
-        async with _trouble():
+        async with trouble():
             await self._client.execute_command(
                 *("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", OUTCOMES, str(after))
             )
@@ -133,7 +135,12 @@ class PageSize:
 
 
 @asynccontextmanager
-async def _trouble() -> AsyncIterator[None]:
+async def trouble() -> AsyncIterator[None]:
+    """Let any error of Redis, or on the way to it, be that it is away.
+
+    Raises:
+        ChannelAwayError: There was one.
+    """
     try:
         yield
     except (redis.RedisError, OSError) as error:
@@ -148,7 +155,8 @@ def _entry(id_: str, fields: dict[str, str]) -> Entry:
     except (ValueError, RecursionError):
         text, head = _salvage(text or json.dumps(fields))
     return Entry(
-        *(Position.parse(id_), head.account_id, head.message_id, head.reason, head.index),
+        *(Position.parse(id_), head.id, head.account_id),
+        *(head.message_id, head.reason, head.index),
         # Between the values of a JSON text a line break is a space, and within one there is none.
         text.replace("\n", " ").replace("\r", " ").encode(errors="replace"),
     )

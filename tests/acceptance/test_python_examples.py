@@ -118,6 +118,23 @@ def test_a_listener_over_http_goes_on_where_it_was(
     assert said[1:] == ["ev_4 updated", "ev_5 updated"]
 
 
+def test_a_request_that_is_answered_later_is_asked_for(
+    service: Service, gateways: Gateways
+) -> None:
+    """Until its outcomes are there, though nobody works yet; what is not valid ends it."""
+    service.load("ev_1")
+    url = gateways.start(CELERY_BROKER_URL=service.users.producer).url
+    command = (str(EXAMPLES / "later.py"), "nightly-17", "completed", "ev_1", "ev_404")
+    with running(service, *command, SETTLE_URL=url) as example:
+        eventually(lambda: service.redis.llen("event-status-updates") == 1)
+        service.start_worker()
+        assert example.process.wait(60) == 0
+        assert example.log.read_text().splitlines() == ["ev_1 updated", "ev_404 not_found"]
+    with running(service, *command[:2], "done", "ev_1", NAME="bad", SETTLE_URL=url) as example:
+        assert example.process.wait(60) == 1
+        assert example.log.read_text().startswith("400 [0].status: must be 'completed'")
+
+
 @pytest.mark.parametrize("page", ["client/README.md", "docs/clients.md"])
 def test_what_a_page_shows_first_works(page: str, service: Service) -> None:
     """Both faces, as they stand there."""

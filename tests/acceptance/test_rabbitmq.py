@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import pytest
 
 from settle_client.names import QUEUE, TASK
 from tests.acceptance.python_values import settle_on_every_path
+from tests.gateway import Gateways
+from tests.service import eventually
 from worker.transport.rabbitmq.delay_queues import EXIT, declare
 
 if TYPE_CHECKING:
@@ -120,3 +123,18 @@ def test_messages_that_turn_out_to_be_large_are_not_all_held(service: Service) -
 def test_a_uuid_is_an_id_and_what_is_ignored_may_be_anything(service: Service) -> None:
     """As on any broker."""
     settle_on_every_path(service)
+
+
+def test_a_request_over_http_goes_through_rabbitmq(service: Service) -> None:
+    """Where it prefers to be answered later; its address has the outcomes."""
+    service.load("ev_1")
+    with closing(Gateways(service)) as gateways:
+        gateway = gateways.start(CELERY_BROKER_URL=service.rabbitmq.url)  # type: ignore[union-attr]
+        updates = [{"id": "ev_1", "status": "completed"}]
+        answer = gateway.patch(updates, prefer="respond-async", idempotency_key="once")
+        assert answer.status == 202
+        service.start_worker()
+        eventually(lambda: gateway.ask("GET", answer.headers["location"]).status == 200)
+        (outcome,) = gateway.ask("GET", answer.headers["location"]).json["outcomes"]
+        assert (outcome["updated"], outcome["messageId"]) == (True, "once")
+        assert gateway.stop() == 0

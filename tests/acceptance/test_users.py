@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import urllib.request
@@ -14,7 +15,12 @@ import pytest
 import redis
 
 from cli.embedded import dies_with_parent, free_port
+from gateway.message_records import Records, record_of
+from gateway.positions import BEGINNING
+from gateway.stream import ChannelAwayError, Stream
+from settle_client.checking import check_all
 from settle_client.outcomes import OutcomeClient
+from settle_client.redis_server import open_reader
 from tasks.errors import OutcomesNotPublishedError
 from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import invalid
@@ -102,25 +108,40 @@ def test_the_gateway_settles_and_publishes(service: Service, gateways: Gateways)
 
 
 def test_the_gateway_needs_all_that_it_may(urls: Urls, curious: RedisUrls) -> None:
-    """Without any one of its commands, keys and channels it cannot publish."""
+    """Without any one of its commands, keys and channels it cannot publish, read or remember."""
     name = urlsplit(curious.gateway).username
     rules = [rule for line in documented_rules("settle-gateway")[1:] for rule in line]
-    outcomes = [invalid("message", "ev_1", "failed", "reason")]
-    letters = [DeadLetter("message", "reason", "{}", {})]
     nothing = ("resetkeys", "resetchannels", "-@all", "+@connection")
-    with (
-        redis.Redis.from_url(urls.redis) as owner,
-        redis.Redis.from_url(curious.gateway) as client,
-    ):
-        publisher = OutcomePublisher(client, stream_max_length=1)
+    with redis.Redis.from_url(urls.redis) as owner:
         for missing in rules:
             allowed = [rule for rule in rules if rule != missing]
             owner.execute_command("ACL", "SETUSER", name, *nothing, *allowed)
             owner.script_flush()
-            with pytest.raises(OutcomesNotPublishedError):
-                publisher.publish(outcomes, letters)
+            with pytest.raises((OutcomesNotPublishedError, ChannelAwayError)):
+                use_channel(curious.gateway)
         owner.execute_command("ACL", "SETUSER", name, *nothing, *rules)
-        publisher.publish(outcomes, letters)
+        use_channel(curious.gateway)
+
+
+def use_channel(url: str) -> None:
+    """Do all that a gateway does to the result channel."""
+    outcomes = [invalid("message", "ev_1", "failed", "reason")]
+    letters = [DeadLetter("message", "reason", "{}", {})]
+    with redis.Redis.from_url(url) as client:
+        OutcomePublisher(client, stream_max_length=1).publish(outcomes, letters)
+
+    async def read_and_remember() -> None:
+        client = open_reader(url, asynchronous=True)
+        stream = Stream(client)
+        try:
+            await stream.wait((await stream.extent()).start)
+            record = record_of(check_all(completed("ev_1")), BEGINNING, 0)
+            await Records(client).claim("message", record)
+            await Records(client).find("message")
+        finally:
+            await stream.close()
+
+    asyncio.run(read_and_remember())
 
 
 @pytest.mark.parametrize(
@@ -154,6 +175,8 @@ def test_the_gateway_needs_all_that_it_may(urls: Urls, curious: RedisUrls) -> No
         ("gateway", "XREADGROUP GROUP audit first STREAMS event-outcomes >"),
         ("gateway", "XRANGE event-status-updates.dead - +"),
         ("gateway", "XTRIM event-outcomes MAXLEN 0"),
+        ("gateway", "DEL event-messages:m"),
+        ("gateway", "GET event-outcomes.secret"),
         ("gateway", "DEL event-outcomes"),
         ("gateway", "SUBSCRIBE event-outcomes"),
         ("gateway", "LLEN event-status-updates"),

@@ -145,3 +145,62 @@ def test_a_gateway_that_is_killed_is_gone_on_from(unloaded_rig: Rig, gateways: G
     publish(service, outcome("ev_2"))
     with listening(gateways.start(), last_event_id=position) as events:
         assert next(events).data["id"] == "ev_2"
+
+
+def test_a_quiet_stream_says_where_it_is(unloaded_rig: Rig, gateways: Gateways) -> None:
+    """Again and again, also past what is not asked for: nobody begins far back after that."""
+    gateway = gateways.start(module="tests.faults.impatient_gateway")
+    with listening(gateway, query="?messageId=mine") as events:
+        assert [next(events) for _ in range(3)] == [("0-0", "message", None)] * 3
+        (position,) = publish(unloaded_rig.service, outcome("ev_1"))
+        assert next(said for said in events if said.position != "0-0") == (
+            *(position, "message", None),
+        )
+
+
+def test_a_message_outlives_everything_in_between(unloaded_rig: Rig, gateways: Gateways) -> None:
+    """The gateway, the broker, the result channel and the database, each killed in its turn."""
+    service = unloaded_rig.service
+    service.load("ev_1", "ev_2")
+    first = gateways.start()
+    later = {"prefer": "respond-async", "idempotency_key": "once"}
+    path = first.patch(completed("ev_1", "ev_404"), **later).headers["location"]
+    first.kill()
+    for server in (unloaded_rig.broker, unloaded_rig.outcomes, unloaded_rig.postgres):
+        server.stop(immediate=True)
+        server.start()
+    gateway = gateways.start()
+    assert gateway.ask("GET", path).json["awaited"] == 2
+    unloaded_rig.start_worker()
+    eventually(lambda: gateway.ask("GET", path).status == 200)
+    answered = gateway.ask("GET", path).json["outcomes"]
+    assert [(one["updated"], one["reason"]) for one in answered] == [
+        *((True, None), (False, "not_found"))
+    ]
+    unloaded_rig.outcomes.stop(immediate=True)
+    unloaded_rig.outcomes.start()
+    eventually(lambda: gateway.ask("GET", path).status == 200)
+    assert gateway.ask("GET", path).json["outcomes"] == answered
+
+
+def test_without_the_broker_nothing_is_accepted(unloaded_rig: Rig, gateways: Gateways) -> None:
+    """A request is asked to come again, others are served, and when it is back it is accepted."""
+    service = unloaded_rig.service
+    service.load("ev_1", "ev_2")
+    gateway = gateways.start()
+    later = {"prefer": "respond-async", "idempotency_key": "once"}
+    unloaded_rig.broker.stop(immediate=True)
+    answer = gateway.patch(completed("ev_1"), **later)
+    check_is_problem(answer, 503, "Service Unavailable", "the broker does not answer: try again")
+    assert answer.headers["retry-after"] == "1"
+    assert gateway.patch(completed("ev_2")).status == 200
+    unloaded_rig.broker.start()
+    eventually(lambda: gateway.patch(completed("ev_1"), **later).status == 202)
+    unloaded_rig.start_worker()
+    path = "/v2/api/messages/once"
+    eventually(lambda: gateway.ask("GET", path).status == 200)
+    unloaded_rig.outcomes.stop(immediate=True)
+    for asked in (gateway.patch(completed("ev_1"), **later), gateway.ask("GET", path)):
+        check_is_problem(asked, 503, "Service Unavailable", "the result channel does not answer")
+    unloaded_rig.outcomes.start()
+    assert "Traceback" not in gateway.log.read_text()

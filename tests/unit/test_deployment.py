@@ -306,20 +306,20 @@ def test_secrets_that_are_used_are_in_the_example() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "user"),
+    ("name", "users"),
     [
-        ("settle-worker", "settle-worker"),
-        ("settle-gateway", "settle-gateway"),
-        ("settle-retention", "settle-housekeeper"),
-        ("settle-flower", "settle-operator"),
+        ("settle-worker", {"settle-worker"}),
+        ("settle-gateway", {"settle-gateway", "settle-producer"}),
+        ("settle-retention", {"settle-housekeeper"}),
+        ("settle-flower", {"settle-operator"}),
     ],
 )
-def test_whatever_runs_has_its_own_user_of_redis(name: str, user: str) -> None:
-    """The one that docs/privileges.md makes for it, and no URL of another."""
+def test_whatever_runs_has_its_own_user_of_redis(name: str, users: set[str]) -> None:
+    """Those that docs/privileges.md makes for it, and no URL of another."""
     (workload,) = (it for it in OURS if it.place == f"kubernetes {name}")
     environment = workload.environment.items()
     urls = [value for _, value in environment if value.startswith("redis://")]
-    assert {urlsplit(url).username for url in urls} == {user}
+    assert {urlsplit(url).username for url in urls} == users
 
 
 def test_the_unit_stops_its_worker_alone() -> None:

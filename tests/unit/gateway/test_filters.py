@@ -13,7 +13,7 @@ OURS = frozenset({"acct_1", "acct_2"})
 
 def entry(account: str | None = "acct_1", reason: str | None = None, message: str = "m") -> Entry:
     """Make an outcome."""
-    return Entry(BEGINNING, account, message, reason, 0, b"{}")
+    return Entry(BEGINNING, "ev_1", account, message, reason, 0, b"{}")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""A request that is answered later: its updates go to the queue, as one message.
+
+First a record of it is kept, then it is sent: whoever is answered 202 can ask what became of it. A
+request that was not answered may be sent, or not; sent again under its key it is the same message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from gateway import message_terms as terms
+from gateway.message_records import record_of
+from gateway.pinning import pin
+from gateway.preferences import ASYNC
+from gateway.settling import BusyError
+from gateway.stream import ChannelAwayError
+from gateway.terms import CHANNEL_AWAY, JSON, RETRY_SOON
+from gateway.trouble_log import TroubleLog
+from settle_client.broker import make_async_queue
+from settle_client.envelope import bulk
+from settle_client.outcome import encode_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.message_records import Records
+    from gateway.stream import Stream
+    from service.settings import Settings
+    from settle_client.broker import AsyncQueue
+    from settle_client.envelope import Envelope
+    from settle_client.update import StatusUpdate
+
+SEND_SECONDS = 10.0
+# So many wait for the broker at most.
+MAX_SENDING = 100
+
+
+class Enqueuer:
+    """Sends the messages of one event loop."""
+
+    def __init__(self, settings: Settings, stream: Stream, records: Records) -> None:
+        """Connect nothing yet."""
+        master = settings.sentinel_master
+        self._options: dict[str, Any] = {"master_name": master} if master else {}
+        self._url = settings.broker_url
+        self._stream, self._records = stream, records
+        self._queue: AsyncQueue | None = None
+        self._sending = asyncio.Lock()
+        self._waiting = 0
+        self._trouble = TroubleLog("the broker takes messages again")
+
+    async def accept(
+        self, message_id: str, updates: Sequence[StatusUpdate], accounts: frozenset[str] | None
+    ) -> Response:
+        """Send a message, and answer where its outcomes will be.
+
+        Args:
+            message_id: Of the message.
+            updates: All of them are valid.
+            accounts: Whose events there are, or None for all.
+
+        Raises:
+            NotUnderstoodError: An update is for no account of these.
+            BusyError: Too many wait for the broker.
+            HTTPException: It could not be sent, or its id is taken.
+        """
+        if self._waiting >= MAX_SENDING:
+            raise BusyError
+        updates = pin(updates, accounts)
+        try:
+            extent = await self._stream.extent()
+            record = record_of(updates, extent.last, extent.added)
+            is_ours = await self._records.claim(message_id, record)
+        except ChannelAwayError as error:
+            raise HTTPException(503, CHANNEL_AWAY, RETRY_SOON) from error
+        if not is_ours:
+            raise HTTPException(409, terms.TAKEN)
+        await self._send(bulk(updates)._replace(message_id=message_id))
+        place = terms.MESSAGE.replace("{messageId}", quote(message_id, safe=""))
+        headers = {"Location": place, "Preference-Applied": ASYNC}
+        state = terms.MessageState(message_id, len(updates), len(updates), [])
+        return Response(encode_json(state), 202, headers, JSON)
+
+    async def _send(self, envelope: Envelope) -> None:
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(SEND_SECONDS), self._sending:
+                if self._queue is None:
+                    self._queue = make_async_queue(self._url, **self._options)
+                await self._queue.push([envelope])
+        except Exception as error:
+            # Of a driver. What hangs in it is left to itself.
+            self._queue = None
+            self._trouble.note("broker is away", f"{type(error).__name__}: {error}")
+            raise HTTPException(503, terms.BROKER_AWAY, RETRY_SOON) from error
+        finally:
+            self._waiting -= 1
+        self._trouble.is_over()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._queue is not None:
+            await self._queue.close()
