@@ -44,21 +44,28 @@ class Admission:
         Raises:
             HTTPException: It is not let in.
         """
-        if self._keys is None:
-            if not is_from_here(request):
-                raise HTTPException(401, terms.NOT_LOCAL, terms.ASK_FOR_KEY)
-            name, accounts = "", None
-        else:
-            scheme, _, token = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != SCHEME or not token:
-                raise HTTPException(401, terms.NO_KEY, terms.ASK_FOR_KEY)
-            key = self._keys.find(token.strip())
-            if key is None:
-                raise HTTPException(401, terms.UNKNOWN_KEY, terms.ASK_FOR_KEY)
-            name, accounts = key.name, key.account_ids
+        name, accounts = self.identify(request)
         if self._rate and not self._limiter.hit(self._rate, name):
             raise HTTPException(429, terms.too_often(self._rate.amount), terms.RETRY_SOON)
         return accounts
+
+    def identify(self, request: Request) -> tuple[str, frozenset[str] | None]:
+        """Return who asks, and the accounts whose events they may see; counts nothing.
+
+        Raises:
+            HTTPException: They are not let in, or not any more.
+        """
+        if self._keys is None:
+            if not is_from_here(request):
+                raise HTTPException(401, terms.NOT_LOCAL, terms.ASK_FOR_KEY)
+            return "", None
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != SCHEME or not token:
+            raise HTTPException(401, terms.NO_KEY, terms.ASK_FOR_KEY)
+        key = self._keys.find(token.strip())
+        if key is None:
+            raise HTTPException(401, terms.UNKNOWN_KEY, terms.ASK_FOR_KEY)
+        return key.name, key.account_ids
 
 
 def is_from_here(request: Request) -> bool:

@@ -90,17 +90,20 @@ class Enqueuer:
         self._waiting += 1
         try:
             async with asyncio.timeout(SEND_SECONDS), self._sending:
-                if self._queue is None:
-                    self._queue = make_async_queue(self._url, **self._options)
-                await self._queue.push([envelope])
+                await self._push(envelope)
         except Exception as error:
-            # Of a driver. What hangs in it is left to itself.
-            self._queue = None
+            # Of a driver.
             self._trouble.note("broker is away", f"{type(error).__name__}: {error}")
             raise HTTPException(503, terms.BROKER_AWAY, RETRY_SOON) from error
         finally:
             self._waiting -= 1
         self._trouble.is_over()
+
+    async def _push(self, envelope: Envelope) -> None:
+        # One that failed or hangs is left to itself.
+        queue, self._queue = self._queue or make_async_queue(self._url, **self._options), None
+        await queue.push([envelope])
+        self._queue = queue
 
     async def close(self) -> None:
         """Close the connections."""

@@ -110,10 +110,14 @@ class Listener:
         oldest = next((step for step in self._waiting if isinstance(step, _Chunk)), None)
         if oldest is None or read_bytes - oldest.at_bytes <= MAX_BEHIND_BYTES:
             return False
+        self.cut()
+        return True
+
+    def cut(self) -> None:
+        """Let it go, with nothing that waits."""
         self._is_cut = True
         self._waiting.clear()
         self.wake()
-        return True
 
     def wake(self) -> None:
         """Let it look again."""
@@ -184,6 +188,9 @@ class Hub:
                     await self._wait_out(error)
         finally:
             self._reading, self._pause_seconds = None, 0.0
+            # Whatever ended it: nobody is to listen to nothing.
+            for listener in self._listeners:
+                listener.cut()
 
     async def _read_some(self) -> None:
         page = await self._stream.read(self.position, self._size.entries)

@@ -28,6 +28,7 @@ AWAY: Final = "the result channel does not answer: try again"
 STAYS: Final = "the result channel does not answer: outcomes follow when it does"
 CUT: Final = "outcomes were not taken fast enough: ask again, from the id of this event on"
 STOPPING: Final = "the service stops: ask again, from the id of this event on"
+REVOKED: Final = "Authorization: the API key is not known any more, or for other accounts now"
 GAP: Final = (
     "outcomes were trimmed from the stream before they were read here: "
     "what is left follows the id of this event"

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 15.0
 # So long outcomes are looked for that are in the stream already.
 SEARCH_SECONDS = 5.0
+# With which a page is full, however few outcomes these are.
+PAGE_BYTES = 4 * 2**20
 
 
 class OutcomesPage(msgspec.Struct, frozen=True):
@@ -65,7 +67,7 @@ class Outcomes:
         as_stream = terms.EVENT_STREAM in request.headers.get("accept", "").lower()
         query = (read_subscription if as_stream else read_query)(request, accounts)
         try:
-            return await (self._stream_on(query) if as_stream else self._find_page(query))
+            return await (self._stream_on(query, request) if as_stream else self._find_page(query))
         except TrimmedError as error:
             begin = str(error.begin or terms.OLDEST)
             link = f'<{terms.OUTCOMES}?after={begin}>; rel="next"'
@@ -91,12 +93,12 @@ class Outcomes:
         async with aclosing(steps):
             async for step in steps:
                 if isinstance(step, Gone) and query.from_oldest and not found:
+                    position = step.position
                     continue
                 if not isinstance(step, Heard):
                     _check_found(found, step)
                     break
-                found += step.entries[: query.limit - len(found)]
-                is_full = len(found) == query.limit
+                is_full = _fill(found, step.entries, query.limit)
                 position = found[-1].position if is_full else step.position
                 waited = time.monotonic() - began
                 is_over = waited >= query.wait_seconds if step.is_live else waited > SEARCH_SECONDS
@@ -107,13 +109,31 @@ class Outcomes:
 
     # -- Server-Sent Events ----------------------------------------------------------
 
-    async def _stream_on(self, query: Query) -> Response:
+    async def _stream_on(self, query: Query, request: Request) -> Response:
         steps = self._follow(query, lambda: HEARTBEAT_SECONDS)
         # Before it begins, an error can still be one of HTTP.
         first = await anext(steps)
-        return StreamingResponse(
-            _write(first, steps), headers=terms.NOT_KEPT, media_type=terms.EVENT_STREAM
-        )
+        written = _write(first, steps, lambda: self._is_still_let_in(request, query))
+        return StreamingResponse(written, headers=terms.NOT_KEPT, media_type=terms.EVENT_STREAM)
+
+    def _is_still_let_in(self, request: Request, query: Query) -> bool:
+        """Return whether a listener may still hear what it may hear by its request."""
+        try:
+            _, accounts = self._admission.identify(request)
+        except HTTPException:
+            return False
+        return accounts == query.wanted.accounts
+
+
+def _fill(found: list[Entry], entries: list[Entry], limit: int) -> bool:
+    """Add entries to a page; return whether it is full."""
+    size = sum(len(entry.text) for entry in found)
+    for entry in entries:
+        found.append(entry)
+        size += len(entry.text)
+        if len(found) == limit or size >= PAGE_BYTES:
+            return True
+    return False
 
 
 def _check_found(found: list[Entry], step: Gone | Signal) -> None:
@@ -126,21 +146,27 @@ def _check_found(found: list[Entry], step: Gone | Signal) -> None:
         raise ChannelAwayError
 
 
-async def _write(first: Step, steps: AsyncGenerator[Step]) -> AsyncIterator[bytes]:
+async def _write(
+    first: Step, steps: AsyncGenerator[Step], may_listen: Callable[[], bool]
+) -> AsyncIterator[bytes]:
     async with aclosing(steps):
-        position = None
-        sent_at = -math.inf
+        position, sent_at, checked_at = None, -math.inf, time.monotonic()
         yield server_sent_events.RETRY
         async for step in _with_first(first, steps):
+            now = time.monotonic()
+            if now - checked_at >= HEARTBEAT_SECONDS:
+                if not may_listen():
+                    yield server_sent_events.write_problem(401, terms.REVOKED, position)
+                    return
+                checked_at = now
             if not isinstance(step, Signal):
                 position = step.position
             text = server_sent_events.write(step, position)
-            is_due = time.monotonic() - sent_at >= HEARTBEAT_SECONDS
-            if not text and is_due:
+            if not text and now - sent_at >= HEARTBEAT_SECONDS:
                 text = server_sent_events.write_position(position)
             if text:
                 yield text
-                sent_at = time.monotonic()
+                sent_at = now
 
 
 async def _with_first(first: Step, steps: AsyncIterator[Step]) -> AsyncIterator[Step]:

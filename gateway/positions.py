@@ -36,6 +36,12 @@ class Position(NamedTuple):
             raise ValueError(f"no position: {text}")
         return cls(*map(int, found.groups()))
 
+    @classmethod
+    def of(cls, id_: str) -> Self:
+        """Take the id of an entry, as Redis says it."""
+        milliseconds, _, sequence = id_.partition("-")
+        return cls(int(milliseconds), int(sequence))
+
     def before(self) -> Position:
         """Return the one before it, behind which it is the next."""
         if self.sequence:
@@ -71,8 +77,8 @@ class Extent(NamedTuple):
             return cls(None, BEGINNING, 0, 0)
         first, added = stream["first-entry"], stream.get("entries-added")
         return cls(
-            Position.parse(first[0]) if first else None,
-            Position.parse(stream["last-generated-id"]),
+            Position.of(first[0]) if first else None,
+            Position.of(stream["last-generated-id"]),
             added,
             None if added is None else added - stream["length"],
         )

@@ -37,6 +37,11 @@ def write(step: Step, position: Position | None) -> bytes:
             for entry in step.entries
         )
     status, message = (410, terms.GAP) if isinstance(step, Gone) else _PROBLEMS[step]
+    return write_problem(status, message, position)
+
+
+def write_problem(status: int, message: str, position: Position | None) -> bytes:
+    """Write what is wrong, in the form that every error has, and where the listener is."""
     data = encode_json(Problem.of(status, message))
     place = b"" if position is None else b"id: %s\n" % str(position).encode()
     return b"%sevent: problem\ndata: %s\n\n" % (place, data)

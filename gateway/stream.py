@@ -155,7 +155,7 @@ def _entry(id_: str, fields: dict[str, str]) -> Entry:
     except (ValueError, RecursionError):
         text, head = _salvage(text or json.dumps(fields))
     return Entry(
-        *(Position.parse(id_), head.id, head.account_id),
+        *(Position.of(id_), head.id, head.account_id),
         *(head.message_id, head.reason, head.index),
         # Between the values of a JSON text a line break is a space, and within one there is none.
         text.replace("\n", " ").replace("\r", " ").encode(errors="replace"),

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from tests.acceptance.test_gateway_keys import new_key
 from tests.faults.test_gateway_clients import open_files
 from tests.gateway import check_is_problem, completed
 from tests.listening import OUTCOMES, listening, outcome, page, publish
 from tests.service import PATIENCE_SECONDS, eventually
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from tests.faults.rig import Rig
@@ -156,6 +159,31 @@ def test_a_quiet_stream_says_where_it_is(unloaded_rig: Rig, gateways: Gateways) 
         assert next(said for said in events if said.position != "0-0") == (
             *(position, "message", None),
         )
+
+
+def test_a_listener_whose_key_is_revoked_is_let_go(
+    unloaded_rig: Rig, gateways: Gateways, tmp_path: Path
+) -> None:
+    """Also when it has other accounts; who still has its own goes on."""
+    (shop, shop_text), (ops, ops_text) = (
+        new_key("shop", "--account", "acct_1"),
+        new_key("ops", "--all-accounts"),
+    )
+    keys = tmp_path / "keys.toml"
+    keys.write_text(shop_text + ops_text)
+    settings = {"SETTLE_GATEWAY_KEYS_FILE": str(keys)}
+    gateway = gateways.start(module="tests.faults.impatient_gateway", **settings)
+    with (
+        listening(gateway, authorization=f"Bearer {shop}") as revoked,
+        listening(gateway, authorization=f"Bearer {ops}") as others,
+    ):
+        next(revoked)
+        next(others)
+        keys.write_text(shop_text.replace("acct_1", "acct_2") + ops_text)
+        *_, last = revoked
+        assert (last.kind, last.data["statusCode"]) == ("problem", 401)
+        publish(unloaded_rig.service, outcome("ev_1"))
+        assert next(said for said in others if said.data).data["id"] == "ev_1"
 
 
 def test_a_message_outlives_everything_in_between(unloaded_rig: Rig, gateways: Gateways) -> None:
