@@ -28,6 +28,7 @@ from gateway import terms
 from gateway.admission import Admission
 from gateway.answers import answer
 from gateway.body import Reader
+from gateway.channel import Channel
 from gateway.counting import Counting
 from gateway.enqueuing import Enqueuer
 from gateway.health import Health
@@ -104,12 +105,12 @@ class Gateway:
         self._health = Health(service, self._publisher)
         self._looking = ThreadPoolExecutor(LOOKS, thread_name_prefix="look")
         self.problems = Problems()
-        client = open_reader(settings.result_channel_url, asynchronous=True)
-        self._stream, records = Stream(client), Records(client)
-        self.hub = Hub(self._stream)
-        self.outcomes = Outcomes(self._admission, self._stream, self.hub)
-        self._enqueuer = Enqueuer(settings, self._stream, records)
-        self.messages = Messages(self._admission, self._stream, records)
+        self._channel = Channel(open_reader(settings.result_channel_url, asynchronous=True))
+        stream, records = Stream(self._channel), Records(self._channel)
+        self.hub = Hub(stream)
+        self.outcomes = Outcomes(self._admission, stream, self.hub)
+        self._enqueuer = Enqueuer(settings, stream, records)
+        self.messages = Messages(self._admission, stream, records)
 
     async def settle(self, request: Request) -> Response:
         """Settle the events of a request, and answer with an outcome for each update."""
@@ -178,7 +179,7 @@ class Gateway:
             end_after(GRACE_SECONDS, HANGS, logger)
             await self.hub.close()
             await self._enqueuer.close()
-            await self._stream.close()
+            await self._channel.close()
             self._looking.shutdown(cancel_futures=True)
             self._settler.close()
             self._publisher.close()

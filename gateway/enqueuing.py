@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gateway import message_terms as terms
+from gateway.channel import ChannelAwayError
 from gateway.message_records import record_of
 from gateway.pinning import pin
 from gateway.preferences import ASYNC
 from gateway.settling import BusyError
-from gateway.stream import ChannelAwayError
 from gateway.terms import CHANNEL_AWAY, JSON, RETRY_SOON
 from gateway.trouble_log import TroubleLog
 from settle_client.broker import make_async_queue

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from gateway.channel import ChannelAwayError
 from gateway.listening import Gone, Heard, Signal
-from gateway.stream import ChannelAwayError, PageSize
+from gateway.stream import PageSize
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable

@@ -16,8 +16,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway import metrics
-from gateway.stream import ChannelAwayError, PageSize
-from gateway.trouble_log import TroubleLog
+from gateway.channel import ChannelAwayError
+from gateway.stream import PageSize
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -135,7 +135,6 @@ class Hub:
         self._listeners: set[Listener] = set()
         self._reading: asyncio.Task[None] | None = None
         self._beginning = asyncio.Lock()
-        self._trouble = TroubleLog("outcomes are read again")
         self._pause_seconds = 0.0
         self._added: int | None = None
         self._read_bytes = 0
@@ -184,8 +183,8 @@ class Hub:
             while self._listeners:
                 try:
                     await self._read_some()
-                except ChannelAwayError as error:
-                    await self._wait_out(error)
+                except ChannelAwayError:
+                    await self._wait_out()
         finally:
             self._reading, self._pause_seconds = None, 0.0
             # Whatever ended it: nobody is to listen to nothing.
@@ -195,7 +194,6 @@ class Hub:
     async def _read_some(self) -> None:
         page = await self._stream.read(self.position, self._size.entries)
         self._pause_seconds = 0.0
-        self._trouble.is_over()
         if not page.extent.has_all_behind(self.position, self._added):
             self._leap(page.extent)
         if page.entries:
@@ -229,8 +227,7 @@ class Hub:
                 metrics.CUT.inc()
         metrics.LAG_SECONDS.set(max(0.0, time.time() - self.position.milliseconds / 1_000))
 
-    async def _wait_out(self, error: ChannelAwayError) -> None:
-        self._trouble.note("outcomes cannot be read", str(error))
+    async def _wait_out(self) -> None:
         if not self._pause_seconds:
             for listener in self._listeners:
                 listener.offer(Signal.AWAY)

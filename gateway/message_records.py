@@ -7,16 +7,16 @@ after a restart of all of them. The outcomes themselves are the stream's alone.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.stream import trouble
 from settle_client.outcome import encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.channel import Channel
     from gateway.positions import Position
     from gateway.stream import Entry
     from settle_client.update import StatusUpdate
@@ -87,10 +87,10 @@ def record_of(updates: Sequence[StatusUpdate], since: Position, added: int | Non
 
 
 class Records:
-    """The records of all messages, by a client of redis-py that is awaited."""
+    """The records of all messages, in the Redis of the result channel."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
 
     async def find(self, message_id: str) -> Record | None:
         """Find the record of a message.
@@ -98,8 +98,8 @@ class Records:
         Raises:
             ChannelAwayError: Redis cannot be asked.
         """
-        async with trouble():
-            text = await self._client.execute_command("GET", KEY.format(message_id))
+        async with self._channel.asked() as client:
+            text = await client.execute_command("GET", KEY.format(message_id))
         return None if text is None else msgspec.json.decode(text, type=Record)
 
     async def claim(self, message_id: str, record: Record) -> bool:
@@ -110,15 +110,15 @@ class Records:
         """
         text = encode_json(record)
         expiry = ("EX", KEPT_SECONDS)
-        async with trouble():
+        async with self._channel.asked() as client:
             key = KEY.format(message_id)
-            if await self._client.execute_command("SET", key, text, *expiry, "NX"):
+            if await client.execute_command("SET", key, text, *expiry, "NX"):
                 return True
             found = await self.find(message_id)
             if found is not None and not record.is_of(found):
                 return False
             # Sent again, it is answered again.
-            await self._client.execute_command("SET", key, text, *expiry)
+            await client.execute_command("SET", key, text, *expiry)
         return True
 
     async def advance(self, message_id: str, record: Record) -> None:
@@ -128,8 +128,8 @@ class Records:
             ChannelAwayError: Redis cannot be asked.
         """
         key = KEY.format(message_id)
-        async with trouble():
-            await self._client.execute_command("SET", key, encode_json(record), "XX", "KEEPTTL")
+        async with self._channel.asked() as client:
+            await client.execute_command("SET", key, encode_json(record), "XX", "KEEPTTL")
 
 
 def _accounts(updates: Sequence[StatusUpdate]) -> list[str] | None:

@@ -17,9 +17,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway import message_terms as terms
+from gateway.channel import ChannelAwayError
 from gateway.outcome_terms import AWAY
 from gateway.positions import Position
-from gateway.stream import ChannelAwayError, PageSize
+from gateway.stream import PageSize
 from gateway.terms import JSON, RETRY_SOON
 from settle_client.outcome import encode_json
 

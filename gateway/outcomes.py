@@ -18,10 +18,10 @@ from starlette.routing import Route
 
 from gateway import outcome_terms as terms
 from gateway import server_sent_events
+from gateway.channel import ChannelAwayError
 from gateway.feed import Feed, TrimmedError
 from gateway.listener_queries import read_query, read_subscription
 from gateway.listening import Gone, Heard, Signal
-from gateway.stream import ChannelAwayError
 from gateway.terms import JSON, RETRY_SOON
 from settle_client.outcome import encode_json
 

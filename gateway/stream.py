@@ -1,38 +1,32 @@
 """The stream of outcomes, read for those who listen: entries, and how far the stream reaches.
 
 What an entry says is looked at as far as it decides who gets it; its text goes out as it
-came. Redis in trouble is one error here, whatever it was.
+came.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import redis
 
 from gateway.positions import BEGINNING, Extent, Position
 from settle_client.names import OUTCOMES
 from settle_client.reading import entries_of
-from settle_client.redis_server import clients_of
 from settle_client.salvage import UnreadOutcome, read_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import Iterable
 
+    from gateway.channel import Channel
     from settle_client.outcome import Outcome
 
 MAX_ENTRIES_PER_READ = 500
 # Where payloads are large, fewer entries are read at a time.
 BYTES_PER_READ = 2**18
 BLOCK_SECONDS = 1.0
-
-
-class ChannelAwayError(Exception):
-    """Redis did not answer, or not what was asked for."""
 
 
 class Entry(NamedTuple):
@@ -66,15 +60,10 @@ _decode = msgspec.json.Decoder(_Head).decode
 
 
 class Stream:
-    """The stream, by a client of redis-py that is awaited."""
+    """The stream, in its Redis."""
 
-    def __init__(self, client: Any) -> None:
-        """Connect nothing yet.
-
-        Args:
-            client: See `settle_client.redis_server.open_reader`.
-        """
-        self._client = client
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
 
     async def extent(self) -> Extent:
         """Return how far it reaches.
@@ -90,7 +79,7 @@ class Stream:
         Raises:
             ChannelAwayError: It cannot be read.
         """
-        async with trouble(), self._client.pipeline(transaction=True) as pipe:
+        async with self._channel.asked() as client, client.pipeline(transaction=True) as pipe:
             pipe.execute_command("XREAD", "COUNT", count, "STREAMS", OUTCOMES, str(after))
             pipe.execute_command("XINFO STREAM", OUTCOMES)
             reply, stream = await pipe.execute(raise_on_error=False)
@@ -109,15 +98,10 @@ class Stream:
             ChannelAwayError: It cannot be read.
         """
         block = int(BLOCK_SECONDS * 1_000)
-        async with trouble():
-            await self._client.execute_command(
+        async with self._channel.asked() as client:
+            await client.execute_command(
                 *("XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", OUTCOMES, str(after))
             )
-
-    async def close(self) -> None:
-        """Close the connections."""
-        for client in clients_of(self._client):
-            await client.aclose()
 
 
 class PageSize:
@@ -132,19 +116,6 @@ class PageSize:
         if sizes:
             fitting = math.ceil(BYTES_PER_READ * len(sizes) / max(sum(sizes), 1))
             self.entries = min(fitting, MAX_ENTRIES_PER_READ)
-
-
-@asynccontextmanager
-async def trouble() -> AsyncIterator[None]:
-    """Let any error of Redis, or on the way to it, be that it is away.
-
-    Raises:
-        ChannelAwayError: There was one.
-    """
-    try:
-        yield
-    except (redis.RedisError, OSError) as error:
-        raise ChannelAwayError(f"{type(error).__name__}: {error}") from error
 
 
 def _entry(id_: str, fields: dict[str, str]) -> Entry:

@@ -122,3 +122,16 @@ def test_a_stop_ends_what_listens(service: Service, gateways: Gateways) -> None:
             f'{{"outcomes":[],"after":"{position}"}}'.encode(),
         )
         connection.close()
+
+
+def test_a_user_that_may_not_read_is_in_the_log(service: Service, gateways: Gateways) -> None:
+    """An operator sees what is missing, once; clients are asked to come later."""
+    gateway = gateways.start(SETTLE_OUTCOME_URL=service.users.producer)
+    for path in (OUTCOMES, f"{OUTCOMES}?after=0-0", "/v2/api/messages/m"):
+        answer = gateway.ask("GET", path)
+        check_is_problem(answer, 503, "Service Unavailable", "the result channel does not answer")
+    log = gateway.log.read_text()
+    assert log.count('"outcomes cannot be read"') == 1
+    assert "NoPermissionError" in log
+    # It was denied on purpose.
+    service.redis.acl_log_reset()

@@ -15,9 +15,10 @@ import pytest
 import redis
 
 from cli.embedded import dies_with_parent, free_port
+from gateway.channel import Channel, ChannelAwayError
 from gateway.message_records import Records, record_of
 from gateway.positions import BEGINNING
-from gateway.stream import ChannelAwayError, Stream
+from gateway.stream import Stream
 from settle_client.checking import check_all
 from settle_client.outcomes import OutcomeClient
 from settle_client.redis_server import open_reader
@@ -131,15 +132,15 @@ def use_channel(url: str) -> None:
         OutcomePublisher(client, stream_max_length=1).publish(outcomes, letters)
 
     async def read_and_remember() -> None:
-        client = open_reader(url, asynchronous=True)
-        stream = Stream(client)
+        channel = Channel(open_reader(url, asynchronous=True))
+        stream, records = Stream(channel), Records(channel)
         try:
             await stream.wait((await stream.extent()).start)
             record = record_of(check_all(completed("ev_1")), BEGINNING, 0)
-            await Records(client).claim("message", record)
-            await Records(client).find("message")
+            await records.claim("message", record)
+            await records.find("message")
         finally:
-            await stream.close()
+            await channel.close()
 
     asyncio.run(read_and_remember())
 

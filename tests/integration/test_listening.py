@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from gateway import listening
+from gateway.channel import Channel
 from gateway.feed import Feed, TrimmedError
 from gateway.filters import Filter
 from gateway.listening import Gone, Heard, Hub, Signal
@@ -39,13 +40,14 @@ def channel(redis_url: str) -> Iterator[redis.Redis]:
 @asynccontextmanager
 async def listened(redis_url: str) -> AsyncIterator[tuple[Feed, Hub]]:
     """Give what a gateway has."""
-    stream = Stream(open_reader(redis_url, asynchronous=True))
+    channel = Channel(open_reader(redis_url, asynchronous=True))
+    stream = Stream(channel)
     hub = Hub(stream)
     try:
         yield Feed(stream, hub), hub
     finally:
         await hub.close()
-        await stream.close()
+        await channel.close()
 
 
 def write(channel: Any, *ids: str, account: str = "acct_1", **fields: Any) -> list[Position]:

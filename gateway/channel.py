@@ -1,0 +1,55 @@
+"""The Redis of the result channel, asked from the event loop: whatever goes wrong is one error.
+
+Its trouble is in the log once while it lasts, however many ask. What is written by the threads
+that settle goes its own way (`gateway.publishing`).
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from gateway.trouble_log import TroubleLog
+from settle_client.redis_server import clients_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class ChannelAwayError(Exception):
+    """Redis did not answer, or not what was asked for."""
+
+
+class Channel:
+    """A client of redis-py that is awaited, and whether it is in trouble."""
+
+    def __init__(self, client: Any) -> None:
+        """Connect nothing yet.
+
+        Args:
+            client: See `settle_client.redis_server.open_reader`.
+        """
+        self._client = client
+        self._trouble = TroubleLog("outcomes are read again")
+
+    @asynccontextmanager
+    async def asked(self) -> AsyncIterator[Any]:
+        """Give the client.
+
+        Raises:
+            ChannelAwayError: It could not do what it was asked for.
+        """
+        try:
+            yield self._client
+        except (redis.RedisError, OSError) as error:
+            text = f"{type(error).__name__}: {error}"
+            self._trouble.note("outcomes cannot be read", text)
+            raise ChannelAwayError(text) from error
+        self._trouble.is_over()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in clients_of(self._client):
+            await client.aclose()
