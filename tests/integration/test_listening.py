@@ -19,6 +19,7 @@ from gateway.positions import BEGINNING, Position
 from gateway.stream import Stream
 from settle_client.redis_server import open_reader
 from tests.listening import outcome
+from tests.oldest_redis import oldest_redis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -245,3 +246,27 @@ async def _next_but_quiet(steps: AsyncIterator[Step]) -> Step:
             if not isinstance(step, Heard) or step.entries:
                 return step
     raise AssertionError
+
+
+def test_on_the_oldest_redis_nothing_is_missed_either() -> None:
+    """Which counts nothing: what is trimmed is seen by the position alone."""
+
+    async def run(url: str, channel: redis.Redis) -> None:
+        async with listened(url) as (feed, _), aclosing(follow(feed, None)) as steps:
+            begin = (await anext(steps)).position
+            positions = write(channel, *(f"ev_{number}" for number in range(5)))
+            assert await until(steps, 5) == positions
+            channel.xtrim(STREAM, maxlen=2, approximate=False)
+            positions += write(channel, "ev_5")
+            assert await until(steps, 1) == positions[-1:]
+            async with aclosing(follow(feed, positions[3])) as later:
+                assert await until(later, 2) == positions[4:]
+            with pytest.raises(TrimmedError):
+                await anext(follow(feed, positions[1]))
+            assert begin == BEGINNING
+
+    with (
+        oldest_redis() as server,
+        closing(redis.Redis.from_url(server.url, decode_responses=True)) as channel,
+    ):
+        asyncio.run(run(server.url, channel))
