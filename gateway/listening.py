@@ -134,7 +134,7 @@ class Hub:
         self._stream, self._size = stream, PageSize()
         self._listeners: set[Listener] = set()
         self._reading: asyncio.Task[None] | None = None
-        self._beginning = asyncio.Lock()
+        self._beginning: asyncio.Task[None] | None = None
         self._pause_seconds = 0.0
         self._added: int | None = None
         self._read_bytes = 0
@@ -148,9 +148,11 @@ class Hub:
         Raises:
             ChannelAwayError: It reads nothing at present.
         """
-        async with self._beginning:
-            if self._reading is None:
-                await self._begin()
+        while self._reading is None:
+            # All who come wait for one try: a server that hangs keeps nobody waiting for longer.
+            if self._beginning is None or self._beginning.done():
+                self._beginning = asyncio.create_task(self._begin())
+            await asyncio.shield(self._beginning)
         if self._pause_seconds:
             raise ChannelAwayError
         listener = Listener(wanted, self)
@@ -180,11 +182,14 @@ class Hub:
 
     async def _read_on(self) -> None:
         try:
-            while self._listeners:
+            # Who has waited for it comes while it reads.
+            while True:
                 try:
                     await self._read_some()
                 except ChannelAwayError:
                     await self._wait_out()
+                if not self._listeners:
+                    break
         finally:
             self._reading, self._pause_seconds = None, 0.0
             # Whatever ended it: nobody is to listen to nothing.

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 LOOKING = 8
 # So long one looks before it says how far it has come.
 LOOK_SECONDS = 5.0
+# So long anybody waits for Redis, and for others who do, before there is an answer.
+PATIENCE_SECONDS = 15.0
 
 
 class Search:
@@ -87,11 +89,11 @@ class Messages:
             record = await self._records.find(message_id)
             if record is None or not record.may_be_seen_by(accounts):
                 raise HTTPException(404, terms.NO_MESSAGE)
-            async with self._turns:
+            async with asyncio.timeout(PATIENCE_SECONDS), self._turns:
                 search = await self._look(message_id, record)
             if search.record != record:
                 await self._records.advance(message_id, search.record)
-        except ChannelAwayError as error:
+        except (ChannelAwayError, TimeoutError) as error:
             raise HTTPException(503, AWAY, RETRY_SOON) from error
         return _answer(message_id, search)
 

@@ -6,6 +6,7 @@ Server-Sent Events, for as long as the client listens. Both are fed by `gateway.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from contextlib import aclosing
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 15.0
 # So long outcomes are looked for that are in the stream already.
 SEARCH_SECONDS = 5.0
+# So long anybody waits for Redis, and for others who do, before there is an answer.
+PATIENCE_SECONDS = 15.0
 # With which a page is full, however few outcomes these are.
 PAGE_BYTES = 4 * 2**20
 
@@ -67,12 +70,15 @@ class Outcomes:
         as_stream = terms.EVENT_STREAM in request.headers.get("accept", "").lower()
         query = (read_subscription if as_stream else read_query)(request, accounts)
         try:
-            return await (self._stream_on(query, request) if as_stream else self._find_page(query))
+            async with asyncio.timeout(query.wait_seconds + PATIENCE_SECONDS):
+                return await (
+                    self._stream_on(query, request) if as_stream else self._find_page(query)
+                )
         except TrimmedError as error:
             begin = str(error.begin or terms.OLDEST)
             link = f'<{terms.OUTCOMES}?after={begin}>; rel="next"'
             raise HTTPException(410, terms.trimmed(begin), {"Link": link}) from error
-        except ChannelAwayError as error:
+        except (ChannelAwayError, TimeoutError) as error:
             raise HTTPException(503, terms.AWAY, RETRY_SOON) from error
 
     def _follow(self, query: Query, quiet_seconds: Callable[[], float]) -> AsyncGenerator[Step]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import psutil
@@ -231,4 +232,24 @@ def test_without_the_broker_nothing_is_accepted(unloaded_rig: Rig, gateways: Gat
     for asked in (gateway.patch(completed("ev_1"), **later), gateway.ask("GET", path)):
         check_is_problem(asked, 503, "Service Unavailable", "the result channel does not answer")
     unloaded_rig.outcomes.start()
+    assert "Traceback" not in gateway.log.read_text()
+
+
+def test_a_redis_that_hangs_keeps_nobody_waiting_for_ever(
+    unloaded_rig: Rig, gateways: Gateways
+) -> None:
+    """However many wait at once; when it answers again, all are served."""
+    gateway = gateways.start()
+    server = psutil.Process(unloaded_rig.outcomes.pid)
+    paths = [OUTCOMES, f"{OUTCOMES}?after=0-0", "/v2/api/messages/m"] * 20
+    with ThreadPoolExecutor(len(paths)) as clients:
+        server.suspend()
+        try:
+            answers = list(clients.map(lambda path: gateway.ask("GET", path), paths))
+        finally:
+            server.resume()
+        assert {answer.status for answer in answers} == {503}
+        again = list(clients.map(lambda path: gateway.ask("GET", path), paths))
+    assert {answer.status for answer in again} <= {200, 404, 503}
+    eventually(lambda: page(gateway).status == 200)
     assert "Traceback" not in gateway.log.read_text()
