@@ -105,7 +105,7 @@ def test_everything_between_may_be_restarted(service: Service, gateways: Gateway
 def test_another_request_under_the_same_key_is_refused(
     service: Service, gateways: Gateways
 ) -> None:
-    """Its outcomes could not be told apart."""
+    """Nobody could say whose outcomes were whose."""
     service.load("ev_1", "ev_2")
     gateway = start(gateways)
     assert send(gateway, completed("ev_1"), idempotency_key="once").status == 202
