@@ -56,10 +56,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let whatever uses such a server carry its marker, and every test the name of its ring."""
+    """Let what uses such a server, or is a fault, carry its marker, and every test its ring."""
     for item in items:
         for server in {"rabbitmq", "prometheus"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(server)
+        if _ring(item.nodeid) == "faults":
+            item.add_marker("storms")
         markers = [one for one in MARKERS if item.get_closest_marker(one)]
         item.user_properties.append(("ring", _named(_ring(item.nodeid), markers)))
 
