@@ -1,19 +1,17 @@
 """The operations of the gateway, as an ASGI application.
 
-`PATCH /v2/api/events/batch` settles, `GET /v2/api/events/{id}` looks, `/healthz` and
-`/metrics` are for whoever watches. Their contract is handed in, and served by `gateway.pages`.
+`PATCH /v2/api/events/batch` settles, `GET /v2/api/events/{id}` looks, `gateway.collection`
+has what there is at `/v2/api/events`; `/healthz` and `/metrics` are for whoever watches. Their
+contract is handed in, and served by `gateway.pages`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import uuid
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -23,20 +21,23 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from db import TransientDatabaseError
 from gateway import terms
 from gateway.admission import Admission
 from gateway.answers import answer
 from gateway.body import Reader
+from gateway.collection import Collection
 from gateway.counting import Counting
+from gateway.creating import Creator
 from gateway.health import Health
+from gateway.message_ids import message_id_of
 from gateway.metrics import CATALOGUE
 from gateway.pages import pages
 from gateway.paths import TrailingSlash
+from gateway.patience import Patience, until_stopped
 from gateway.problems import Problems
 from gateway.publishing import PatientPublisher
-from gateway.retrying import insist
 from gateway.settling import Settler
+from gateway.settling_one import OneSettler
 from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.checking import check_id
 from settle_client.errors import InvalidUpdateError
@@ -46,24 +47,21 @@ from tasks.messages import Message
 from tasks.requests import understand_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from starlette.requests import Request
 
     from gateway.keys import Keys
     from service.connections import Service
     from service.settings import Settings
+    from settle_client.outcome import Outcome
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 CATCH_UP_SECONDS = 1.0
 # Of a batch; a server that does not answer at all keeps nobody waiting for longer.
 STATEMENTS = 2
 HANGS = "a server does not answer: the gateway ends without it"
-# Events looked for at once, each on a connection.
-LOOKS = 8
 
 
 class Text(Convertor[str]):
@@ -92,9 +90,13 @@ class Gateway:
         self._reader = Reader(settings.gateway_body_max_bytes)
         self._publisher = PatientPublisher(service.publisher)
         self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
-        self._patience_seconds = STATEMENTS * settings.statement_timeout_seconds
+        self._patience = Patience(STATEMENTS * settings.statement_timeout_seconds)
+        self.collection = Collection(
+            self._admission,
+            PATCH=OneSettler(self._settle, self._reader).settle,
+            POST=Creator(service.database, self._reader, self._patience).create,
+        )
         self._health = Health(service, self._publisher)
-        self._looking = ThreadPoolExecutor(LOOKS, thread_name_prefix="look")
         self.problems = Problems()
 
     async def settle(self, request: Request) -> Response:
@@ -103,23 +105,17 @@ class Gateway:
             # Otherwise GET would be taken to ask for an event of this name.
             raise HTTPException(405, headers={"Allow": "PATCH"})
         accounts = self._admission.admit(request)
-        message_id = _message_id(request)
-        with _until_stopped():
+        message_id = message_id_of(request)
+        with until_stopped():
             body = await self._reader.read(request)
         updates = understand_request(body, max_updates=self._max_updates)
         message = Message(message_id, tuple(updates))
-        outcomes = await self._in_time(self._settler.settle(message, accounts))
-        self.problems.trouble.is_over()
-        return answer(outcomes)
+        return answer(await self._settle(message, accounts))
 
-    async def _in_time(self, work: Awaitable[Result]) -> Result:
-        try:
-            with _until_stopped():
-                async with asyncio.timeout(self._patience_seconds):
-                    return await work
-        except TimeoutError as error:
-            waited = f"no answer within {self._patience_seconds:g} s"
-            raise TransientDatabaseError(waited) from error
+    async def _settle(self, message: Message, accounts: frozenset[str] | None) -> list[Outcome]:
+        outcomes = await self._patience.wait_for(self._settler.settle(message, accounts))
+        self.problems.trouble.is_over()
+        return outcomes
 
     async def look(self, request: Request) -> Response:
         """Show an event as it stands."""
@@ -131,8 +127,7 @@ class Gateway:
         read = partial(
             self._service.database.read_events, [id_], with_payload=True, accounts=accounts
         )
-        looking = asyncio.get_running_loop().run_in_executor(self._looking, insist, read)
-        rows = await self._in_time(looking)
+        rows = await self._patience.ask(read)
         if id_ not in rows:
             raise HTTPException(404, terms.NO_EVENT)
         return Response(Event.from_row(rows[id_]).to_json(), media_type=terms.JSON)
@@ -159,7 +154,7 @@ class Gateway:
             looking.cancel()
             catching_up.cancel()
             end_after(GRACE_SECONDS, HANGS, logger)
-            self._looking.shutdown(cancel_futures=True)
+            self._patience.close()
             self._settler.close()
             self._publisher.close()
 
@@ -168,25 +163,6 @@ class Gateway:
             await asyncio.sleep(CATCH_UP_SECONDS)
             with suppress(OutcomesNotPublishedError):
                 await asyncio.to_thread(self._publisher.catch_up)
-
-
-@contextmanager
-def _until_stopped() -> Iterator[None]:
-    """Answer while that is possible: the process stops, and has waited for as long as it may."""
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        raise HTTPException(503, terms.STOPPING, terms.RETRY_SOON) from error
-
-
-def _message_id(request: Request) -> str:
-    """Return the id of the message that a request is."""
-    given = request.headers.getlist("idempotency-key")
-    if not given:
-        return str(uuid.uuid4())
-    if len(given) > 1 or not re.fullmatch(terms.MESSAGE_ID, given[0]):
-        raise HTTPException(400, terms.BAD_MESSAGE_ID)
-    return given[0]
 
 
 def make_application(
@@ -207,6 +183,7 @@ def make_application(
     application = Starlette(
         routes=[
             settling,
+            gateway.collection.route,
             Route(terms.EVENT.replace("{id}", "{id:text}"), gateway.look),
             Route(terms.HEALTH, gateway.answer_health),
             Route(terms.METRICS, gateway.expose_metrics),

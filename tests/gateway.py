@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.service import Service
 
+EVENTS = "/v2/api/events"
 BATCH = "/v2/api/events/batch"
 JSON = {"Content-Type": "application/json"}
 NUMBERS = itertools.count(1)

@@ -20,7 +20,7 @@ TEXTS = ("database.sql", "roles.sql", "users.acl")
 PROCESSES = {
     "owner": {"DATABASE_URL": "settle_owner"},
     "worker": {"CELERY_BROKER_URL": "settle-worker", "DATABASE_URL": "settle_worker"},
-    "gateway": {"SETTLE_OUTCOME_URL": "settle-gateway", "DATABASE_URL": "settle_worker"},
+    "gateway": {"SETTLE_OUTCOME_URL": "settle-gateway", "DATABASE_URL": "settle_gateway"},
     "producer": {"CELERY_BROKER_URL": "settle-producer", "SETTLE_OUTCOME_URL": "settle-consumer"},
     "consumer": {"SETTLE_OUTCOME_URL": "settle-consumer"},
     "operator": {"CELERY_BROKER_URL": "settle-operator"},
