@@ -29,6 +29,7 @@ from gateway.collection import Collection
 from gateway.counting import Counting
 from gateway.creating import Creator
 from gateway.health import Health
+from gateway.listing import Lister
 from gateway.message_ids import message_id_of
 from gateway.metrics import CATALOGUE
 from gateway.pages import pages
@@ -93,6 +94,7 @@ class Gateway:
         self._patience = Patience(STATEMENTS * settings.statement_timeout_seconds)
         self.collection = Collection(
             self._admission,
+            GET=Lister(service.database, self._patience).list,
             PATCH=OneSettler(self._settle, self._reader).settle,
             POST=Creator(service.database, self._reader, self._patience).create,
         )

@@ -34,4 +34,5 @@ class Collection:
     async def answer(self, request: Request) -> Response:
         """Do what the method says, for whoever is let in."""
         accounts = self._admission.admit(request)
-        return await self._operations[request.method](request, accounts)
+        method = "GET" if request.method == "HEAD" else request.method
+        return await self._operations[method](request, accounts)

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 # How often they ask says nothing of how clients are served.
 _OF_WATCHERS = (terms.HEALTH, terms.METRICS)
-_REQUESTS = {status: metrics.REQUESTS.labels(status) for status in metrics.STATUSES}
+_BY_METHOD = {
+    "GET": "listEvents",
+    "HEAD": "listEvents",
+    "PATCH": "settleEvent",
+    "POST": "createEvents",
+}
 
 
 class Counting:
@@ -40,5 +45,17 @@ class Counting:
             await self._app(scope, receive, note_status)
         finally:
             metrics.REQUESTS_OPEN.dec()
-            metrics.REQUEST_SECONDS.observe(time.perf_counter() - started)
-            _REQUESTS.get(status, _REQUESTS["other"]).inc()
+            operation = operation_of(scope["method"], scope["path"])
+            seconds = time.perf_counter() - started
+            metrics.REQUEST_SECONDS.labels(operation).observe(seconds)
+            counted = status if status in metrics.STATUSES else "other"
+            metrics.REQUESTS.labels(operation, counted).inc()
+
+
+def operation_of(method: str, path: str) -> str:
+    """Return which operation of the contract a request is for, whatever comes of it."""
+    if path == terms.BATCH:
+        return "settleEvents"
+    if path == terms.EVENTS:
+        return _BY_METHOD.get(method, "other")
+    return "getEvent" if path.startswith(f"{terms.EVENTS}/") else "other"

@@ -27,7 +27,7 @@ NO_KEY: Final = "Authorization: must be Bearer <API key>"
 UNKNOWN_KEY: Final = "Authorization: the API key is not known"
 NOT_LOCAL: Final = "Host: without API keys only requests to localhost are served"
 NO_EVENT: Final = "there is no such event"
-NOTHING_HERE: Final = f"there is nothing here: see PATCH {BATCH}, GET {EVENT}"
+NOTHING_HERE: Final = f"there is nothing here: see GET {EVENTS}, PATCH {BATCH}"
 NO_SUCH_UPDATE: Final = "there is no such event, or it is of another account"
 NOT_JSON: Final = f"Content-Type: must be {JSON}"
 ENCODED: Final = "Content-Encoding: must be identity: send the body as it is, not compressed"
@@ -46,6 +46,10 @@ CHANNEL_AWAY: Final = (
 TOO_MUCH_WAITS: Final = "too many updates wait: try again"
 
 
+MAY_NOT_LIST: Final = (
+    "the service may not list these events: its database role needs SELECT on pending_events "
+    "(docs/privileges.md)"
+)
 MAY_NOT_CREATE: Final = (
     "the service may not create events: its database role needs INSERT on them (docs/privileges.md)"
 )

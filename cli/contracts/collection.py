@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cli.contracts import problems
+from cli.contracts import listing, problems
 from cli.contracts.examples import (
     COMPLETE,
     EVENTS,
@@ -28,7 +28,11 @@ _UNKNOWN = {"id": "ev_404", "status": "completed"}
 
 def operations(place: str) -> dict[str, Any]:
     """Return the operation of each method."""
-    return {"patch": _settle_event(place), "post": _create_events(place)}
+    return {
+        "get": listing.operation(place),
+        "patch": _settle_event(place),
+        "post": _create_events(place),
+    }
 
 
 def _settle_event(place: str) -> dict[str, Any]:

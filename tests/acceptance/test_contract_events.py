@@ -77,3 +77,18 @@ def test_a_request_gets_its_answer(
     answer = documented.ask(method.upper(), EVENTS, body, headers)
     assert answer.status == status
     assert without_times(answer.json) == without_times(expected)
+
+
+def lists() -> Iterator[Any]:
+    """Yield each example of a list, with its status and the answer."""
+    for status in ("200", "400"):
+        content = OPERATIONS["get"]["responses"][status]["content"]["application/json"]
+        for name, example in content["examples"].items():
+            yield pytest.param(example["x-request-path"], int(status), example["value"], id=name)
+
+
+@pytest.mark.parametrize(("path", "status", "expected"), list(lists()))
+def test_a_list_gets_its_answer(documented: Gateway, path: str, status: int, expected: Any) -> None:
+    """Word for word."""
+    answer = documented.ask("GET", path)
+    assert (answer.status, answer.json) == (status, expected)
