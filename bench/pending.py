@@ -4,9 +4,10 @@ Loads settled events of one account on an embedded, durable PostgreSQL, the newe
 them pending, so that whoever lists the pending ones has all others before them. Then, for
 each way: makes as many pending again as are to be settled, all over the table, settles
 half of them without it and half with it, in batches of random ids on one connection, lists
-pages, and creates some events. `ratio` is of these halves, and of their median batches, for
-what else a machine does changes. Without autovacuum, so lists are those of the worst time,
-when nothing has been cleared away yet; `vacuumed` is the same afterwards.
+pages, and creates some events. `ratio` is of the median batches of these halves. They are
+settled by turns, batch by batch, for what else a machine does changes; but for an index,
+which is there or is not, one half after the other. Without autovacuum, so lists are those
+of the worst time, when nothing has been cleared away yet; `vacuumed` is the same afterwards.
 Run: `uv run python -m bench.pending --rows 10000000`, which takes some ten gigabytes of disk.
 """
 
@@ -35,7 +36,8 @@ BATCH, PAGE, CREATED = 1_000, 100, 20_000
 PAGES, LIST_SECONDS = 200, 10.0
 
 LOAD = """
-COPY events (id, account_id, event_type, payload, created_at, completed_at, settled_by) FROM STDIN
+COPY events (id, account_id, event_type, payload, created_at, completed_at, settled_by)
+FROM STDIN (FREEZE)
 """
 GENERATED = """
 COPY (
@@ -78,8 +80,9 @@ class Figures(NamedTuple):
 
 
 def load(url: str, rows: int, pending: int) -> None:
-    """Load events, and vacuum once as autovacuum would after so many inserts."""
-    with psycopg.connect(url) as source, psycopg.connect(url, autocommit=True) as target:
+    """Load events, as they are after a vacuum."""
+    with psycopg.connect(url) as source, psycopg.connect(url) as target:
+        target.execute("TRUNCATE events")
         query = GENERATED.format(settled=rows - pending, rows=rows)
         with (
             source.cursor().copy(query.encode()) as reading,
@@ -87,7 +90,7 @@ def load(url: str, rows: int, pending: int) -> None:
         ):
             for block in reading:
                 writing.write(block)
-        target.execute("VACUUM (ANALYZE, FREEZE) events")
+        target.execute("ANALYZE events")
 
 
 def measure(connection: psycopg.Connection, url: str, way: Way, ids: Sequence[str]) -> Figures:
@@ -99,13 +102,19 @@ def measure(connection: psycopg.Connection, url: str, way: Way, ids: Sequence[st
     connection.execute("SELECT count(payload) FROM events")
     connection.execute("CHECKPOINT")
     half = len(ids) // 2
-    without = settle(url, Way(), ids[:half])
+    before = [] if way.by_turns else settle(url, [Way()], ids[:half])[0]
     way.set_up(connection, url)
     connection.execute("ANALYZE")
     # What this session has done is counted before it is forgotten.
     for statement in ("CHECKPOINT", "SELECT pg_stat_force_next_flush()", "SELECT pg_stat_reset()"):
         connection.execute(statement.encode())
-    rate = settle(url, way, ids[half:])
+    if way.by_turns:
+        without, took = settle(url, [way.without, way], ids)
+    else:
+        without, (took,) = before, settle(url, [way], ids[half:])
+    way.tidy(connection)
+    rate = BATCH / statistics.median(took)
+    ratio = rate * statistics.median(without) / BATCH
     connection.execute("SELECT pg_stat_force_next_flush()")
     updated, hot = connection.execute(HOT).fetchone() or (1, 0)
     first, further = pages(connection, way, further=False), pages(connection, way, further=True)
@@ -117,22 +126,23 @@ def measure(connection: psycopg.Connection, url: str, way: Way, ids: Sequence[st
     connection.execute("DELETE FROM events WHERE id LIKE 'new_%'")
     lists = first, further, vacuumed
     share = hot / max(updated, 1)
-    return Figures(way.name, rate, rate / without, share, *lists, created, float(size))
+    return Figures(way.name, rate, ratio, share, *lists, created, float(size))
 
 
-def settle(url: str, way: Way, ids: Sequence[str]) -> float:
-    """Settle events in batches in this order, and return how many a second by the median batch."""
-    took = []
+def settle(url: str, ways: Sequence[Way], ids: Sequence[str]) -> list[list[float]]:
+    """Settle events in batches, by turns in each way; return how many seconds each batch took."""
+    took: list[list[float]] = [[] for _ in ways]
     with closing(Database(url)) as database:
-        for start in range(0, len(ids), BATCH):
+        for number, start in enumerate(range(0, len(ids), BATCH)):
             batch = [
                 Settlement(id_, "completed", None, f"{start:036}")
                 for id_ in ids[start : start + BATCH]
             ]
+            turn = number % len(ways)
             started = time.monotonic()
-            way.settle(database, batch)
-            took.append(time.monotonic() - started)
-    return BATCH / statistics.median(took)
+            ways[turn].settle(database, batch)
+            took[turn].append(time.monotonic() - started)
+    return took
 
 
 def pages(connection: psycopg.Connection, way: Way, *, further: bool) -> list[float]:

@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import psycopg
+    from sqlalchemy import Connection
 
     from db import Database, Settlement
+
+    Arrays = dict[str, list[str | None]]
 
 PENDING = "completed_at IS NULL AND failed_at IS NULL"
 COLUMNS = "e.id, e.account_id, e.event_type, e.created_at, e.completed_at, e.failed_at, e.payload"
 TAKE_UP = f"""
 INSERT INTO pending_events SELECT account_id, created_at, id FROM events WHERE {PENDING}
 """  # noqa: S608 - constants
+TIDY = """
+DELETE FROM pending_events AS p USING events AS e WHERE e.id = p.id AND e.completed_at IS NOT NULL
+"""
 ARRAYS = ("event_ids", "statuses", "account_ids", "message_ids")
 
 
@@ -35,16 +41,35 @@ class Way:
     )
     size = "0"
     creates = True
+    # Of `origin` triggers fire, of `replica` they do not.
+    role = "origin"
+    # Whether batches can be settled with it and without it by turns.
+    by_turns = True
+
+    @property
+    def without(self) -> Way:
+        """Return how events are settled without it while it is there."""
+        return Way()
 
     def set_up(self, connection: psycopg.Connection, url: str) -> None:
         """Make what is needed, with what there is."""
+
+    def tidy(self, connection: psycopg.Connection) -> None:
+        """Take out what was settled without it."""
 
     def tear_down(self, connection: psycopg.Connection) -> None:
         """Remove it."""
 
     def settle(self, database: Database, batch: Sequence[Settlement]) -> None:
-        """Settle a batch."""
-        database.settle_pending_events(batch)
+        """Settle a batch: by the statement that the service does it with."""
+        arrays = dict(zip(ARRAYS, map(list, zip(*batch, strict=True)), strict=True))
+        with database.engine.begin() as transaction:
+            transaction.exec_driver_sql(f"SET LOCAL session_replication_role = {self.role}")
+            self.apply(transaction, arrays)
+
+    def apply(self, transaction: Connection, arrays: Arrays) -> None:
+        """Settle the events that arrays name."""
+        transaction.execute(settle_pending_events(with_payload=False), arrays).all()
 
 
 class Index(Way):
@@ -52,6 +77,7 @@ class Index(Way):
 
     name = "index, filtered"
     predicate = ""
+    by_turns = False
     size = "pg_relation_size('events_way')"
 
     def set_up(self, connection: psycopg.Connection, url: str) -> None:
@@ -87,11 +113,26 @@ class Triggers(Way):
         migrate(url, "0002")
         connection.execute(TAKE_UP.encode())
 
+    @property
+    def without(self) -> Way:
+        """Return how events are settled while triggers do not fire."""
+        return Silent()
+
+    def tidy(self, connection: psycopg.Connection) -> None:
+        """Take out what was settled while it was not followed."""
+        connection.execute(TIDY.encode())
+
     def tear_down(self, connection: psycopg.Connection) -> None:
         """Undo it."""
         connection.execute("DROP TABLE pending_events")
         connection.execute("DROP FUNCTION follow_pending_events CASCADE")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
+
+
+class Silent(Way):
+    """No trigger fires, and nothing is taken out."""
+
+    role = "replica"
 
 
 class Statement(Triggers):
@@ -104,8 +145,13 @@ class Statement(Triggers):
         super().set_up(connection, url)
         connection.execute("DROP TRIGGER events_pending_update ON events")
 
-    def settle(self, database: Database, batch: Sequence[Settlement]) -> None:
-        """Settle a batch, and take its events out."""
+    @property
+    def without(self) -> Way:
+        """Return how events are settled without taking them out."""
+        return Way()
+
+    def apply(self, transaction: Connection, arrays: Arrays) -> None:
+        """Settle the events that arrays name, and take them out."""
         settled = settle_pending_events(with_payload=False).cte("settled")
         gone = delete(PendingEventModel).where(
             PendingEventModel.account_id == settled.c.account_id,
@@ -113,9 +159,7 @@ class Statement(Triggers):
             PendingEventModel.id == settled.c.id,
         )
         both = select(settled).add_cte(gone.cte("gone"))
-        arrays = dict(zip(ARRAYS, map(list, zip(*batch, strict=True)), strict=True))
-        with database.engine.begin() as transaction:
-            transaction.execute(both, arrays).all()
+        transaction.execute(both, arrays).all()
 
 
 STATES = """
@@ -149,6 +193,7 @@ class States(Way):
     """A partition of pending events: settling one moves it. An id is unique in each alone."""
 
     name = "partitions by state"
+    by_turns = False
     page = Way.page.replace(PENDING, "is_pending")
     size = "pg_relation_size('events_open_list')"
     # There is no constraint that creating could rely on.
@@ -158,11 +203,9 @@ class States(Way):
         """Split the table; this cannot be undone."""
         connection.execute(STATES.encode())
 
-    def settle(self, database: Database, batch: Sequence[Settlement]) -> None:
-        """Settle a batch, with no more care than its speed needs."""
-        arrays = dict(zip(ARRAYS, map(list, zip(*batch, strict=True)), strict=True))
-        with database.engine.begin() as transaction:
-            transaction.exec_driver_sql(MOVE, arrays).all()
+    def apply(self, transaction: Connection, arrays: Arrays) -> None:
+        """Settle the events that arrays name, with no more care than the speed of it needs."""
+        transaction.exec_driver_sql(MOVE, arrays).all()
 
 
 WAYS = (Way(), Index(), PartialIndex(), Statement(), Triggers(), States())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from db.rows import Creation
 
 COLUMNS = ("id", "account_id", "event_type", "payload", "created_at")
-DELETED = "an event was deleted while it was looked at"
+DELETED = "an event is not there: it was deleted meanwhile, or a trigger or a policy is in the way"
 
 
 def create_events(
@@ -45,7 +45,7 @@ def create_events(
         What became of each, in their order.
 
     Raises:
-        TransientDatabaseError: An event was deleted meanwhile; it may be tried again.
+        TransientDatabaseError: An event is neither new nor there; it may be tried again.
         sqlalchemy.exc.SQLAlchemyError: See `db.errors.translate_error`.
     """
     made = connection.execute(insert_new(), _arrays(creations))

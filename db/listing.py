@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     from db.database import Database
 
 State = Literal["pending", "completed", "failed"]
+# After which a list is given up: one that passes over millions of events is for nobody to wait for.
+TIMEOUT_SECONDS = 5
 # Of this very list: what is right for a batch of updates is a plan for any values.
-PLANNED = "SET LOCAL plan_cache_mode = force_custom_plan"
+PLANNED = (
+    "SET LOCAL plan_cache_mode = force_custom_plan; "
+    f"SET LOCAL statement_timeout = {TIMEOUT_SECONDS * 1_000}"
+)
 PENDING = "pending_events AS p JOIN events AS e USING (account_id, created_at, id)"
 CONDITIONS = {
     "event_type": "e.event_type = :event_type",
@@ -88,7 +93,7 @@ def list_events(database: Database, listing: Listing) -> Listed:
     Raises:
         BadDataError: A value is no such thing to the database.
         NotAllowedError: The role may not read `pending_events`.
-        TransientDatabaseError: Also where the server takes no writes.
+        TransientDatabaseError: Also where the server takes no writes, or it takes too long.
         DatabaseError: See `db.errors`.
     """
     given = {name for name, value in listing._asdict().items() if value is not None}

@@ -62,6 +62,8 @@ logger = logging.getLogger(__name__)
 CATCH_UP_SECONDS = 1.0
 # Of a batch; a server that does not answer at all keeps nobody waiting for longer.
 STATEMENTS = 2
+# Made at once, apart from other questions: a list may take long.
+LISTS = 4
 HANGS = "a server does not answer: the gateway ends without it"
 
 
@@ -92,9 +94,10 @@ class Gateway:
         self._publisher = PatientPublisher(service.publisher)
         self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
         self._patience = Patience(STATEMENTS * settings.statement_timeout_seconds)
+        self._lists = Patience(STATEMENTS * settings.statement_timeout_seconds, LISTS)
         self.collection = Collection(
             self._admission,
-            GET=Lister(service.database, self._patience).list,
+            GET=Lister(service.database, self._lists).list,
             PATCH=OneSettler(self._settle, self._reader).settle,
             POST=Creator(service.database, self._reader, self._patience).create,
         )
@@ -157,6 +160,7 @@ class Gateway:
             catching_up.cancel()
             end_after(GRACE_SECONDS, HANGS, logger)
             self._patience.close()
+            self._lists.close()
             self._settler.close()
             self._publisher.close()
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 
-from db import BadDataError, NotAllowedError
+from db import BadDataError, NotAllowedError, TransientDatabaseError
 from db.listing import list_events
 from gateway import terms
 from gateway.answers import answer
@@ -47,6 +47,10 @@ class Lister:
         listing = understand_parameters(given, accounts)
         try:
             listed = await self._patience.ask(partial(list_events, self._database, listing))
+        except TransientDatabaseError as error:
+            if not error.took_too_long:
+                raise
+            raise HTTPException(503, terms.TOO_LONG_LIST, terms.RETRY_SOON) from error
         except NotAllowedError as error:
             raise HTTPException(403, terms.MAY_NOT_LIST) from error
         except BadDataError as error:

@@ -25,9 +25,15 @@ QUESTIONS = 8
 class Patience:
     """How long this process waits for an answer, and the threads that wait for it."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, questions: int = QUESTIONS) -> None:
+        """Begin with nothing asked.
+
+        Args:
+            seconds: After which an answer is not waited for any more.
+            questions: How many are asked at once.
+        """
         self._seconds = seconds
-        self._threads = ThreadPoolExecutor(QUESTIONS, thread_name_prefix="look")
+        self._threads = ThreadPoolExecutor(questions, thread_name_prefix="look")
 
     async def wait_for(self, work: Awaitable[Result]) -> Result:
         """Wait for something.

@@ -50,6 +50,10 @@ MAY_NOT_LIST: Final = (
     "the service may not list these events: its database role needs SELECT on pending_events "
     "(docs/privileges.md)"
 )
+TOO_LONG_LIST: Final = (
+    "the list passes over too many events: give status=pending, accountId or created_after, "
+    "and follow the header Link instead of counting pages"
+)
 MAY_NOT_CREATE: Final = (
     "the service may not create events: its database role needs INSERT on them (docs/privileges.md)"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -186,3 +187,17 @@ def test_no_operation_shows_or_changes_what_is_anothers(
             assert answer.status != 200 or answer.json == [] or not answer.json[0]["updated"]
     assert service.database.read_events(IDS, with_payload=True) == before
     assert gateway.ask("HEAD", EVENTS).status == 200
+
+
+def test_a_list_that_takes_too_long_is_given_up(service: Service, gateway: Gateway) -> None:
+    """With what to do; and other questions are answered meanwhile."""
+    with service.database.engine.begin() as owner, ThreadPoolExecutor(8) as threads:
+        # Nobody reads it for as long as this transaction lasts.
+        owner.exec_driver_sql("LOCK TABLE pending_events IN ACCESS EXCLUSIVE MODE")
+        lists = [threads.submit(listed, gateway, status="pending") for _ in range(8)]
+        assert gateway.get("ev_00").status == 200
+        assert not any(one.done() for one in lists[-4:])
+        answers = [one.result() for one in lists[:4]]
+    for answer in answers:
+        check_is_problem(answer, 503, "Service Unavailable", "the list passes over too many")
+        assert answer.headers["retry-after"] == "1"

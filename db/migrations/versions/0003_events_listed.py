@@ -47,6 +47,8 @@ def upgrade() -> None:
         # A session that is lent is not set; there the server's own timeout holds.
         if not is_pooled(op.get_bind()):
             op.execute("SET statement_timeout = 0")
+            # Nobody waits behind what waits here, for transactions that began before.
+            op.execute("SET lock_timeout = '10min'")
         for statement in (TAKE_UP, DROP_SETTLED, "ANALYZE pending_events"):
             op.execute(statement)
         for name, columns in INDEXES.items():
