@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
+from db.listing import PENDING as LISTED
 from db.migrate import migrate
 from db.models import PendingEventModel
 from db.statements import settle_pending_events
@@ -102,9 +103,8 @@ class Triggers(Way):
 
     name = "side table, triggers"
     page = (
-        f"SELECT {COLUMNS} FROM pending_events AS p JOIN events AS e USING (id) "  # noqa: S608
-        f"WHERE p.account_id = 'acct_1' AND p.created_at > %s AND {PENDING} "
-        "ORDER BY p.created_at, p.id LIMIT %s"
+        f"SELECT {COLUMNS} FROM {LISTED} WHERE p.account_id = 'acct_1' "  # noqa: S608
+        "AND p.created_at > %s ORDER BY p.created_at, p.id LIMIT %s"
     )
     size = "pg_total_relation_size('pending_events')"
 
