@@ -29,12 +29,13 @@ from db import Creation, Database, Settlement
 from db.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 BATCH, PAGE, CREATED = 1_000, 100, 20_000
 # Of each kind of page, or as many as this many seconds take.
 PAGES, LIST_SECONDS = 200, 10.0
 
+NAMES = tuple(way.name for way in WAYS)
 LOAD = """
 COPY events (id, account_id, event_type, payload, created_at, completed_at, settled_by)
 FROM STDIN (FREEZE)
@@ -177,8 +178,8 @@ def create(url: str, way: Way) -> float:
         return CREATED / (time.monotonic() - started)
 
 
-def run(rows: int, pending: int, settled: int) -> Iterator[Figures]:
-    """Try every way."""
+def run(rows: int, pending: int, settled: int, ways: Collection[str] = NAMES) -> Iterator[Figures]:
+    """Try every way, or those of some names."""
     numbers = random.Random(1).sample(range(rows - pending), settled)
     ids = [f"evt_{number:010}" for number in numbers]
     with temporary_folder() as folder, Postgres(folder / "postgres", durable=True) as server:
@@ -188,7 +189,7 @@ def run(rows: int, pending: int, settled: int) -> Iterator[Figures]:
             connection.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
             connection.execute("SELECT pg_reload_conf()")
             load(server.url, rows, pending)
-            for way in WAYS:
+            for way in (each for each in WAYS if each.name in ways):
                 yield measure(connection, server.url, way, ids)
 
 
@@ -202,10 +203,11 @@ def _percentiles(took: Sequence[float]) -> str:
 @click.option("--rows", default=10_000_000, show_default=True, type=click.IntRange(min=20_000))
 @click.option("--pending", default=10_000, show_default=True, type=click.IntRange(min=1_000))
 @click.option("--settled", default=100_000, show_default=True, type=click.IntRange(min=1_000))
-def main(*, rows: int, pending: int, settled: int) -> None:
+@click.option("--way", "ways", multiple=True, type=click.Choice(NAMES), help="This one alone.")
+def main(*, rows: int, pending: int, settled: int, ways: tuple[str, ...]) -> None:
     """Print a line for each way."""
     click.echo(HEAD)
-    for one in run(rows, pending, settled):
+    for one in run(rows, pending, settled, ways or NAMES):
         lists = "  ".join(map(_percentiles, (one.first, one.further, one.vacuumed)))
         click.echo(
             f"{one.way:26}  {one.rows_per_second:8,.0f}  {one.ratio:5.2f}"
