@@ -36,6 +36,11 @@ MEANINGS: Final = (
     (FAILED, "doctor", "a check failed"),
     (FAILED, "health", "it is not, or there is no such worker here"),
     (BAD_INPUT, EVERY_COMMAND, "the command line is not understood; nothing was done"),
+    (
+        BAD_INPUT,
+        "events load",
+        "some events are refused; all others are there",
+    ),
     (BAD_INPUT, "publish", "some updates are not valid; all others were sent"),
     (BAD_INPUT, "dead show, drop", "there is no such dead letter; others that were named are gone"),
     (BAD_INPUT, "dead replay", "some were not found, or are still not valid and are kept"),

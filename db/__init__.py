@@ -5,14 +5,17 @@ This package knows no Celery, no Redis and no messages. Callers hand it
 """
 
 from db.database import Database
-from db.errors import BadDataError, DatabaseError, TransientDatabaseError
-from db.rows import EventRow, Rows, Settlement
+from db.errors import BadDataError, DatabaseError, NotAllowedError, TransientDatabaseError
+from db.rows import Created, Creation, EventRow, Rows, Settlement
 
 __all__ = [
     "BadDataError",
+    "Created",
+    "Creation",
     "Database",
     "DatabaseError",
     "EventRow",
+    "NotAllowedError",
     "Rows",
     "Settlement",
     "TransientDatabaseError",

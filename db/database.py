@@ -7,18 +7,20 @@ not decide what an outcome says about a row.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.creating import create_events
 from db.engine import make_engine
 from db.errors import TransientDatabaseError, translate_error
-from db.rows import EventRow, Rows, Settlement
+from db.rows import Created, Creation, EventRow, Rows, Settlement
 from db.statements import read_events, read_settlers, settle_pending_events
 from db.tries import Tries
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import sqlalchemy
 
@@ -129,10 +131,37 @@ class Database:
                 may be of the past.
             DatabaseError: See `db.errors`.
         """
+        with self.reading() as connection:
+            return _read(connection, event_ids, with_payload=with_payload, accounts=accounts)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlalchemy.Connection]:
+        """Give a connection to read with: what it says is of the present.
+
+        Raises:
+            TransientDatabaseError: Also where the server takes no writes.
+            DatabaseError: See `db.errors`.
+        """
         try:
             with self.engine.connect() as connection:
                 self._refuse_read_only(connection)
-                return _read(connection, event_ids, with_payload=with_payload, accounts=accounts)
+                yield connection
+        except SQLAlchemyError as error:
+            raise translate_error(error) from error
+
+    def create_events(self, creations: Sequence[Creation]) -> list[Created]:
+        """Create pending events, all in one transaction: see `db.creating`.
+
+        Raises:
+            TransientDatabaseError: Nothing was created, or it is not known whether it was;
+                creating the same again is safe.
+            BadDataError: Nothing was created; a value is to blame.
+            NotAllowedError: Nothing was created; the role may not.
+            DatabaseError: Nothing was created; an operator must act.
+        """
+        try:
+            with self.engine.begin() as connection:
+                return create_events(connection, creations)
         except SQLAlchemyError as error:
             raise translate_error(error) from error
 

@@ -15,6 +15,7 @@ TRANSIENT = ("08", "53", "57", "25006", "40001", "40P01", "55P03")
 TOO_LONG = ("57014", "55P03")
 # A value that PostgreSQL refuses, or a constraint that it would break.
 BAD_DATA = ("22", "23")
+NOT_ALLOWED = "42501"
 # It may be told of each update of a batch.
 MAX_REASON_CHARACTERS = 1_000
 
@@ -39,6 +40,10 @@ class BadDataError(DatabaseError):
     """The database refuses a value in the batch; it will refuse it again."""
 
 
+class NotAllowedError(DatabaseError):
+    """The role lacks a privilege."""
+
+
 def translate_error(error: sqlalchemy.exc.SQLAlchemyError) -> DatabaseError:
     """Return the error of this package that says what to do about the driver's error.
 
@@ -61,6 +66,8 @@ def _class_of(error: sqlalchemy.exc.SQLAlchemyError, sqlstate: str) -> type[Data
         return TransientDatabaseError
     if sqlstate.startswith(BAD_DATA):
         return BadDataError
+    if sqlstate == NOT_ALLOWED:
+        return NotAllowedError
     if not sqlstate:
         # The driver itself spoke: no connection to be had, or a value that
         # cannot be sent.

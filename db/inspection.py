@@ -21,7 +21,7 @@ from db import inspection_queries
 from db.engine import make_engine
 from db.errors import translate_error
 from db.facts import PrivilegeFacts, SchemaFacts, ServerFacts, TableFacts
-from db.models import FILLFACTOR_PERCENT, EventModel
+from db.models import FILLFACTOR_PERCENT, TRIGGERS, EventModel
 from db.sessions import is_pooled
 
 if TYPE_CHECKING:
@@ -135,6 +135,11 @@ class Inspection:
                 yield f"constraint {name} is missing"
             elif not constraints[name]:
                 yield f"constraint {name} is not validated"
+
+    def missing_triggers(self) -> tuple[str, ...]:
+        """Return which of the triggers that follow pending events are not there, or disabled."""
+        there = {name for (name,) in self._rows(inspection_queries.TRIGGERS, table=TABLE)}
+        return tuple(name for name in TRIGGERS if name not in there)
 
     def privileges(self) -> PrivilegeFacts:
         """Compare what the role may do with the events table with what it needs."""

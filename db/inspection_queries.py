@@ -54,6 +54,11 @@ JOIN pg_depend d ON d.objid = i.indexrelid AND d.classid = 'pg_class'::regclass
 JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 WHERE a.attname = ANY(:columns) AND NOT c.relispartition ORDER BY 1
 """  # noqa: S608 - of constants
+# Those that fire for whoever writes.
+TRIGGERS = """
+SELECT tgname::text FROM pg_trigger
+WHERE tgrelid = to_regclass(:table) AND NOT tgisinternal AND tgenabled IN ('O', 'A')
+"""
 ROLE = """
 SELECT current_user::text, rolsuper, pg_has_role(relowner, 'MEMBER'), row_security_active(c.oid)
 FROM pg_roles, pg_class c WHERE rolname = current_user AND c.oid = to_regclass(:table)

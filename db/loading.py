@@ -1,24 +1,28 @@
 """Pending events, loaded in bulk and removed again: for the demo, tests and benchmarks.
 
-Upstream services insert events in their own way; nothing in the service itself
-comes through here.
+They are created as `POST /v2/api/events` creates them, see `db.creating`.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from datetime import UTC, datetime
+import json
+from contextlib import closing, contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
-from psycopg.types.json import Jsonb
+from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import DatabaseError
+from db.creating import create_events
+from db.database import Database
+from db.errors import DatabaseError, translate_error
+from db.rows import Creation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-COPY = "COPY events (id, account_id, event_type, payload, created_at) FROM STDIN"
+# Events created by one statement.
+TOGETHER = 1_000
 
 
 class NewEvent(NamedTuple):
@@ -34,8 +38,8 @@ def load_events(database_url: str, events: Iterable[NewEvent]) -> int:
     """Insert pending events, all or none.
 
     Args:
-        database_url: `postgresql://…`, as libpq understands it.
-        events: Their ids must be new.
+        database_url: See `db.engine.engine_url`.
+        events: Those that are there already, with the same content, are left as they are.
 
     Returns:
         How many there were.
@@ -43,15 +47,25 @@ def load_events(database_url: str, events: Iterable[NewEvent]) -> int:
     Raises:
         DatabaseError: None is inserted, and why.
     """
-    now = datetime.now(UTC)
-    count = 0
-    with _connect(database_url) as connection, connection.cursor() as cursor:
-        with cursor.copy(COPY) as copy:
-            for count, event in enumerate(events, start=1):  # noqa: B007 - the last one counts
-                copy.write_row((*event[:3], Jsonb(dict(event.payload)), now))
-        # The planner must know that the table is not empty any more.
-        cursor.execute("ANALYZE events")
+    count, remaining = 0, iter(events)
+    try:
+        with closing(Database(database_url)) as database, database.engine.begin() as connection:
+            while creations := [_creation(event) for event in islice(remaining, TOGETHER)]:
+                for creation, made in zip(
+                    creations, create_events(connection, creations), strict=True
+                ):
+                    if made.row is None:
+                        raise DatabaseError(f"{creation.id} is there, with other content")
+                count += len(creations)
+            # The planner must know that the table is not empty any more.
+            connection.exec_driver_sql("ANALYZE events")
+    except SQLAlchemyError as error:
+        raise translate_error(error) from error
     return count
+
+
+def _creation(event: NewEvent) -> Creation:
+    return Creation(event.id, event.account_id, event.event_type, json.dumps(dict(event.payload)))
 
 
 def remove_events(database_url: str, ids: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, DateTime, Text
+from sqlalchemy import CheckConstraint, DateTime, Index, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -19,6 +19,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 # index is touched. For the same reason no index, not even a partial one's
 # predicate, may mention completed_at or failed_at.
 FILLFACTOR_PERCENT = 45
+
+# They keep `PendingEventModel`; migrations make them.
+TRIGGERS = tuple(f"events_pending_{when}" for when in ("insert", "update", "delete", "truncate"))
 
 
 class Base(DeclarativeBase):
@@ -35,6 +38,8 @@ class EventModel(Base):
     __tablename__ = "events"
     __table_args__ = (
         CheckConstraint("completed_at IS NULL OR failed_at IS NULL", name="events_settled_once"),
+        Index("events_by_account", "account_id", "created_at", "id"),
+        Index("events_by_time", "created_at", "id"),
         {"postgresql_with": {"fillfactor": FILLFACTOR_PERCENT}},
     )
 
@@ -46,3 +51,18 @@ class EventModel(Base):
     completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     failed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     settled_by: Mapped[str | None] = mapped_column(Text)
+
+
+class PendingEventModel(Base):
+    """Which events are pending, in the order in which they are listed.
+
+    Triggers on the events table keep it. None that is pending is missing; one that is
+    here may be settled, so it is read together with its event.
+    """
+
+    __tablename__ = "pending_events"
+    __table_args__ = (Index("pending_events_by_time", "created_at", "id"),)
+
+    account_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    id: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -1,8 +1,8 @@
-"""What goes into the guarded update and what comes out of it.
+"""What goes into our statements and what comes out of them.
 
-Plain frozen values: a `Settlement` asks for one event to be settled, an
-`EventRow` is that event afterwards. They carry no behaviour beyond naming a
-row's status, and no trace of SQLAlchemy.
+Plain frozen values: a `Settlement` asks for one event to be settled, a `Creation` for
+one to be made, an `EventRow` is that event afterwards. They carry no behaviour beyond
+naming a row's status, and no trace of SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -33,6 +33,19 @@ class Settlement(NamedTuple):
         return self.account_id in (None, row.account_id)
 
 
+class Creation(NamedTuple):
+    """One event to create, pending.
+
+    `payload` is JSON text. A `created_at` of None means now.
+    """
+
+    id: str
+    account_id: str
+    event_type: str
+    payload: str
+    created_at: datetime | None = None
+
+
 class EventRow(NamedTuple):
     """An event as committed, or as another transaction committed it before.
 
@@ -61,3 +74,14 @@ class Rows(dict[str, EventRow]):
     """The events of a batch, by id, and how many of them this very batch settled."""
 
     changed = 0
+
+
+class Created(NamedTuple):
+    """What became of a `Creation`.
+
+    `row` is the event as committed, None where an event of its id has other content.
+    `is_new` says whether it was this creation that made it.
+    """
+
+    row: EventRow | None
+    is_new: bool

@@ -81,7 +81,7 @@ def settle_pending_events(*, with_payload: bool, of_accounts: bool = False) -> R
         )
         .where(EventModel.id == first.c.id)
         .where(PENDING)
-        .returning(*_columns(with_payload=with_payload))
+        .returning(*event_columns(with_payload=with_payload))
     )
 
 
@@ -95,7 +95,7 @@ def read_events(*, with_payload: bool, of_accounts: bool = False) -> Select[Any]
     """
     ids = bindparam("event_ids", type_=TextArray)
     of_ids = EventModel.id == any_(ids)
-    return select(*_columns(with_payload=with_payload)).where(
+    return select(*event_columns(with_payload=with_payload)).where(
         of_ids, *_guards(of_accounts=of_accounts)
     )
 
@@ -116,7 +116,8 @@ def _guards(*, of_accounts: bool) -> list[ColumnElement[bool]]:
     return [EventModel.account_id == any_(accounts)] if of_accounts else []
 
 
-def _columns(*, with_payload: bool) -> list[ColumnElement[Any]]:
+def event_columns(*, with_payload: bool) -> list[ColumnElement[Any]]:
+    """Return the columns of an `EventRow`, in its order."""
     names = ["id", "account_id", "event_type", "created_at", "completed_at", "failed_at"]
     names.append("settled_by")
     columns: list[ColumnElement[Any]] = [getattr(EventModel, name) for name in names]

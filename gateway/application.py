@@ -1,19 +1,17 @@
 """The operations of the gateway, as an ASGI application.
 
-`PATCH /v2/api/events/batch` settles, `GET /v2/api/events/{id}` looks, `/healthz` and
-`/metrics` are for whoever watches. Their contract is handed in, and served by `gateway.pages`.
+`PATCH /v2/api/events/batch` settles, `GET /v2/api/events/{id}` looks, `gateway.collection`
+has what there is at `/v2/api/events`; `/healthz` and `/metrics` are for whoever watches. Their
+contract is handed in, and served by `gateway.pages`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import uuid
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -23,27 +21,31 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from db import TransientDatabaseError
 from gateway import terms
 from gateway.admission import Admission
 from gateway.answers import answer
 from gateway.body import Reader
 from gateway.channel import Channel
+from gateway.collection import Collection
 from gateway.counting import Counting
+from gateway.creating import Creator
 from gateway.enqueuing import Enqueuer
 from gateway.health import Health
 from gateway.listening import Hub
+from gateway.listing import Lister
+from gateway.message_ids import message_id_of
 from gateway.message_records import Records
 from gateway.messages import Messages
 from gateway.metrics import CATALOGUE
 from gateway.outcomes import Outcomes
 from gateway.pages import pages
 from gateway.paths import TrailingSlash
+from gateway.patience import Patience, until_stopped
 from gateway.preferences import prefers_async
 from gateway.problems import Problems
 from gateway.publishing import PatientPublisher
-from gateway.retrying import insist
 from gateway.settling import Settler
+from gateway.settling_one import OneSettler
 from gateway.stream import Stream
 from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.checking import check_id
@@ -55,24 +57,23 @@ from tasks.messages import Message
 from tasks.requests import understand_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from starlette.requests import Request
 
     from gateway.keys import Keys
     from service.connections import Service
     from service.settings import Settings
+    from settle_client.outcome import Outcome
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 CATCH_UP_SECONDS = 1.0
 # Of a batch; a server that does not answer at all keeps nobody waiting for longer.
 STATEMENTS = 2
+# Made at once, apart from other questions: a list may take long.
+LISTS = 4
 HANGS = "a server does not answer: the gateway ends without it"
-# Events looked for at once, each on a connection.
-LOOKS = 8
 
 
 class Text(Convertor[str]):
@@ -101,9 +102,15 @@ class Gateway:
         self._reader = Reader(settings.gateway_body_max_bytes)
         self._publisher = PatientPublisher(service.publisher)
         self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
-        self._patience_seconds = STATEMENTS * settings.statement_timeout_seconds
+        self._patience = Patience(STATEMENTS * settings.statement_timeout_seconds)
+        self._lists = Patience(STATEMENTS * settings.statement_timeout_seconds, LISTS)
+        self.collection = Collection(
+            self._admission,
+            GET=Lister(service.database, self._lists).list,
+            PATCH=OneSettler(self._settle, self._reader).settle,
+            POST=Creator(service.database, self._reader, self._patience).create,
+        )
         self._health = Health(service, self._publisher)
-        self._looking = ThreadPoolExecutor(LOOKS, thread_name_prefix="look")
         self.problems = Problems()
         self._channel = Channel(open_reader(settings.result_channel_url, asynchronous=True))
         stream, records = Stream(self._channel), Records(self._channel)
@@ -118,26 +125,20 @@ class Gateway:
             # Otherwise GET would be taken to ask for an event of this name.
             raise HTTPException(405, headers={"Allow": "PATCH"})
         accounts = self._admission.admit(request)
-        message_id = _message_id(request)
-        with _until_stopped():
+        message_id = message_id_of(request)
+        with until_stopped():
             body = await self._reader.read(request)
         updates = understand_request(body, max_updates=self._max_updates)
         if prefers_async(request):
-            with _until_stopped():
+            with until_stopped():
                 return await self._enqueuer.accept(message_id, updates, accounts)
         message = Message(message_id, tuple(updates))
-        outcomes = await self._in_time(self._settler.settle(message, accounts))
-        self.problems.trouble.is_over()
-        return answer(outcomes)
+        return answer(await self._settle(message, accounts))
 
-    async def _in_time(self, work: Awaitable[Result]) -> Result:
-        try:
-            with _until_stopped():
-                async with asyncio.timeout(self._patience_seconds):
-                    return await work
-        except TimeoutError as error:
-            waited = f"no answer within {self._patience_seconds:g} s"
-            raise TransientDatabaseError(waited) from error
+    async def _settle(self, message: Message, accounts: frozenset[str] | None) -> list[Outcome]:
+        outcomes = await self._patience.wait_for(self._settler.settle(message, accounts))
+        self.problems.trouble.is_over()
+        return outcomes
 
     async def look(self, request: Request) -> Response:
         """Show an event as it stands."""
@@ -149,8 +150,7 @@ class Gateway:
         read = partial(
             self._service.database.read_events, [id_], with_payload=True, accounts=accounts
         )
-        looking = asyncio.get_running_loop().run_in_executor(self._looking, insist, read)
-        rows = await self._in_time(looking)
+        rows = await self._patience.ask(read)
         if id_ not in rows:
             raise HTTPException(404, terms.NO_EVENT)
         return Response(Event.from_row(rows[id_]).to_json(), media_type=terms.JSON)
@@ -180,7 +180,8 @@ class Gateway:
             await self.hub.close()
             await self._enqueuer.close()
             await self._channel.close()
-            self._looking.shutdown(cancel_futures=True)
+            self._patience.close()
+            self._lists.close()
             self._settler.close()
             self._publisher.close()
 
@@ -189,25 +190,6 @@ class Gateway:
             await asyncio.sleep(CATCH_UP_SECONDS)
             with suppress(OutcomesNotPublishedError):
                 await asyncio.to_thread(self._publisher.catch_up)
-
-
-@contextmanager
-def _until_stopped() -> Iterator[None]:
-    """Answer while that is possible: the process stops, and has waited for as long as it may."""
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        raise HTTPException(503, terms.STOPPING, terms.RETRY_SOON) from error
-
-
-def _message_id(request: Request) -> str:
-    """Return the id of the message that a request is."""
-    given = request.headers.getlist("idempotency-key")
-    if not given:
-        return str(uuid.uuid4())
-    if len(given) > 1 or not re.fullmatch(terms.MESSAGE_ID, given[0]):
-        raise HTTPException(400, terms.BAD_MESSAGE_ID)
-    return given[0]
 
 
 def make_application(
@@ -228,6 +210,7 @@ def make_application(
     application = Starlette(
         routes=[
             settling,
+            gateway.collection.route,
             Route(terms.EVENT.replace("{id}", "{id:text}"), gateway.look),
             Route(terms.HEALTH, gateway.answer_health),
             Route(terms.METRICS, gateway.expose_metrics),

@@ -5,14 +5,21 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gateway import metrics, outcome_terms, terms
+from gateway import message_terms, metrics, outcome_terms, terms
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # How often they ask says nothing of how clients are served.
 _OF_WATCHERS = (terms.HEALTH, terms.METRICS)
-_REQUESTS = {status: metrics.REQUESTS.labels(status) for status in metrics.STATUSES}
+_BY_METHOD = {
+    "GET": "listEvents",
+    "HEAD": "listEvents",
+    "PATCH": "settleEvent",
+    "POST": "createEvents",
+}
+_BY_PATH = {terms.BATCH: "settleEvents", outcome_terms.OUTCOMES: "listOutcomes"}
+_BY_START = {f"{terms.EVENTS}/": "getEvent", f"{message_terms.MESSAGES}/": "getMessage"}
 
 
 class Counting:
@@ -42,6 +49,19 @@ class Counting:
             await self._app(scope, receive, note_status)
         finally:
             metrics.REQUESTS_OPEN.dec(is_timed)
+            operation = operation_of(scope["method"], scope["path"])
             if is_timed:
-                metrics.REQUEST_SECONDS.observe(time.perf_counter() - started)
-            _REQUESTS.get(status, _REQUESTS["other"]).inc()
+                seconds = time.perf_counter() - started
+                metrics.REQUEST_SECONDS.labels(operation).observe(seconds)
+            counted = status if status in metrics.STATUSES else "other"
+            metrics.REQUESTS.labels(operation, counted).inc()
+
+
+def operation_of(method: str, path: str) -> str:
+    """Return which operation of the contract a request is for, whatever comes of it."""
+    if path == terms.EVENTS:
+        return _BY_METHOD.get(method, "other")
+    if path in _BY_PATH:
+        return _BY_PATH[path]
+    begun = (name for start, name in _BY_START.items() if path.startswith(start))
+    return next(begun, "other")

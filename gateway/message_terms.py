@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-MESSAGE: Final = "/v2/api/messages/{messageId}"
+MESSAGES: Final = "/v2/api/messages"
+MESSAGE: Final = f"{MESSAGES}/{{messageId}}"
 KEPT: Final = "24 hours"
 
 TAKEN: Final = "Idempotency-Key: is that of another request: choose another, best a random UUID"

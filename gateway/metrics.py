@@ -9,21 +9,30 @@ from service.catalogue import BUCKETS_OF_SECONDS, BUCKETS_OF_UPDATES, OUTCOMES, 
 CATALOGUE: Final = Catalogue()
 
 STATUSES: Final = (
-    *("200", "400", "401", "404", "405", "413", "415", "429"),
+    *("200", "202", "400", "401", "403", "404", "405", "409", "410", "413", "415", "429"),
     *("499", "500", "503", "other"),
+)
+# Of the contract, by their ids; others are of no operation.
+OPERATIONS: Final = (
+    *("settleEvents", "settleEvent", "createEvents", "listEvents", "getEvent"),
+    *("listOutcomes", "getMessage"),
+    "other",
 )
 
 # -- written by gateway.counting, around each request ------------------------------------
 
 REQUESTS = CATALOGUE.counter(
     "settle_gateway_requests_total",
-    "Requests of clients answered, by status; 499: the client had left, or was too slow.",
+    "Requests of clients answered, by operation and status; 499: the client had left, or was too "
+    "slow.",
+    operation=OPERATIONS,
     status=STATUSES,
 )
 REQUEST_SECONDS = CATALOGUE.histogram(
     "settle_gateway_request_seconds",
-    "Seconds from the head of a request to the end of its answer.",
+    "Seconds from the head of a request to the end of its answer, by operation.",
     BUCKETS_OF_SECONDS,
+    operation=OPERATIONS,
 )
 REQUESTS_OPEN = CATALOGUE.gauge(
     "settle_gateway_requests_open",

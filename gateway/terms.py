@@ -5,6 +5,7 @@ In one place, for the service that says it and for its contract (`cli.contracts`
 
 from typing import Final
 
+EVENTS: Final = "/v2/api/events"
 BATCH: Final = "/v2/api/events/batch"
 EVENT: Final = "/v2/api/events/{id}"
 HEALTH: Final = "/healthz"
@@ -26,7 +27,8 @@ NO_KEY: Final = "Authorization: must be Bearer <API key>"
 UNKNOWN_KEY: Final = "Authorization: the API key is not known"
 NOT_LOCAL: Final = "Host: without API keys only requests to localhost are served"
 NO_EVENT: Final = "there is no such event"
-NOTHING_HERE: Final = f"there is nothing here: see PATCH {BATCH}, GET {EVENT}"
+NOTHING_HERE: Final = f"there is nothing here: see GET {EVENTS}, PATCH {BATCH}"
+NO_SUCH_UPDATE: Final = "there is no such event, or it is of another account"
 NOT_JSON: Final = f"Content-Type: must be {JSON}"
 ENCODED: Final = "Content-Encoding: must be identity: send the body as it is, not compressed"
 PLAIN_ONLY: Final = {"Accept-Encoding": "identity"}
@@ -42,6 +44,34 @@ CHANNEL_AWAY: Final = (
     "the result channel does not answer in time: try again, with the same Idempotency-Key"
 )
 TOO_MUCH_WAITS: Final = "too many updates wait: try again"
+
+
+MAY_NOT_LIST: Final = (
+    "the service may not list these events: its database role needs SELECT on pending_events "
+    "(docs/privileges.md)"
+)
+TOO_LONG_LIST: Final = (
+    "the list passes over too many events: give status=pending, accountId or created_after, "
+    "and follow the header Link instead of counting pages"
+)
+MAY_NOT_CREATE: Final = (
+    "the service may not create events: its database role needs INSERT on them (docs/privileges.md)"
+)
+
+
+def settled_already(status: str, moment: str) -> str:
+    """Say that an event cannot be settled any more, and how it stands."""
+    return f"the event is {status} already, since {moment}, and stays so: see GET {EVENT}"
+
+
+def other_account(number: int) -> str:
+    """Say that an event to create is of an account that the key does not open."""
+    return f"[{number}].accountId: this API key is not for the events of this account"
+
+
+def refused_by_database(reason: str) -> str:
+    """Say that a value is to blame that only the database knows to be wrong."""
+    return f"the database refuses a value of the request, and nothing is done: {reason}"
 
 
 def unhealthy(fix: str) -> str:

@@ -6,6 +6,7 @@ Series exist from the start, so that an increase from nothing is one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -89,9 +90,9 @@ class Catalogue(list[Metric]):
     ) -> Kind:
         self.append(Metric(name, kind.__name__.lower(), labels, says))
         made = kind(name, says, list(labels), registry=self.registry, **options)
-        for label, values in labels.items():
-            for value in values:
-                made.labels(**{label: value})
+        if labels:
+            for values in product(*labels.values()):
+                made.labels(*values)
         return made
 
 

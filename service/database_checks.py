@@ -10,7 +10,7 @@ from db.inspection import EXPECTED_FILLFACTOR_PERCENT, Inspection, inspect_datab
 from db.revisions import newest_revision
 from service.clock import judge_clock
 from service.finding import Finding, failure, ok, unknown, warning
-from service.pages import GRANTS_PAGE
+from service.pages import GRANTS_PAGE, TRIGGERS_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +138,18 @@ def hot_updates(database: ReachedDatabase) -> Finding:
     return ok(f"no index in the way, fillfactor {facts.fillfactor}")
 
 
+def lists(database: ReachedDatabase) -> Finding:
+    """Check that what is pending is followed, for whoever lists it."""
+    if not database.inspection.table().exists:
+        return unknown(NO_TABLE)
+    if missing := database.inspection.missing_triggers():
+        return warning(
+            f"lists of pending events will be wrong: no trigger {', '.join(missing)} is in force",
+            f"create them, or enable them, as in {TRIGGERS_PAGE}; then follow what was missed",
+        )
+    return ok("triggers follow what is pending")
+
+
 def privileges(database: ReachedDatabase) -> Finding:
     """Compare what the role may do with what it needs."""
     if not database.inspection.table().exists:
@@ -178,4 +190,7 @@ def clock(database: ReachedDatabase) -> Finding:
     return judge_clock(database.inspection.clock_ahead_seconds())
 
 
-CHECKS = (server, durability, migration, table, hot_updates, privileges, sessions, clock)
+CHECKS = (
+    *(server, durability, migration, table, hot_updates, lists, privileges),
+    *(sessions, clock),
+)

@@ -12,6 +12,7 @@ PROCESSES: Final = "docs/operations.md#processes"
 STOPPING: Final = "docs/operations.md#stopping"
 POSTGRESQL: Final = "docs/postgresql.md#postgresql"
 GRANTS_PAGE: Final = "docs/privileges.md#postgresql"
+TRIGGERS_PAGE: Final = "docs/scaling.md#moving-the-table"
 REDIS: Final = "docs/redis.md#redis-or-valkey"
 REDIS_USERS: Final = "docs/privileges.md#redis"
 REDIS_FULL: Final = "docs/trouble.md#redis-is-full"
@@ -46,6 +47,7 @@ _SECTIONS: Final[dict[str, dict[str, str]]] = {
         "table": "docs/postgresql.md#the-table",
         "privileges": GRANTS_PAGE,
         "hot updates": "docs/scaling.md#fill-factor",
+        "lists": "docs/postgresql.md#the-table",
         "sessions": "docs/postgresql.md#pgbouncer",
     },
     "gateway": {"": "docs/gateway.md#keys"},

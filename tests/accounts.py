@@ -91,6 +91,21 @@ def postgres_role(name: str, database_url: str) -> Iterator[str]:
 
 
 @contextmanager
+def creating_role(database_url: str) -> Iterator[str]:
+    """Create the documented role of a gateway whose clients may create events.
+
+    Raises:
+        CannotCreateUsersError: The configured user may not.
+    """
+    (grant,) = re.findall(r"```sql\n(GRANT INSERT [^`]*);\n```", PAGE.read_text("utf-8"))
+    with postgres_role("settle_gateway", database_url) as url:
+        with psycopg.connect(database_url) as owner:
+            own_name = f'"{make_url(url).username}"'
+            owner.execute(grant.replace("settle_gateway", own_name).encode())
+        yield url
+
+
+@contextmanager
 def redis_users(redis_url: str) -> Iterator[RedisUrls]:
     """Create the documented users, and give the URLs they connect with.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.service import Service
 
+EVENTS = "/v2/api/events"
 BATCH = "/v2/api/events/batch"
 JSON = {"Content-Type": "application/json"}
 NUMBERS = itertools.count(1)
@@ -91,15 +92,23 @@ class Gateway(LoggedProcess):
 class Gateways:
     """The gateways of a service, as many as a test starts."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, database_url: str = "") -> None:
+        """Start none yet.
+
+        Args:
+            service: Whose.
+            database_url: How they reach the database, if not as workers do.
+        """
         self.service = service
+        self.database_url = database_url or service.environment["DATABASE_URL"]
         self.started: list[Gateway] = []
 
     def start(self, *, module: str = "cli", host: str = "", **settings: str) -> Gateway:
         """Start one and wait until it listens."""
         log = self.service.folder / f"gateway-{next(NUMBERS)}.log"
         users = self.service.users
-        environment = {**os.environ, **self.service.environment, **settings}
+        own = {"DATABASE_URL": self.database_url}
+        environment = {**os.environ, **self.service.environment, **own, **settings}
         for name in ("CELERY_BROKER_URL", "SETTLE_OUTCOME_URL"):
             if environment[name] == users.worker:
                 environment[name] = users.gateway

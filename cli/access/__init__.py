@@ -23,7 +23,7 @@ PROCESSES = {
     "gateway": {
         "CELERY_BROKER_URL": "settle-producer",
         "SETTLE_OUTCOME_URL": "settle-gateway",
-        "DATABASE_URL": "settle_worker",
+        "DATABASE_URL": "settle_gateway",
     },
     "producer": {"CELERY_BROKER_URL": "settle-producer", "SETTLE_OUTCOME_URL": "settle-consumer"},
     "consumer": {"SETTLE_OUTCOME_URL": "settle-consumer"},

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from db import EventRow
+from db import Created, EventRow
 from service.settings import Settings
 from settle_client.checking import check_all
 from settle_client.outcome import Problem
@@ -21,6 +21,7 @@ from settle_client.update import StatusUpdate
 from tasks.errors import NotUnderstoodError
 from tasks.events import Event
 from tasks.messages import InvalidUpdate, decode_body, validate
+from tasks.new_events import CreatedEvent
 from tasks.requests import understand_request
 from tasks.settle import invalid, outcome_of
 
@@ -179,6 +180,24 @@ def problem(status_code: int, message: str) -> dict[str, Any]:
 def event(id_: str) -> dict[str, Any]:
     """Return one of the events as HTTP clients get it."""
     return _shown(EVENTS[id_])
+
+
+NEW_EVENT = {
+    "id": "ev_5",
+    "accountId": "acct_9",
+    "eventType": "order.created",
+    "payload": {"total": 300},
+    "createdAt": "2026-11-23T09:00:00Z",
+}
+TAKEN_ID = {**NEW_EVENT, "id": "ev_2", "payload": {"total": 1}}
+
+
+def created_events() -> list[dict[str, Any]]:
+    """Return what becomes of one that is new, one that is there, and one whose id is taken."""
+    new = _pending("ev_5", 300)
+    rows = {"ev_5": Created(new, is_new=True), "ev_1": Created(EVENTS["ev_1"], is_new=False)}
+    rows["ev_2"] = Created(None, is_new=False)
+    return [json.loads(CreatedEvent.of(id_, row).to_json()) for id_, row in rows.items()]
 
 
 def outcomes() -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cli.contracts import message_operations, outcome_operations, problems, schemas
+from cli.contracts import collection, message_operations, outcome_operations, problems, schemas
 from cli.contracts.examples import EXCHANGES, MAX_UPDATES, event
 from gateway import terms
 
@@ -19,6 +19,7 @@ _EVENTS = {"pending": "ev_1", "completed": "ev_3", "failed": "ev_4"}
 def paths(place: str) -> dict[str, Any]:
     """Return every path; they refer to schemas at a place such as `#/components/schemas/`."""
     return {
+        terms.EVENTS: collection.operations(place),
         terms.BATCH: {"patch": message_operations.answer_later(_settle_events(place), place)},
         terms.EVENT: {"get": _get_event(place)},
         **outcome_operations.paths(place),

@@ -28,6 +28,11 @@ HEADERS = {
         "schema": {"type": "string"},
         "example": terms.PLAIN_ONLY["Accept-Encoding"],
     },
+    "Link": {
+        "description": "Where the next page is, as RFC 8288 has it; not with the last one.",
+        "schema": {"type": "string"},
+        "example": f'<{terms.EVENTS}?pageSize=2&after=…>; rel="next"',
+    },
     "Allow": {
         "description": "With 405: the methods that there are.",
         "schema": {"type": "string"},

@@ -11,8 +11,10 @@ from cli.contracts.examples import (
     EVENTS,
     FAIL,
     MESSAGE_ID,
+    NEW_EVENT,
     SETTLED,
     UNKNOWN_STATUS,
+    created_events,
     event,
     field_error,
     outcomes,
@@ -45,6 +47,8 @@ def whole() -> dict[str, list[Any]]:
         "Problem": [problem(400, f"[1].{field_error(UNKNOWN_STATUS)}")],
         "DeadLetter": [_dead_letter()],
         "Event": [event(id_) for id_ in EVENTS],
+        "NewEvent": [NEW_EVENT],
+        "CreatedEvent": created_events(),
     }
 
 

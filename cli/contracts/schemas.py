@@ -16,6 +16,7 @@ from cli.contracts import samples
 from settle_client.outcome import Outcome, Problem
 from settle_client.update import StatusUpdate
 from tasks.events import Event
+from tasks.new_events import CreatedEvent, NewEvent
 
 Schema = dict[str, Any]
 
@@ -40,7 +41,8 @@ def components(place: str) -> dict[str, Schema]:
         place: Where they are kept, such as `#/$defs/`; they refer to each other there.
     """
     _, written = msgspec.json.schema_components(
-        [StatusUpdate, Outcome, Problem, Event], ref_template=place + "{name}"
+        [StatusUpdate, Outcome, Problem, Event, NewEvent, CreatedEvent],
+        ref_template=place + "{name}",
     )
     schemas = {
         **{name: _for_outsiders(schema) for name, schema in written.items()},
@@ -48,6 +50,7 @@ def components(place: str) -> dict[str, Schema]:
     }
     # Said aloud, for whoever generates code from it: the whole event may be sent.
     schemas["StatusUpdate"]["additionalProperties"] = True
+    schemas["NewEvent"]["additionalProperties"] = True
     _say_that_it_is_there(schemas["Outcome"], "index")
     for name, values in samples.whole().items():
         schemas[name]["examples"] = values

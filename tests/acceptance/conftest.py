@@ -153,16 +153,27 @@ def emptied_service(lasting_service: Service) -> Service:
 
 
 @pytest.fixture(scope="module")
-def lasting_gateway(lasting_service: Service) -> Iterator[Gateway]:
+def lasting_gateway(lasting_service: Service, pytestconfig: pytest.Config) -> Iterator[Gateway]:
     """Give a gateway without keys to all tests of a module."""
-    with closing(Gateways(lasting_service)) as gateways:
+    with _gateways(lasting_service, pytestconfig) as gateways:
         yield gateways.start()
 
 
 @pytest.fixture
-def gateways(service: Service) -> Iterator[Gateways]:
-    """Give a way to start gateways, as the documented user."""
-    with closing(Gateways(service)) as gateways:
+def gateways(service: Service, pytestconfig: pytest.Config) -> Iterator[Gateways]:
+    """Give a way to start gateways, as the documented users."""
+    with _gateways(service, pytestconfig) as gateways:
+        yield gateways
+
+
+@contextmanager
+def _gateways(service: Service, config: pytest.Config) -> Iterator[Gateways]:
+    url = service.database_url
+    documented = postgres_role("settle_gateway", url)
+    with (
+        _or_configured(documented, url, "DATABASE_URL", config) as role_url,
+        closing(Gateways(service, role_url)) as gateways,
+    ):
         yield gateways
 
 

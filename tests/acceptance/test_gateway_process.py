@@ -173,8 +173,8 @@ def test_its_metrics_say_what_it_did(gateway: Gateway) -> None:
     gateway.patch([])
     lines = gateway.ask("GET", "/metrics").body.decode().splitlines()
     for line in (
-        'settle_gateway_requests_total{status="200"} 1.0',
-        'settle_gateway_requests_total{status="400"} 1.0',
+        'settle_gateway_requests_total{operation="settleEvents",status="200"} 1.0',
+        'settle_gateway_requests_total{operation="settleEvents",status="400"} 1.0',
         'settle_gateway_updates_total{outcome="updated"} 2.0',
         'settle_gateway_updates_total{outcome="not_found"} 1.0',
         "settle_gateway_unpublished_outcomes 0.0",

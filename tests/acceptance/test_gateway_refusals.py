@@ -14,6 +14,7 @@ from gateway.keys import as_toml, draw
 from tests.documents import read
 from tests.gateway import (
     BATCH,
+    EVENTS,
     JSON,
     Gateway,
     Gateways,
@@ -203,6 +204,7 @@ METHODS = [
     *((method, path_of("ev_1"), {"GET", "HEAD"}) for method in ("PATCH", "DELETE", "OPTIONS")),
     *((method, "/healthz", {"GET", "HEAD"}) for method in ("POST", "PURGE")),
     ("POST", "/metrics", {"GET", "HEAD"}),
+    *((method, EVENTS, {"GET", "HEAD", "PATCH", "POST"}) for method in ("PUT", "DELETE")),
 ]
 
 
@@ -242,7 +244,7 @@ def test_what_follows_a_request_is_no_answer_to_it(service: Service, gateway: Ga
 def test_what_is_not_there_is_not_found(gateway: Gateway) -> None:
     """An event, and a path."""
     check_is_problem(gateway.get("nobody"), 404, "Not Found", "no such event")
-    for path in ("/", "/v2/api/events", "/v2/api/events/", "/v1/api/events/batch", "/doc"):
+    for path in ("/", "/v2/api", "/v2/api/event", "/v1/api/events/batch", "/doc"):
         check_is_problem(gateway.ask("GET", path), 404, "Not Found", "nothing here")
 
 

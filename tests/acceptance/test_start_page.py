@@ -54,6 +54,7 @@ def path() -> str:
     return f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
 
 
+@pytest.mark.storms
 def test_the_page_is_followed(first_terminal: LoggedProcess) -> None:
     """By somebody with two terminals and nothing else."""
     (_, shown), *others = steps()

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from db.revisions import newest_revision
 from tests.accounts import postgres_role
 from tests.service import eventually
 
@@ -48,8 +49,8 @@ CASES = {
     ),
     "old migration": Case(
         "UPDATE alembic_version SET version_num = '0000'",
-        "UPDATE alembic_version SET version_num = '0001'",
-        "at 0000, this version of Settle expects 0001",
+        f"UPDATE alembic_version SET version_num = '{newest_revision()}'",
+        f"at 0000, this version of Settle expects {newest_revision()}",
         MIGRATE,
     ),
     "a missing privilege": Case(

@@ -123,6 +123,18 @@ def test_a_newer_database_is_not_to_be_migrated(
             id="fillfactor",
         ),
         pytest.param(
+            "lists",
+            "DROP TRIGGER events_pending_update ON events",
+            *(Verdict.WARNING, "no trigger events_pending_update is in force"),
+            id="no-trigger",
+        ),
+        pytest.param(
+            "lists",
+            "ALTER TABLE events DISABLE TRIGGER events_pending_insert",
+            *(Verdict.WARNING, "no trigger events_pending_insert is in force"),
+            id="disabled-trigger",
+        ),
+        pytest.param(
             "privileges",
             "REVOKE UPDATE (settled_by) ON events FROM {role}",
             *(Verdict.FAILURE, "lacks UPDATE (settled_by)"),
@@ -239,6 +251,7 @@ def test_a_database_that_was_never_migrated_is_a_failure(urls: Urls) -> None:
         "migration": Verdict.FAILURE,
         "table": Verdict.FAILURE,
         "hot updates": Verdict.UNKNOWN,
+        "lists": Verdict.UNKNOWN,
         "privileges": Verdict.UNKNOWN,
         "sessions": Verdict.OK,
         "clock": Verdict.OK,

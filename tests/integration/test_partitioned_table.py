@@ -147,7 +147,7 @@ def test_the_documented_role_settles_there(database_url: str, owner: psycopg.Con
         with postgres_role("settle_worker", database_url) as url:
             role = url.partition("//")[2].partition(":")[0]
             take("create", owner)
-            grants = re.sub(r"settle_(worker|reader)", f'"{role}"', documented("grant"))
+            grants = re.sub(r"settle_(worker|reader|gateway)", f'"{role}"', documented("grant"))
             owner.execute(grants.encode())
             take("copy", owner)
             take("switch", owner)

@@ -103,7 +103,8 @@ def test_the_packages_own_names() -> None:
     """What `db` and the transport offer to the rest."""
     assert set(db.__all__) == {
         *("Database", "EventRow", "Rows", "Settlement"),
-        *("BadDataError", "DatabaseError", "TransientDatabaseError"),
+        *("BadDataError", "DatabaseError", "NotAllowedError", "TransientDatabaseError"),
+        *("Created", "Creation"),
     }
     assert set(worker.transport.redis.__all__) == {
         "Channel",
@@ -116,8 +117,8 @@ def test_the_packages_own_names() -> None:
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
     assert list(COMMANDS) == [
-        *("demo", "init", "migrate", "doctor", "gateway", "health", "top", "page", "publish"),
-        *("outcomes", "dead", "retention", "config", "contracts", "bench"),
+        *("demo", "init", "migrate", "doctor", "gateway", "health", "top", "page", "events"),
+        *("publish", "outcomes", "dead", "retention", "config", "contracts", "bench"),
     ]
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",

@@ -6,7 +6,13 @@ import psycopg
 import pytest
 import sqlalchemy.exc
 
-from db.errors import BadDataError, DatabaseError, TransientDatabaseError, translate_error
+from db.errors import (
+    BadDataError,
+    DatabaseError,
+    NotAllowedError,
+    TransientDatabaseError,
+    translate_error,
+)
 
 
 class Refused(psycopg.Error):
@@ -40,7 +46,7 @@ def wrapped(
         pytest.param("55P03", TransientDatabaseError, id="lock timeout"),
         pytest.param("22021", BadDataError, id="not text"),
         pytest.param("23514", BadDataError, id="a constraint"),
-        pytest.param("42501", DatabaseError, id="no privilege"),
+        pytest.param("42501", NotAllowedError, id="no privilege"),
         pytest.param("42P01", DatabaseError, id="no table"),
         pytest.param("25P02", DatabaseError, id="aborted transaction"),
     ],

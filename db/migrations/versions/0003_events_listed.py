@@ -1,0 +1,88 @@
+"""Take up the events that are pending already, and index all events for listing.
+
+Nobody waits for it: rows are only read, and indexes are built concurrently, of each
+partition by itself where there are any. What was built in part by a migration that was
+interrupted is dropped, and built anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from alembic import op
+
+from db.sessions import is_pooled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+INDEXES = {
+    "events_by_account": "account_id, created_at, id",
+    "events_by_time": "created_at, id",
+}
+TAKE_UP = """
+INSERT INTO pending_events (account_id, created_at, id)
+SELECT account_id, created_at, id FROM events WHERE completed_at IS NULL AND failed_at IS NULL
+ON CONFLICT DO NOTHING
+"""
+# Those that were settled meanwhile.
+DROP_SETTLED = """
+DELETE FROM pending_events AS p USING events AS e
+WHERE e.id = p.id AND (e.completed_at IS NOT NULL OR e.failed_at IS NOT NULL)
+"""
+IS_PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'events'::regclass"
+IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
+IS_ATTACHED = "SELECT relispartition FROM pg_class WHERE oid = to_regclass(:name)"
+
+
+def upgrade() -> None:
+    """Do it in steps, each of which is committed."""
+    with op.get_context().autocommit_block():
+        # A session that is lent is not set; there the server's own timeout holds.
+        if not is_pooled(op.get_bind()):
+            op.execute("SET statement_timeout = 0")
+            # Nobody waits behind what waits here, for transactions that began before.
+            op.execute("SET lock_timeout = '10min'")
+        for statement in (TAKE_UP, DROP_SETTLED, "ANALYZE pending_events"):
+            op.execute(statement)
+        for name, columns in INDEXES.items():
+            _create_index(name, columns)
+
+
+def _create_index(name: str, columns: str) -> None:
+    if not op.get_bind().scalar(sa.text(IS_PARTITIONED)):
+        _create_concurrently(name, "events", columns)
+        return
+    if op.get_bind().scalar(sa.text(IS_VALID), {"name": name}):
+        return
+    op.execute(f"CREATE INDEX IF NOT EXISTS {name} ON ONLY events ({columns})")
+    for part in _partitions():
+        own_name = f"{part}_{name.removeprefix('events_')}"
+        if not op.get_bind().scalar(sa.text(IS_ATTACHED), {"name": own_name}):
+            _create_concurrently(own_name, part, columns)
+            op.execute(f"ALTER INDEX {name} ATTACH PARTITION {own_name}")
+
+
+def _partitions() -> Iterator[str]:
+    leaves = "SELECT relid::regclass::text FROM pg_partition_tree('events') WHERE isleaf"
+    yield from op.get_bind().scalars(sa.text(leaves)).all()
+
+
+def _create_concurrently(name: str, table: str, columns: str) -> None:
+    is_valid = op.get_bind().scalar(sa.text(IS_VALID), {"name": name})
+    if is_valid is False:
+        op.execute(f"DROP INDEX CONCURRENTLY {name}")
+    if not is_valid:
+        op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {table} ({columns})")
+
+
+def downgrade() -> None:
+    """Drop the indexes; the table is dropped with its own migration."""
+    for name in INDEXES:
+        op.drop_index(name)

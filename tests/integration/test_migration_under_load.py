@@ -1,0 +1,152 @@
+"""A live table, migrated: nobody waits for long, and all that is pending is listed afterwards."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from bench.partitions import take
+from db import Creation, Database, Settlement, TransientDatabaseError
+from db.listing import Listing, list_events
+from db.migrate import migrate
+from tests.accounts import CannotCreateUsersError, postgres_role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Urls
+
+LOAD = """
+INSERT INTO events (id, account_id, event_type, payload, created_at, completed_at)
+SELECT 'ev_' || lpad(n::text, 6, '0'), 'acct_' || n %% 3, 'order', '{}', now(),
+  CASE WHEN n %% 2 = 0 THEN now() END
+FROM generate_series(0, %s - 1) AS n
+"""
+PENDING = """
+SELECT account_id, created_at, id FROM events WHERE completed_at IS NULL AND failed_at IS NULL
+ORDER BY id
+"""
+INDEXES = """
+SELECT c.relname::text, bool_and(i.indisvalid) FROM pg_index i JOIN pg_class c ON c.oid = indexrelid
+WHERE c.relname IN ('events_by_account', 'events_by_time') GROUP BY 1 ORDER BY 1
+"""
+ROWS = 30_000
+
+
+@pytest.fixture(params=["plain", "partitioned"])
+def old_url(request: pytest.FixtureRequest, urls: Urls) -> Iterator[str]:
+    """Give a database as the first migration has left it, with events in either kind of table."""
+    url = f"{urls.database.rpartition('/')[0]}/settle_old"
+    with psycopg.connect(urls.database, autocommit=True) as server:
+        server.execute("CREATE DATABASE settle_old")
+        migrate(url, "0001")
+        with psycopg.connect(url, autocommit=True) as owner:
+            if request.param == "partitioned":
+                take("create", owner)
+                owner.execute("DROP TABLE events")
+                owner.execute("ALTER TABLE events_hashed RENAME TO events")
+                owner.execute("ALTER INDEX events_hashed_pkey RENAME TO events_pkey")
+            owner.execute(LOAD, [ROWS])
+        yield url
+        server.execute("DROP DATABASE settle_old WITH (FORCE)")
+
+
+def check_all_pending_are_followed(url: str) -> None:
+    """See that each is in its place, and that both indexes are of use."""
+    with psycopg.connect(url) as owner:
+        followed = owner.execute("TABLE pending_events ORDER BY id").fetchall()
+        assert followed == owner.execute(PENDING).fetchall()
+        indexes = [("events_by_account", True), ("events_by_time", True)]
+        assert owner.execute(INDEXES).fetchall() == indexes
+
+
+def test_a_live_table_is_migrated(old_url: str) -> None:
+    """While events are created and settled, by whoever gives up after two seconds of waiting."""
+    stop, failed = threading.Event(), list[Exception]()
+    numbers = itertools.count(1, 2)
+
+    def settle() -> None:
+        with closing(Database(old_url, lock_timeout_seconds=2)) as database:
+            while not stop.is_set():
+                ids = [f"ev_{next(numbers):06}" for _ in range(20)]
+                database.settle_pending_events(
+                    [Settlement(id_, "completed", None, "m") for id_ in ids]
+                )
+
+    def create() -> None:
+        with closing(Database(old_url, lock_timeout_seconds=2)) as database:
+            for number in itertools.count():
+                if stop.is_set():
+                    return
+                ids = [f"new_{number}_{n}" for n in range(20)]
+                database.create_events([Creation(id_, "acct_9", "order", "{}") for id_ in ids])
+
+    def watched(work: object) -> None:
+        try:
+            work()  # type: ignore[operator]
+        except Exception as error:  # noqa: BLE001 - it is looked at below
+            failed.append(error)
+
+    threads = [threading.Thread(target=watched, args=(work,)) for work in (settle, create)]
+    for thread in threads:
+        thread.start()
+    try:
+        migrate(old_url)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failed == []
+    check_all_pending_are_followed(old_url)
+
+
+def test_a_migration_that_was_interrupted_is_taken_up(old_url: str) -> None:
+    """An index that is built in part is built anew; what is there stays."""
+    migrate(old_url, "0002")
+    columns = "(account_id, created_at, id)"
+    with psycopg.connect(old_url, autocommit=True) as owner:
+        name = "events_by_account"
+        if owner.execute("SELECT to_regclass('events_p0')").fetchone() != (None,):
+            owner.execute(f"CREATE INDEX {name} ON ONLY events {columns}".encode())
+            name = "events_p0_by_account"
+        table = "events_p0" if "_p0" in name else "events"
+        owner.execute(f"CREATE INDEX {name} ON {table} {columns}".encode())
+        owner.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(%s)", [name]
+        )
+    migrate(old_url)
+    check_all_pending_are_followed(old_url)
+
+
+def test_a_table_that_is_locked_is_left_alone(old_url: str) -> None:
+    """Rather than keep all others waiting behind; nothing is changed, and it may be tried again."""
+    with psycopg.connect(old_url) as long_one:
+        long_one.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
+        with pytest.raises(TransientDatabaseError, match="lock timeout"):
+            migrate(old_url)
+    with psycopg.connect(old_url) as owner:
+        assert owner.execute("SELECT to_regclass('pending_events')").fetchone() == (None,)
+    migrate(old_url)
+    check_all_pending_are_followed(old_url)
+
+
+def test_who_could_read_events_can_list_them(old_url: str) -> None:
+    """Roles that were granted it before need nothing new, to settle neither."""
+    try:
+        with postgres_role("settle_owner", old_url) as url:
+            with psycopg.connect(old_url, autocommit=True) as owner:
+                name = url.partition("//")[2].partition(":")[0]
+                owner.execute(f'GRANT SELECT, UPDATE ON events TO "{name}"'.encode())
+            migrate(old_url)
+            with closing(Database(url)) as database:
+                before = len(list_events(database, Listing(100_000, state="pending")).rows)
+                database.settle_pending_events([Settlement("ev_000001", "failed", None, "m")])
+                after = len(list_events(database, Listing(100_000, state="pending")).rows)
+            assert (before, after) == (ROWS // 2, ROWS // 2 - 1)
+    except CannotCreateUsersError as error:
+        pytest.skip(str(error))
