@@ -92,7 +92,9 @@ def test_a_page_is_a_part_of_the_list(database: Database) -> None:
         assert listed(database, 3, skip=30, accounts=accounts) == []
 
 
-@pytest.mark.parametrize("accounts", [None, {"acct_1"}, {"acct_1", "acct_2"}], ids=repr)
+@pytest.mark.parametrize(
+    "accounts", [None, {"acct_1"}, {"acct_1", "acct_2"}], ids=["of all", "of one", "of two"]
+)
 def test_from_one_page_to_the_next_nothing_is_left_out(
     database: Database, accounts: set[str] | None
 ) -> None:
