@@ -24,6 +24,8 @@ from tests.service import Service, eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.storms
+
 
 @pytest.mark.parametrize("spelled", ["required", "CERT_REQUIRED", "CERT_NONE"])
 def test_a_broker_behind_tls(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
+
 QUEUE, DEAD = "event-status-updates", "event-status-updates.dead"
 
 

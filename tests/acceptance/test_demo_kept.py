@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.storms
+
 # Those that end by themselves; the others are for whoever watches.
 ENDLESS = ("settle top", "settle outcomes", "settle gateway")
 # What `timeout` ends with where it had to.

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
+
 
 def start_in_vain(service: Service, **settings: str) -> str:
     """Start a gateway that cannot work, and return its one line."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
+
 
 @pytest.fixture
 def watched() -> Watched:

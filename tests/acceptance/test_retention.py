@@ -16,6 +16,8 @@ from tests.service import eventually
 if TYPE_CHECKING:
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
+
 OUTCOMES, DEAD = "event-outcomes", "event-status-updates.dead"
 DAY_MILLISECONDS = 86_400_000
 

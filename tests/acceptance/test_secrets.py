@@ -14,6 +14,8 @@ from tests.service import Worker
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.storms
+
 SECRET = "hush7391"  # noqa: S105 - it is to be looked for
 # Not percent-encoded, and understood all the same.
 UNUSUAL = f"{SECRET};{SECRET}"

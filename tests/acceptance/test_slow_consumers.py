@@ -9,10 +9,14 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.service import eventually
 
 if TYPE_CHECKING:
     from tests.service import Service
+
+pytestmark = pytest.mark.storms
 
 STREAM, GROUP = "event-outcomes", "billing"
 LENGTH = 200

@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
+
 
 def top(service: Service, *options: str, **environment: str) -> Any:
     """Run the command as the documented operator."""

@@ -15,6 +15,8 @@ from tests.service import eventually
 if TYPE_CHECKING:
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
+
 POOLS = ["threads", "prefork", "solo"]
 
 

@@ -9,6 +9,8 @@ import pytest
 from bench.pending import run
 from cli.embedded import ServerUnavailable
 
+pytestmark = pytest.mark.storms
+
 
 def test_the_benchmark_in_small() -> None:
     """All find the same pages; only those that write to no index of events stay HOT."""
