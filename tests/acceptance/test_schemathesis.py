@@ -83,7 +83,7 @@ def run_schemathesis(gateway: Gateway, key: str, folder: Path) -> subprocess.Com
             *("--url", gateway.url, "--checks", "all", "--no-color"),
             *("--phases", "examples,coverage,fuzzing,stateful"),
             *("--header", f"Authorization: Bearer {key}"),
-            *("--max-examples", "100", "--seed", "1", "--workers", "1"),
+            *("--max-examples", "40", "--seed", "1", "--workers", "1"),
         ],
         cwd=folder,
         capture_output=True,

@@ -106,7 +106,8 @@ def test_the_queue_grows(service: Service) -> None:
 def test_no_outcomes_come(service: Service) -> None:
     """The table is not there."""
     with psycopg.connect(service.database_url) as owner:
-        owner.execute("DROP TABLE events, alembic_version")
+        owner.execute("DROP TABLE events, pending_events, alembic_version")
+        owner.execute("DROP FUNCTION follow_pending_events")
     service.start_worker()
     follow(
         service,
