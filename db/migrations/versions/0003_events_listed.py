@@ -31,6 +31,21 @@ INSERT INTO pending_events (account_id, created_at, id)
 SELECT account_id, created_at, id FROM events WHERE completed_at IS NULL AND failed_at IS NULL
 ON CONFLICT DO NOTHING
 """
+# Of those that write while it is taken up, what follows saw nothing to delete yet; as CREATE INDEX
+# CONCURRENTLY waits for writers, so that nobody waits for it.
+WAIT_FOR_WRITERS = """
+DO $$
+DECLARE
+  writers text[] := ARRAY(
+    SELECT virtualtransaction FROM pg_locks
+    WHERE relation IN (SELECT relid FROM pg_partition_tree('events'))
+      AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid());
+BEGIN
+  WHILE EXISTS (SELECT FROM pg_locks WHERE virtualtransaction = ANY (writers)) LOOP
+    PERFORM pg_sleep(0.02);
+  END LOOP;
+END $$
+"""
 # Those that were settled meanwhile.
 DROP_SETTLED = """
 DELETE FROM pending_events AS p USING events AS e
@@ -49,7 +64,7 @@ def upgrade() -> None:
             op.execute("SET statement_timeout = 0")
             # Nobody waits behind what waits here, for transactions that began before.
             op.execute("SET lock_timeout = '10min'")
-        for statement in (TAKE_UP, DROP_SETTLED, "ANALYZE pending_events"):
+        for statement in (TAKE_UP, WAIT_FOR_WRITERS, DROP_SETTLED, "ANALYZE pending_events"):
             op.execute(statement)
         for name, columns in INDEXES.items():
             _create_index(name, columns)
