@@ -39,7 +39,8 @@ body {{ margin: 0; padding: 14px; background: #eef1f4; width: 1284px;
     display: grid; grid-template-columns: 1fr 1fr; gap: 14px; font: 13px sans-serif }}
 figure {{ margin: 0; border-radius: 8px; overflow: hidden; background: #16181d; color: #d5dae1 }}
 figcaption {{ padding: 7px 12px; background: #2a2e36; font: bold 12px monospace }}
-pre {{ margin: 0; padding: 12px; white-space: pre-wrap; font: 12.2px/1.32 "DejaVu Sans Mono", monospace }}
+pre {{ margin: 0; padding: 12px; white-space: pre-wrap;
+    font: 12.2px/1.32 "DejaVu Sans Mono", monospace }}
 .wide {{ grid-column: 1 / 3 }}
 img {{ display: block; width: 100%; height: 344px; object-fit: cover; object-position: bottom }}
 </style>
