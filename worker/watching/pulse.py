@@ -58,6 +58,7 @@ class Pulse:
         state = {
             "node": self._node,
             "pid": os.getpid(),
+            "process_began": statefile.process_began(os.getpid()),
             "written_at": now,
             "live": live,
             "ready": ready,

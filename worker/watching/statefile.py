@@ -92,9 +92,19 @@ def _is_of_one(path: Path) -> bool:
     with suppress(OSError, ValueError, KeyError, TypeError):
         if path.lstat().st_uid != os.getuid():
             return False
-        os.kill(json.loads(path.read_text(encoding="utf-8"))["pid"], 0)
-        return True
+        state = json.loads(path.read_text(encoding="utf-8"))
+        os.kill(state["pid"], 0)
+        # Numbers come again: another process may have that of a worker which was killed.
+        return state.get("process_began", "") in ("", process_began(state["pid"]))
     return False
+
+
+def process_began(pid: int) -> str:
+    """Return when a process began, as Linux counts; '' where nobody says."""
+    with suppress(OSError, IndexError):
+        # Its name, in parentheses, may have any character: proc(5).
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    return ""
 
 
 def look_up(path: Path, question: str, now: float) -> Judgement:

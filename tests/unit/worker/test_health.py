@@ -22,6 +22,7 @@ from worker.watching.statefile import (
     default_path,
     find,
     look_up,
+    process_began,
     write,
 )
 
@@ -245,6 +246,18 @@ def test_workers_of_one_machine_have_a_file_each(folder: Path) -> None:
         find("")
     assert find("celery@two") == default_path("celery@two")
     assert default_path("../a b").parent == folder
+
+
+@pytest.mark.usefixtures("folder")
+def test_another_process_with_the_number_of_a_killed_worker_is_no_worker() -> None:
+    """Numbers come again; a worker that lives is found beside what was left."""
+    pid = os.getpid()
+    write(default_path("celery@killed"), {"pid": pid, "process_began": "1"})
+    with pytest.raises(LookupError, match="no worker of this"):
+        find("")
+    alive = {"pid": pid, "process_began": process_began(pid)}
+    write(default_path("celery@alive"), alive)
+    assert find("") == default_path("celery@alive")
 
 
 @pytest.mark.usefixtures("folder")
