@@ -66,17 +66,10 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(
-    application: Starlette,
-    server: socket.socket,
-    *,
-    stop_timeout_seconds: float,
-    on_stop: Callable[[], None] = lambda: None,
-) -> None:
+def serve(application: Starlette, server: socket.socket, *, stop_timeout_seconds: float) -> None:
     """Serve until asked to stop: by SIGTERM or SIGINT, answering what was asked before.
 
-    An answer without an end looks at `is_stopping` of the application's state, or is ended by
-    what `on_stop` does.
+    What has no end is ended by `let_listeners_go` of the application's state.
     """
     _allow_many_connections()
     collect_seldom()
@@ -93,8 +86,7 @@ def serve(
         server_header=False,
         proxy_headers=False,
     )
-    running = Server(config, on_stop)
-    application.state.is_stopping = lambda: running.should_exit
+    running = Server(config, application.state.let_listeners_go)
 
     def stop(*_: object) -> None:
         running.should_exit = True

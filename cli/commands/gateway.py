@@ -60,12 +60,7 @@ def serve(settings: Settings) -> None:
         },
     )
     application = make_application(settings, service, keys, openapi.document())
-    server.serve(
-        application,
-        listening,
-        stop_timeout_seconds=settings.stop_timeout_seconds,
-        on_stop=application.state.let_listeners_go,
-    )
+    server.serve(application, listening, stop_timeout_seconds=settings.stop_timeout_seconds)
     logger.info("gateway stopped")
 
 

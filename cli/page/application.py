@@ -60,17 +60,17 @@ class Page:
     def __init__(self, settings: Settings, app: Any) -> None:
         self._settings = settings
         self._reader = Reader(settings, app)
-        self._watch = Watch(self._reader.read)
+        self.watch = Watch(self._reader.read)
         self._channel = result_channel_of(settings)
         self._body = BodyReader(MAX_BODY_BYTES)
         # One thread: what two people do at once is done one after the other.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="letters")
 
-    async def follow(self, request: Request) -> Response:
+    async def follow(self, _: Request) -> Response:
         """Answer with each reading as it is made."""
-        if self._watch.viewers >= MAX_VIEWERS:
+        if self.watch.viewers >= MAX_VIEWERS:
             raise HTTPException(503, f"{MAX_VIEWERS} people watch already")
-        readings = self._watch.follow(request.app.state.is_stopping)
+        readings = self.watch.follow()
         headers = {"X-Accel-Buffering": "no"}
         return StreamingResponse(_events(readings), 200, headers, "text/event-stream")
 
@@ -115,7 +115,7 @@ class Page:
         """Close what was opened, in the end."""
         yield
         end_after(GRACE_SECONDS, HANGS, logger)
-        self._watch.close()
+        self.watch.close()
         self._thread.shutdown(cancel_futures=True)
         self._reader.close()
         self._channel.close()
@@ -174,7 +174,7 @@ def make_application(settings: Settings, app: Any) -> Starlette:
         text, kind = parts[request.scope["path"]]
         return Response(text, media_type=kind)
 
-    return Starlette(
+    application = Starlette(
         routes=[
             Route(PAGE, show_page),
             *(Route(path, show_part) for path in parts),
@@ -187,3 +187,5 @@ def make_application(settings: Settings, app: Any) -> Starlette:
         exception_handlers={HTTPException: _refuse, Exception: _fail},
         lifespan=page.running,
     )
+    application.state.let_listeners_go = page.watch.stop
+    return application

@@ -30,6 +30,7 @@ class Watch:
             interval_seconds: From one to the next.
         """
         self.viewers = 0
+        self._is_stopping = False
         self._read, self._interval_seconds = read, interval_seconds
         # One thread, for Celery has queues for answers by thread.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="reading")
@@ -37,19 +38,23 @@ class Watch:
         self._latest: Reading | None = None
         self._due = 0.0
 
-    async def follow(self, is_stopping: Callable[[], bool]) -> AsyncGenerator[Reading]:
+    async def follow(self) -> AsyncGenerator[Reading]:
         """Yield the latest reading, then each that is made, until the page stops."""
         self.viewers += 1
         try:
             if self._latest is not None and time.monotonic() < self._due:
                 yield self._latest
-            while not is_stopping():
+            while not self._is_stopping:
                 # Waiting for it does not end it when one of them goes.
                 done, _ = await asyncio.wait({self._upcoming()}, timeout=LOOK_UP_SECONDS)
                 for reading in done:
                     yield reading.result()
         finally:
             self.viewers -= 1
+
+    def stop(self) -> None:
+        """Let everybody go who follows."""
+        self._is_stopping = True
 
     def close(self) -> None:
         """Make no more readings."""

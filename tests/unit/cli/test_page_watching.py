@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import aclosing
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from cli.page.reading import Reading
@@ -47,7 +46,7 @@ def watch(
 async def see(watch: Watch, number: int) -> list[str]:
     """Follow for so many readings, then go."""
     seen: list[str] = []
-    async with aclosing(watch.follow(lambda: False)) as readings:
+    async with aclosing(watch.follow()) as readings:
         async for reading in readings:
             seen.append(reading.service)
             if len(seen) == number:
@@ -112,8 +111,12 @@ def test_it_ends_when_the_page_stops() -> None:
     """Also while a reading is long in coming."""
 
     async def stop(watch: Watch, _: Servers) -> Any:
-        asked = count()
-        return [one async for one in watch.follow(lambda: next(asked) == 2)]
+        seen = []
+        async for one in watch.follow():
+            seen.append(one)
+            # By then the next reading is waited for, which is an hour away.
+            asyncio.get_running_loop().call_later(0.05, watch.stop)
+        return seen
 
     seen, servers = watch(3_600, stop)
     assert seen == [Reading("1", "")]
