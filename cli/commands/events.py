@@ -13,6 +13,7 @@ import click
 from cli import exit_status
 from cli.publish.progress import Meter
 from cli.publish.reading import ENCODING, ERRORS, read_updates
+from cli.publish.refusals import Refusals
 from db import BadDataError, Database
 from service.settings import load_settings
 from tasks.errors import NotUnderstoodError
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from cli.publish.reading import Place
     from db import Creation
-
-# Of what is refused; the rest is counted.
-MAX_LINES = 20
 
 
 @click.group("events")
@@ -45,20 +43,21 @@ def load(source: IO[str]) -> None:
     that may insert.
     """
     told: Counter[str] = Counter()
+    refusals = Refusals()
     settings, remaining = load_settings(), read_updates(source)
     with closing(Database(settings.database_url)) as database, Meter("Loading", "events") as meter:
         while batch := list(islice(remaining, MAX_EVENTS)):
             for place, refusal in _load(database, batch, told):
-                told["refused"] += 1
-                if told["refused"] <= MAX_LINES:
-                    click.echo(f"{place}: {refusal}", err=True)
-            meter.update(told.total())
+                refusals.add(place, refusal)
+            meter.update(told.total() + refusals.count)
+    for line in refusals.lines():
+        click.echo(line, err=True)
     click.echo(
         f"Created {told['created']:,} events, {told['there']:,} were there already, "
-        f"{told['refused']:,} refused.",
+        f"{refusals.count:,} refused.",
         err=True,
     )
-    if told["refused"]:
+    if refusals.count:
         click.get_current_context().exit(exit_status.BAD_INPUT)
 
 

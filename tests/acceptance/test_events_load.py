@@ -71,3 +71,13 @@ def test_a_database_without_the_table_is_said_in_a_line(urls: Urls) -> None:
     assert ended.returncode == 1
     assert "42P01" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_equal_errors_are_one_line_with_a_count(database: Database, database_url: str) -> None:
+    """As for updates that are published; however many they are, they hide no other."""
+    lines = [*["{}"] * 30, json.dumps(event("ev_1", accountId=""))]
+    ended = load("\n".join(lines), database_url)
+    said = ended.stderr.splitlines()
+    assert any(line.startswith("line 1 and 29 more, up to line 30: ") for line in said)
+    assert any(line.startswith("line 31: accountId: ") for line in said)
+    assert "31 refused" in said[-1]
