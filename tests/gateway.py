@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import subprocess
 import sys
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +27,17 @@ EVENTS = "/v2/api/events"
 BATCH = "/v2/api/events/batch"
 JSON = {"Content-Type": "application/json"}
 NUMBERS = itertools.count(1)
+
+
+def new_key(*options: str) -> tuple[str, str]:
+    """Draw a key as an operator does; return what its holder sends, and what the file needs."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "cli", "gateway", "new-key", *options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ended.stderr.split()[-1], ended.stdout
 
 
 class Answer(NamedTuple):

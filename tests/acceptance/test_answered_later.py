@@ -8,7 +8,6 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.acceptance.test_gateway_keys import new_key
 from tests.gateway import (
     BATCH,
     JSON,
@@ -17,6 +16,7 @@ from tests.gateway import (
     Gateways,
     check_is_problem,
     completed,
+    new_key,
     statuses,
 )
 from tests.listening import outcome, publish

@@ -8,7 +8,6 @@ import math
 import re
 import shutil
 import subprocess
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +15,7 @@ import pytest
 import yaml
 
 from settle_client.producer import Producer
-from tests.gateway import Gateway, Gateways, completed
+from tests.gateway import Gateway, Gateways, completed, new_key
 from tests.prometheus import FOLDER, RULES, Prometheus, quicker_expression, shorter
 from tests.service import eventually
 from tests.started import started
@@ -75,17 +74,6 @@ def shop(
         prometheus.use_key(its_key)
         prometheus.scrape("settle-gateway", gateway.port)
         yield Shop(gateway, key)
-
-
-def new_key(*options: str) -> tuple[str, str]:
-    """Draw a key as an operator does; return the key, and the entry of the keys file."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "cli", "gateway", "new-key", *options],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return ended.stderr.split()[-1], ended.stdout
 
 
 def work(service: Service, shop: Shop) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +14,7 @@ from tests.gateway import (
     Gateways,
     check_is_problem,
     completed,
+    new_key,
     path_of,
     statuses,
 )
@@ -24,17 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.service import Service
-
-
-def new_key(*options: str) -> tuple[str, str]:
-    """Draw a key as an operator does; return what its holder sends, and what the file needs."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "cli", "gateway", "new-key", *options],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return ended.stderr.split()[-1], ended.stdout
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.test_gateway_keys import new_key
 from tests.documents import read
-from tests.gateway import JSON, Gateway, Gateways, check_is_problem
+from tests.gateway import JSON, Gateway, Gateways, check_is_problem, new_key
 from tests.listening import OUTCOMES, listening, outcome, page, publish
 from tests.service import eventually
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.accounts import creating_role
+from tests.gateway import new_key
 
 if TYPE_CHECKING:
     from tests.gateway import Gateway, Gateways
@@ -58,17 +59,12 @@ def test_the_gateway_is_as_its_document_says(
 ) -> None:
     """Every check, in every phase: examples, coverage, fuzzing, and one request after another."""
     service.load(*example_ids(), account="acct_9")
-    drawn = subprocess.run(
-        [sys.executable, "-m", "cli", "gateway", "new-key", "tool", "--all-accounts"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    key, entry = new_key("tool", "--all-accounts")
     keys = tmp_path / "keys.toml"
-    keys.write_text(drawn.stdout)
+    keys.write_text(entry)
     with creating_role(service.database_url) as role_url:
         gateway = gateways.start(SETTLE_GATEWAY_KEYS_FILE=str(keys), DATABASE_URL=role_url)
-        ended = run_schemathesis(gateway, drawn.stderr.split()[-1], tmp_path)
+        ended = run_schemathesis(gateway, key, tmp_path)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert gateway.ask("GET", "/healthz").status == 200
         assert "Traceback" not in gateway.log.read_text()

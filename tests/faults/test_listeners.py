@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from tests.acceptance.test_gateway_keys import new_key
 from tests.faults.test_gateway_clients import open_files
-from tests.gateway import check_is_problem, completed
+from tests.gateway import check_is_problem, completed, new_key
 from tests.listening import OUTCOMES, listening, outcome, page, publish
 from tests.service import PATIENCE_SECONDS, eventually
 
