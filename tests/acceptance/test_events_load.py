@@ -73,7 +73,7 @@ def test_a_database_without_the_table_is_said_in_a_line(urls: Urls) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_equal_errors_are_one_line_with_a_count(database: Database, database_url: str) -> None:
+def test_equal_errors_are_one_line_with_a_count(database_url: str) -> None:
     """As for updates that are published; however many they are, they hide no other."""
     lines = [*["{}"] * 30, json.dumps(event("ev_1", accountId=""))]
     ended = load("\n".join(lines), database_url)
