@@ -1,6 +1,6 @@
 """The operations of the gateway, as an ASGI application.
 
-`PATCH /v2/api/events/batch` settles, `GET /v2/api/events/{id}` looks, `gateway.collection`
+`PATCH /v2/api/events/batch` settles, `GET /v2/api/events/{id}` looks, `gateway.events.collection`
 has what there is at `/v2/api/events`; `/healthz` and `/metrics` are for whoever watches. Their
 contract is handed in, and served by `gateway.pages`.
 """
@@ -22,31 +22,31 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway import terms
-from gateway.admission import Admission
-from gateway.answers import answer
-from gateway.body import Reader
-from gateway.channel import Channel
-from gateway.collection import Collection
+from gateway.access.admission import Admission
 from gateway.counting import Counting
-from gateway.creating import Creator
-from gateway.enqueuing import Enqueuer
+from gateway.events.collection import Collection
+from gateway.events.creating import Creator
+from gateway.events.listing import Lister
+from gateway.events.publishing import PatientPublisher
+from gateway.events.settling import Settler
+from gateway.events.settling_one import OneSettler
 from gateway.health import Health
-from gateway.listening import Hub
-from gateway.listing import Lister
-from gateway.message_ids import message_id_of
-from gateway.message_records import Records
-from gateway.messages import Messages
+from gateway.messages.enqueuing import Enqueuer
+from gateway.messages.operation import Messages
+from gateway.messages.records import Records
 from gateway.metrics import CATALOGUE
-from gateway.outcomes import Outcomes
+from gateway.outcomes.channel import Channel
+from gateway.outcomes.hub import Hub
+from gateway.outcomes.operation import Outcomes
+from gateway.outcomes.stream import Stream
 from gateway.pages import pages
-from gateway.paths import TrailingSlash
-from gateway.patience import Patience, until_stopped
-from gateway.preferences import prefers_async
-from gateway.problems import Problems
-from gateway.publishing import PatientPublisher
-from gateway.settling import Settler
-from gateway.settling_one import OneSettler
-from gateway.stream import Stream
+from gateway.requests.answers import answer
+from gateway.requests.body import Reader
+from gateway.requests.message_ids import message_id_of
+from gateway.requests.paths import TrailingSlash
+from gateway.requests.patience import Patience, until_stopped
+from gateway.requests.preferences import prefers_async
+from gateway.requests.problems import Problems
 from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.checking import check_id
 from settle_client.errors import InvalidUpdateError
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from gateway.keys import Keys
+    from gateway.access.keys import Keys
     from service.connections import Service
     from service.settings import Settings
     from settle_client.outcome import Outcome

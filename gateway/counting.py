@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gateway import message_terms, metrics, outcome_terms, terms
+from gateway import metrics, terms
+from gateway.messages import terms as message_terms
+from gateway.outcomes import terms as outcome_terms
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

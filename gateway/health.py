@@ -16,7 +16,7 @@ from service.fitness import Obstacle
 from tasks.errors import OutcomesNotPublishedError
 
 if TYPE_CHECKING:
-    from gateway.publishing import PatientPublisher
+    from gateway.events.publishing import PatientPublisher
     from service.connections import Service
 
 # Less than whoever asks is likely to wait.

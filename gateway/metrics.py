@@ -39,7 +39,7 @@ REQUESTS_OPEN = CATALOGUE.gauge(
     "Requests that are not answered yet.",
 )
 
-# -- written by gateway.settling, when a batch is published ------------------------------
+# -- written by gateway.events.settling, when a batch is published ------------------------------
 
 UPDATES_ANSWERED = CATALOGUE.counter(
     "settle_gateway_updates_total",
@@ -52,14 +52,14 @@ UPDATES_TOGETHER = CATALOGUE.histogram(
     BUCKETS_OF_UPDATES,
 )
 
-# -- written by gateway.publishing -------------------------------------------------------
+# -- written by gateway.events.publishing -------------------------------------------------------
 
 UNPUBLISHED = CATALOGUE.gauge(
     "settle_gateway_unpublished_outcomes",
     "Outcomes of committed updates that wait for the result channel; nothing new is applied.",
 )
 
-# -- written by gateway.listening --------------------------------------------------------
+# -- written by gateway.outcomes.hub --------------------------------------------------------
 
 LISTENERS = CATALOGUE.gauge(
     "settle_gateway_listeners",

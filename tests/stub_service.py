@@ -6,8 +6,8 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
-from gateway.publishing import PatientPublisher
-from gateway.settling import Settler
+from gateway.events.publishing import PatientPublisher
+from gateway.events.settling import Settler
 from settle_client.checking import check_all
 from tasks.errors import OutcomesNotPublishedError
 from tasks.messages import Message

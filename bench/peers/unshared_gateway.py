@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cli.main import main
-from gateway import settling
+from gateway.events import settling
 
 if TYPE_CHECKING:
     from service.batching import Batch

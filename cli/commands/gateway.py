@@ -30,13 +30,13 @@ def serve(settings: Settings) -> None:
         SettingsError: They cannot work.
     """
     try:
-        from gateway import server  # noqa: PLC0415 - of an extra
-        from gateway.admission import is_loopback  # noqa: PLC0415
+        from gateway.access.admission import is_loopback  # noqa: PLC0415
         from gateway.application import make_application  # noqa: PLC0415
+        from gateway.serving import server  # noqa: PLC0415 - of an extra
     except ModuleNotFoundError as error:
         raise not_installed(error) from error
     from cli.contracts import openapi  # noqa: PLC0415 - takes its time
-    from gateway.keys import Keys  # noqa: PLC0415
+    from gateway.access.keys import Keys  # noqa: PLC0415
     from service.connections import make_service  # noqa: PLC0415
 
     host, port = settings.gateway_host, settings.gateway_port
@@ -73,7 +73,7 @@ def new_key(*, name: str, accounts: tuple[str, ...], all_accounts: bool) -> None
 
     The key itself goes to stderr, for whoever will use it; what the file of keys needs, to stdout.
     """
-    from gateway.keys import as_toml, draw  # noqa: PLC0415
+    from gateway.access.keys import as_toml, draw  # noqa: PLC0415
 
     if not all((name, *accounts)):
         raise click.UsageError("a name, of a key or of an account, is not empty")

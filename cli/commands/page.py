@@ -21,8 +21,8 @@ def command() -> None:
     """
     settings = load_settings()
     try:
-        from gateway import server  # noqa: PLC0415 - of an extra
-        from gateway.admission import is_loopback  # noqa: PLC0415
+        from gateway.access.admission import is_loopback  # noqa: PLC0415
+        from gateway.serving import server  # noqa: PLC0415 - of an extra
     except ModuleNotFoundError as error:
         raise not_installed(error) from error
     host, port = settings.page_host, settings.page_port

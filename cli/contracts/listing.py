@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from cli.contracts import problems
 from cli.contracts.examples import EVENTS, event, problem
 from gateway import terms
-from gateway.list_parameters import (
+from gateway.events.list_parameters import (
     MAX_PAGE,
     MAX_PAGE_SIZE,
     PAGE_SIZE,

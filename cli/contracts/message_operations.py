@@ -9,8 +9,8 @@ from typing import Any
 
 from cli.contracts import problems
 from cli.contracts.examples import EXCHANGES, outcomes, problem
-from gateway import message_terms as terms
-from gateway.preferences import ASYNC
+from gateway.messages import terms
+from gateway.requests.preferences import ASYNC
 from gateway.terms import JSON
 
 MESSAGE_ID = "5f0c9a52-6a5b-4f0e-9d5c-2f6f1b0d7a11"

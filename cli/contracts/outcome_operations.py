@@ -9,8 +9,8 @@ from typing import Any
 
 from cli.contracts import problems
 from cli.contracts.examples import outcomes, problem
-from gateway import outcome_terms as terms
-from gateway.listener_queries import MESSAGE_ID_LENGTH, REASONS
+from gateway.outcomes import terms
+from gateway.outcomes.queries import MESSAGE_ID_LENGTH, REASONS
 from gateway.terms import JSON
 
 POSITION = "1764147600000-0"

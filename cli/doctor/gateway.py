@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.keys import Keys
+from gateway.access.keys import Keys
 from service.finding import Finding, failure, ok
 from service.settings import SettingsError
 

@@ -17,8 +17,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gateway.admission import is_from_here
-from gateway.problems import problem
+from gateway.access.admission import is_from_here
+from gateway.requests.problems import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -28,8 +28,8 @@ from cli.page import letters
 from cli.page.admission import PAGE, STYLE, Admission
 from cli.page.reading import Reader
 from cli.page.watching import Watch
-from gateway.body import Reader as BodyReader
-from gateway.problems import problem
+from gateway.requests.body import Reader as BodyReader
+from gateway.requests.problems import problem
 from service.backlog import result_channel_of
 from service.watchdog import GRACE_SECONDS, end_after
 from tasks.dead_letters import DeadLetters

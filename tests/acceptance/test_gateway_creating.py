@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.keys import as_toml, draw
+from gateway.access.keys import as_toml, draw
 from tests.accounts import CannotCreateUsersError, creating_role
 from tests.gateway import EVENTS, JSON, Gateway, check_is_problem, completed
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from gateway.keys import as_toml, draw
+from gateway.access.keys import as_toml, draw
 from tests.gateway import EVENTS, JSON, Gateway, check_is_problem, completed
 
 if TYPE_CHECKING:

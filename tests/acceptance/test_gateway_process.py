@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.embedded import free_port
-from gateway.keys import as_toml, draw
+from gateway.access.keys import as_toml, draw
 from tests.gateway import (
     BATCH,
     JSON,

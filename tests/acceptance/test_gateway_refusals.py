@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.keys import as_toml, draw
+from gateway.access.keys import as_toml, draw
 from tests.documents import read
 from tests.gateway import (
     BATCH,

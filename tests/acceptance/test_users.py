@@ -15,10 +15,10 @@ import pytest
 import redis
 
 from cli.embedded import dies_with_parent, free_port
-from gateway.channel import Channel, ChannelAwayError
-from gateway.message_records import Records, record_of
-from gateway.positions import BEGINNING
-from gateway.stream import Stream
+from gateway.messages.records import Records, record_of
+from gateway.outcomes.channel import Channel, ChannelAwayError
+from gateway.outcomes.positions import BEGINNING
+from gateway.outcomes.stream import Stream
 from settle_client.checking import check_all
 from settle_client.outcomes import OutcomeClient
 from settle_client.redis_server import open_reader

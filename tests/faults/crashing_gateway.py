@@ -6,13 +6,13 @@ those of `tests.faults.crashing`, as far as a gateway comes by them.
 
 from __future__ import annotations
 
-import gateway.settling
+import gateway.events.settling
 from cli.main import main
 from tests.faults.crashing import around
 
 STEPS = ("locked", "committed", "published partly", "published")
 
-around(gateway.settling, "settle_batch", after="committed")
+around(gateway.events.settling, "settle_batch", after="committed")
 
 if __name__ == "__main__":
     main()

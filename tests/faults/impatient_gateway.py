@@ -7,7 +7,8 @@ turn these times, so they are no settings; a test has no half a minute.
 from __future__ import annotations
 
 from cli.main import main
-from gateway import connection, outcomes, server
+from gateway.outcomes import operation as outcomes
+from gateway.serving import connection, server
 
 WAIT_SECONDS = 2.0
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from db.loading import NewEvent, load_events
-from gateway.accounts import EventsOfAccounts
+from gateway.access.accounts import EventsOfAccounts
 from settle_client.checking import check
 from settle_client.update import StatusUpdate
 from tasks.messages import Message

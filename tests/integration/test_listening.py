@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from gateway import listening
-from gateway.channel import Channel
-from gateway.feed import Feed, TrimmedError
-from gateway.filters import Filter
-from gateway.listening import Gone, Heard, Hub, Signal
-from gateway.positions import BEGINNING, Position
-from gateway.stream import Stream
+from gateway.outcomes import hub as listening
+from gateway.outcomes.channel import Channel
+from gateway.outcomes.feed import Feed, TrimmedError
+from gateway.outcomes.filters import Filter
+from gateway.outcomes.hub import Gone, Heard, Hub, Signal
+from gateway.outcomes.positions import BEGINNING, Position
+from gateway.outcomes.stream import Stream
 from settle_client.redis_server import open_reader
 from tests.listening import outcome
 from tests.oldest_redis import oldest_redis
@@ -24,7 +24,7 @@ from tests.oldest_redis import oldest_redis
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from gateway.feed import Step
+    from gateway.outcomes.feed import Step
 
 STREAM = "event-outcomes"
 ALL = Filter(None)

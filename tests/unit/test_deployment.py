@@ -13,7 +13,7 @@ import pytest
 import yaml
 from flower.command import is_flower_envvar
 
-from gateway.keys import Keys
+from gateway.access.keys import Keys
 from service.settings import Settings, variable
 from service.watchdog import GRACE_SECONDS
 from settle_client.names import QUEUE

@@ -15,7 +15,7 @@ from cli.doctor import workers as workers_checks
 from cli.doctor.examination import Part, examine
 from cli.doctor.parts import gateway_part, settings_part, workers_part
 from cli.doctor.workers import WorkerFacts, Workers, ask_workers
-from gateway.keys import as_toml, draw
+from gateway.access.keys import as_toml, draw
 from service import database_checks, pages, redis_checks
 from service.clock import judge_clock
 from service.finding import Finding, Verdict, failure, ok

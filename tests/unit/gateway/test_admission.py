@@ -8,8 +8,8 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from gateway.admission import Admission, is_loopback
-from gateway.keys import Keys, as_toml, draw
+from gateway.access.admission import Admission, is_loopback
+from gateway.access.keys import Keys, as_toml, draw
 
 if TYPE_CHECKING:
     from pathlib import Path

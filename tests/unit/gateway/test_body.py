@@ -9,8 +9,8 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from gateway import body
-from gateway.body import Reader
+from gateway.requests import body
+from gateway.requests.body import Reader
 
 if TYPE_CHECKING:
     from starlette.types import Message

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.listing import Position
-from gateway.cursors import MAX_CHARACTERS, read_cursor, write_cursor
+from gateway.events.cursors import MAX_CHARACTERS, read_cursor, write_cursor
 
 # As PostgreSQL can store it, and JSON can carry it.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=255)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.filters import Filter
-from gateway.positions import BEGINNING
-from gateway.stream import Entry
+from gateway.outcomes.filters import Filter
+from gateway.outcomes.positions import BEGINNING
+from gateway.outcomes.stream import Entry
 
 OURS = frozenset({"acct_1", "acct_2"})
 

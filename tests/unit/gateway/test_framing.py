@@ -5,7 +5,7 @@ from __future__ import annotations
 import httptools
 import pytest
 
-from gateway.framing import Framing
+from gateway.serving.framing import Framing
 
 HEAD = b"PATCH /x HTTP/1.1\r\nHost: a\r\n"
 CHUNKS = b"10000\r\n" + b"\n0\r\n" * 16_384 + b"\r\n3\r\na\n0\r\n0;x=y\r\nField: b\r\n\r\n"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import fakeredis
 import pytest
 
+from gateway.events.publishing import PatientPublisher
 from gateway.health import CHANNEL_FIX, Health
-from gateway.publishing import PatientPublisher
 from settle_client.names import OUTCOMES
 from tasks.errors import OutcomesNotPublishedError
 from tasks.publishing import OutcomePublisher

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.keys import Keys, as_toml, draw
+from gateway.access.keys import Keys, as_toml, draw
 from service.settings import SettingsError
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.listing import Listing, Position
-from gateway.cursors import write_cursor
-from gateway.list_parameters import READERS, understand_parameters
+from gateway.events.cursors import write_cursor
+from gateway.events.list_parameters import READERS, understand_parameters
 from tasks.errors import NotUnderstoodError
 
 PLACE = Position("2026-11-23 09:00:00+00", "ev_1")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.message_records import Record, record_of
-from gateway.positions import BEGINNING
-from gateway.stream import Entry
+from gateway.messages.records import Record, record_of
+from gateway.outcomes.positions import BEGINNING
+from gateway.outcomes.stream import Entry
 from settle_client.outcome import encode_json
 from settle_client.update import StatusUpdate
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.paths import TrailingSlash
+from gateway.requests.paths import TrailingSlash
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.pinning import pin
+from gateway.messages.pinning import pin
 from settle_client.update import StatusUpdate
 from tasks.errors import NotUnderstoodError
 

@@ -21,8 +21,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from gateway import connection
-from gateway.connection import Connection
+from gateway.serving import connection
+from gateway.serving.connection import Connection
 
 SIGNATURES = {
     HttpToolsProtocol: {

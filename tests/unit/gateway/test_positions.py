@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.positions import BEGINNING, Extent, Position
+from gateway.outcomes.positions import BEGINNING, Extent, Position
 
 
 def at(text: str) -> Position:

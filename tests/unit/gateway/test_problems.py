@@ -12,8 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from db import BadDataError, DatabaseError, TransientDatabaseError
-from gateway.problems import Problems, problem
-from gateway.settling import BusyError
+from gateway.requests.problems import BusyError, Problems, problem
 from tasks.errors import OutcomesNotPublishedError
 
 if TYPE_CHECKING:

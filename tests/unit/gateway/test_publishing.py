@@ -10,8 +10,8 @@ import fakeredis
 import pytest
 import redis
 
+from gateway.events.publishing import PatientPublisher
 from gateway.metrics import CATALOGUE
-from gateway.publishing import PatientPublisher
 from settle_client.names import OUTCOMES
 from settle_client.update import StatusUpdate
 from tasks.errors import OutcomesNotPublishedError

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from db import DatabaseError, TransientDatabaseError
-from gateway import settling
-from gateway.settling import SLOTS, BusyError, Settler
+from gateway.events import settling
+from gateway.events.settling import SLOTS, Settler
+from gateway.requests.problems import BusyError
 from tasks.errors import OutcomesNotPublishedError
 from tests.stub_service import Stub, ask, message, occupy, run
 

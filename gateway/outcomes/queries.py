@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, get_args
 
 from starlette.exceptions import HTTPException
 
-from gateway import outcome_terms as terms
-from gateway.filters import UPDATED, Filter
-from gateway.positions import BEGINNING, Position
+from gateway.outcomes import terms
+from gateway.outcomes.filters import UPDATED, Filter
+from gateway.outcomes.positions import BEGINNING, Position
 from settle_client.outcome import Reason
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from db import TransientDatabaseError
 from gateway import terms
-from gateway.retrying import insist
+from gateway.requests.retrying import insist
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

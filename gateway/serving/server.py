@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, with connections of our own (`gateway.connection`).
+"""The HTTP server: uvicorn, with connections of our own (`gateway.serving.connection`).
 
 Listens before anything else, so that a port that is taken is an error of the command.
 TLS, and the public internet, are for a proxy in front.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from gateway.connection import Connection
+from gateway.serving.connection import Connection
 from service.garbage import collect_seldom
 from service.lines import HumanFormatter, JsonFormatter, is_json
 from service.settings import SettingsError

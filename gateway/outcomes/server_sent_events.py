@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway import outcome_terms as terms
-from gateway.listening import Gone, Heard, Signal
+from gateway.outcomes import terms
+from gateway.outcomes.hub import Gone, Heard, Signal
 from settle_client.outcome import Problem, encode_json
 
 if TYPE_CHECKING:
-    from gateway.feed import Step
-    from gateway.positions import Position
+    from gateway.outcomes.feed import Step
+    from gateway.outcomes.positions import Position
 
 RETRY = b"retry: 1000\n\n"
 _PROBLEMS = {

@@ -16,20 +16,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import message_terms as terms
-from gateway.channel import ChannelAwayError
-from gateway.outcome_terms import AWAY
-from gateway.positions import Position
-from gateway.stream import PageSize
+from gateway.messages import terms
+from gateway.outcomes.channel import ChannelAwayError
+from gateway.outcomes.positions import Position
+from gateway.outcomes.stream import PageSize
+from gateway.outcomes.terms import AWAY
 from gateway.terms import JSON, RETRY_SOON
 from settle_client.outcome import encode_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from gateway.admission import Admission
-    from gateway.message_records import Record, Records
-    from gateway.stream import Entry, Stream
+    from gateway.access.admission import Admission
+    from gateway.messages.records import Record, Records
+    from gateway.outcomes.stream import Entry, Stream
 
 # So many look at once; the others wait for their turn.
 LOOKING = 8

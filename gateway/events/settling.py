@@ -20,13 +20,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway import metrics
-from gateway.accounts import EventsOfAccounts
-from gateway.retrying import insist
+from gateway.access.accounts import EventsOfAccounts
+from gateway.requests.problems import BusyError
+from gateway.requests.retrying import insist
 from service.batching import Batch, Batcher
 from tasks.settle import dead_letters, settle_batch
 
 if TYPE_CHECKING:
-    from gateway.publishing import PatientPublisher
+    from gateway.events.publishing import PatientPublisher
     from service.connections import Service
     from settle_client.outcome import Outcome
     from tasks.messages import Message
@@ -40,10 +41,6 @@ LATE_SECONDS = 0.1
 DELIVERY = {"door": "http"}
 # So many updates may wait for a slot: seconds of work, and some hundred bytes each.
 MAX_WAITING_UPDATES = 100_000
-
-
-class BusyError(Exception):
-    """More updates wait than can be settled soon."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 """The Redis of the result channel, asked from the event loop: whatever goes wrong is one error.
 
 Its trouble is in the log once while it lasts, however many ask. What is written by the threads
-that settle goes its own way (`gateway.publishing`).
+that settle goes its own way (`gateway.events.publishing`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`GET /v2/api/outcomes`: outcomes for those who have no Redis, of the accounts of their key.
 
 A page of JSON for whoever asks again and again, and may wait for the first outcome; or
-Server-Sent Events, for as long as the client listens. Both are fed by `gateway.feed`.
+Server-Sent Events, for as long as the client listens. Both are fed by `gateway.outcomes.feed`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway import outcome_terms as terms
-from gateway import server_sent_events
-from gateway.channel import ChannelAwayError
-from gateway.feed import Feed, TrimmedError
-from gateway.listener_queries import read_query, read_subscription
-from gateway.listening import Gone, Heard, Signal
+from gateway.outcomes import server_sent_events, terms
+from gateway.outcomes.channel import ChannelAwayError
+from gateway.outcomes.feed import Feed, TrimmedError
+from gateway.outcomes.hub import Gone, Heard, Signal
+from gateway.outcomes.queries import read_query, read_subscription
 from gateway.terms import JSON, RETRY_SOON
 from settle_client.outcome import encode_json
 
@@ -31,11 +30,11 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from gateway.admission import Admission
-    from gateway.feed import Step
-    from gateway.listener_queries import Query
-    from gateway.listening import Hub
-    from gateway.stream import Entry, Stream
+    from gateway.access.admission import Admission
+    from gateway.outcomes.feed import Step
+    from gateway.outcomes.hub import Hub
+    from gateway.outcomes.queries import Query
+    from gateway.outcomes.stream import Entry, Stream
 
 # Less than a proxy waits for a sign of life.
 HEARTBEAT_SECONDS = 15.0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from gateway.positions import BEGINNING, Extent, Position
+from gateway.outcomes.positions import BEGINNING, Extent, Position
 from settle_client.names import OUTCOMES
 from settle_client.reading import entries_of
 from settle_client.salvage import UnreadOutcome, read_outcome
@@ -20,7 +20,7 @@ from settle_client.salvage import UnreadOutcome, read_outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gateway.channel import Channel
+    from gateway.outcomes.channel import Channel
     from settle_client.outcome import Outcome
 
 MAX_ENTRIES_PER_READ = 500

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from gateway.admission import Admission
+    from gateway.access.admission import Admission
 
     Operation = Callable[[Request, frozenset[str] | None], Awaitable[Response]]
 

@@ -26,8 +26,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway import terms
-from gateway.framing import Framing
-from gateway.problems import problem
+from gateway.requests.problems import problem
+from gateway.serving.framing import Framing
 
 if TYPE_CHECKING:
     import asyncio

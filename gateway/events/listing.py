@@ -16,9 +16,9 @@ from starlette.exceptions import HTTPException
 from db import BadDataError, NotAllowedError, TransientDatabaseError
 from db.listing import list_events
 from gateway import terms
-from gateway.answers import answer
-from gateway.cursors import write_cursor
-from gateway.list_parameters import understand_parameters
+from gateway.events.cursors import write_cursor
+from gateway.events.list_parameters import understand_parameters
+from gateway.requests.answers import answer
 from tasks.events import Event
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from db import Database
     from db.listing import Position
-    from gateway.patience import Patience
+    from gateway.requests.patience import Patience
 
 
 class Lister:

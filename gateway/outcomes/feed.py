@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gateway.channel import ChannelAwayError
-from gateway.listening import Gone, Heard, Signal
-from gateway.stream import PageSize
+from gateway.outcomes.channel import ChannelAwayError
+from gateway.outcomes.hub import Gone, Heard, Signal
+from gateway.outcomes.stream import PageSize
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-    from gateway.filters import Filter
-    from gateway.listening import Hub
-    from gateway.positions import Extent, Position
-    from gateway.stream import Page, Stream
+    from gateway.outcomes.filters import Filter
+    from gateway.outcomes.hub import Hub
+    from gateway.outcomes.positions import Extent, Position
+    from gateway.outcomes.stream import Page, Stream
 
     Step = Heard | Gone | Signal
 

@@ -13,12 +13,12 @@ from urllib.parse import quote
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from gateway import message_terms as terms
-from gateway.channel import ChannelAwayError
-from gateway.message_records import record_of
-from gateway.pinning import pin
-from gateway.preferences import ASYNC
-from gateway.settling import BusyError
+from gateway.messages import terms
+from gateway.messages.pinning import pin
+from gateway.messages.records import record_of
+from gateway.outcomes.channel import ChannelAwayError
+from gateway.requests.preferences import ASYNC
+from gateway.requests.problems import BusyError
 from gateway.terms import CHANNEL_AWAY, JSON, RETRY_SOON
 from gateway.trouble_log import TroubleLog
 from settle_client.broker import make_async_queue
@@ -28,8 +28,8 @@ from settle_client.outcome import encode_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.message_records import Records
-    from gateway.stream import Stream
+    from gateway.messages.records import Records
+    from gateway.outcomes.stream import Stream
     from service.settings import Settings
     from settle_client.broker import AsyncQueue
     from settle_client.envelope import Envelope

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from db import DatabaseError, TransientDatabaseError
 from gateway import terms
-from gateway.settling import BusyError
 from gateway.trouble_log import TroubleLog
 from settle_client.outcome import Problem, encode_json
 from tasks.errors import NotUnderstoodError, OutcomesNotPublishedError
@@ -25,6 +24,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CLIENT_LEFT = 499
+
+
+class BusyError(Exception):
+    """More updates wait than can be settled soon."""
 
 
 def problem(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -16,9 +16,9 @@ from settle_client.outcome import encode_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.channel import Channel
-    from gateway.positions import Position
-    from gateway.stream import Entry
+    from gateway.outcomes.channel import Channel
+    from gateway.outcomes.positions import Position
+    from gateway.outcomes.stream import Entry
     from settle_client.update import StatusUpdate
 
 KEY = "event-messages:{}"

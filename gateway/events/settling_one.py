@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gateway import terms
-from gateway.message_ids import message_id_of
-from gateway.patience import until_stopped
+from gateway.requests.message_ids import message_id_of
+from gateway.requests.patience import until_stopped
 from settle_client.moments import timestamp
 from tasks.messages import Message
 from tasks.requests import understand_one
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from gateway.body import Reader
+    from gateway.requests.body import Reader
     from settle_client.outcome import Outcome
 
 

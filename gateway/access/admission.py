@@ -16,7 +16,7 @@ from gateway import terms
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from gateway.keys import Keys
+    from gateway.access.keys import Keys
 
 SCHEME = "bearer"
 

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 
 from db import BadDataError, NotAllowedError
 from gateway import terms
-from gateway.answers import answer
-from gateway.patience import until_stopped
+from gateway.requests.answers import answer
+from gateway.requests.patience import until_stopped
 from tasks.new_events import CreatedEvent, understand_new_events
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from db import Database
-    from gateway.body import Reader
-    from gateway.patience import Patience
+    from gateway.requests.body import Reader
+    from gateway.requests.patience import Patience
     from tasks.new_events import NewEvent
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from gateway.stream import Entry
+    from gateway.outcomes.stream import Entry
 
 # How a query calls the reason of an update that has none.
 UPDATED = "updated"

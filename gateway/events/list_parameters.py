@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 from db.listing import Listing, State
-from gateway.cursors import read_cursor
+from gateway.events.cursors import read_cursor
 from settle_client.checking import explain_identifier
 from tasks.errors import NotUnderstoodError
 

@@ -3,7 +3,7 @@
 What it reads is shared: a listener keeps references, and no copy. So a thousand cost as much
 as their tasks do, and all that waits for slow ones is bounded together: who is further behind than
 that is cut. Reads only while somebody listens, from the end of the stream on; what was
-before is read by `gateway.feed`. While Redis is away listeners stay, and miss nothing.
+before is read by `gateway.outcomes.feed`. While Redis is away listeners stay, and miss nothing.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway import metrics
-from gateway.channel import ChannelAwayError
-from gateway.stream import PageSize
+from gateway.outcomes.channel import ChannelAwayError
+from gateway.outcomes.stream import PageSize
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gateway.filters import Filter
-    from gateway.positions import Extent, Position
-    from gateway.stream import Entry, Page, Stream
+    from gateway.outcomes.filters import Filter
+    from gateway.outcomes.positions import Extent, Position
+    from gateway.outcomes.stream import Entry, Page, Stream
 
 # Of outcomes that wait for listeners to take them, whoever they are for.
 MAX_BEHIND_BYTES = 16 * 2**20

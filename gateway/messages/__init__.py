@@ -1,0 +1,1 @@
+"""`/v2/api/messages`: requests that go to the queue, and are answered later."""
