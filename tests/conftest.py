@@ -18,12 +18,14 @@ import pytest
 import redis
 from hypothesis import settings
 
+from bench.partitions import move_into_partitions
 from cli.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 from db import Database
 from db.migrate import migrate
 from tests.prometheus import Prometheus
 from tests.rabbitmq import RabbitMQ
 from tests.started import started
+from tests.tables import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,10 +78,26 @@ def template(urls: Urls) -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-@pytest.fixture
-def database_url(urls: Urls, template: str) -> Iterator[str]:
-    """Give a migrated, empty database."""
+@pytest.fixture(scope="session")
+def partitioned_template(urls: Urls, template: str) -> Iterator[str]:
+    """Make the same with a partitioned table."""
     with clone(urls, template) as url:
+        with psycopg.connect(url, autocommit=True) as owner:
+            move_into_partitions(owner)
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def table() -> str:
+    """Name the kind of table that a test has; `tests.tables.both` asks for either."""
+    return PLAIN
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, urls: Urls, table: str) -> Iterator[str]:
+    """Give a migrated, empty database."""
+    template = "template" if table == PLAIN else "partitioned_template"
+    with clone(urls, request.getfixturevalue(template)) as url:
         yield url
 
 

@@ -15,8 +15,8 @@ import redis
 from cli import exit_status
 from cli.dead.listing import block, by_reason, has_reason
 from cli.dead.replaying import foresee, send_again, understand
+from cli.lines.refusals import Refusals
 from cli.printable import printable
-from cli.publish.refusals import Refusals
 from db import Database
 from service.settings import Settings, load_settings
 from settle_client.redis_server import open_client

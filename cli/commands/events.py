@@ -11,9 +11,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from cli import exit_status
-from cli.publish.progress import Meter
-from cli.publish.reading import ENCODING, ERRORS, read_updates
-from cli.publish.refusals import Refusals
+from cli.lines.progress import Meter
+from cli.lines.reading import ENCODING, ERRORS, read_updates
+from cli.lines.refusals import Refusals
 from db import BadDataError, Database
 from service.settings import load_settings
 from tasks.errors import NotUnderstoodError
@@ -23,7 +23,7 @@ from tasks.new_events import MAX_EVENTS, OTHER_CONTENT, understand_new_events
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cli.publish.reading import Place
+    from cli.lines.reading import Place
     from db import Creation
 
 

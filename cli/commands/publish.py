@@ -11,16 +11,16 @@ import click
 from cli import exit_status
 from cli.commands.outcomes import show
 from cli.durations import Seconds
-from cli.publish.progress import Meter
-from cli.publish.reading import ENCODING, ERRORS, ONLY, read_updates
-from cli.publish.sending import Sent, send_all
+from cli.lines.progress import Meter
+from cli.lines.reading import ENCODING, ERRORS, ONLY, read_updates
+from cli.publishing import Sent, send_all
 from service.settings import load_settings
 from settle_client import OutcomeClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cli.publish.reading import Place
+    from cli.lines.reading import Place
     from service.settings import Settings
     from settle_client import Outcome
 

@@ -6,30 +6,18 @@ import json
 import threading
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import psycopg
 import pytest
 
-from bench.partitions import move_into_partitions
 from db import BadDataError, Creation, Database, DatabaseError, NotAllowedError, Settlement
 from db.loading import NewEvent, load_events
 from tests.accounts import CannotCreateUsersError, postgres_role
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.tables import both
 
 MADE_AT = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
-
-@pytest.fixture(params=["plain", "partitioned"])
-def database(request: pytest.FixtureRequest, database_url: str) -> Iterator[Database]:
-    """Give both kinds of table."""
-    if request.param == "partitioned":
-        with psycopg.connect(database_url, autocommit=True) as owner:
-            move_into_partitions(owner)
-    with closing(Database(database_url)) as database:
-        yield database
+pytestmark = both
 
 
 def creation(id_: str, content: object = None, **others: Any) -> Creation:

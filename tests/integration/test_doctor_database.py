@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from bench.partitions import move_into_partitions
 from cli.doctor.examination import examine
 from cli.doctor.parts import database_part
 from service.finding import Finding, Verdict
 from service.settings import Settings
 from tests.accounts import CannotCreateUsersError, postgres_role
+from tests.tables import PARTITIONED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,10 +180,8 @@ def test_what_is_wrong_is_found_and_has_a_fix(
 
 
 @pytest.fixture
-def partitioned_url(database_url: str) -> Iterator[str]:
-    """Give the documented worker's way to a database whose events table is partitioned."""
-    with psycopg.connect(database_url, autocommit=True) as owner:
-        move_into_partitions(owner)
+def worker_url(database_url: str) -> Iterator[str]:
+    """Give the documented worker's way to a database."""
     try:
         with postgres_role("settle_worker", database_url) as url:
             yield url
@@ -191,11 +189,13 @@ def partitioned_url(database_url: str) -> Iterator[str]:
         pytest.skip(str(error))
 
 
-def test_a_partitioned_table_is_found_good(partitioned_url: str) -> None:
+@pytest.mark.parametrize("table", [PARTITIONED])
+def test_a_partitioned_table_is_found_good(worker_url: str) -> None:
     """In every check, as a plain one is."""
-    assert {finding.verdict for finding in look(partitioned_url).values()} == {Verdict.OK}
+    assert {finding.verdict for finding in look(worker_url).values()} == {Verdict.OK}
 
 
+@pytest.mark.parametrize("table", [PARTITIONED])
 @pytest.mark.parametrize(
     ("check", "statement", "words"),
     [
@@ -207,11 +207,11 @@ def test_a_partitioned_table_is_found_good(partitioned_url: str) -> None:
     ids=["unlogged", "fillfactor", "index", "index-of-one"],
 )
 def test_what_is_wrong_with_one_partition_is_found(
-    database_url: str, partitioned_url: str, check: str, statement: str, words: str
+    database_url: str, worker_url: str, check: str, statement: str, words: str
 ) -> None:
     """What the table itself cannot show; and nothing else is held against the database."""
     change(database_url, statement)
-    findings = look(partitioned_url)
+    findings = look(worker_url)
     assert words in findings[check].found
     assert findings.pop(check).fix.endswith(("each of its partitions", "(docs/adr/0003)"))
     assert {finding.verdict for finding in findings.values()} == {Verdict.OK}

@@ -12,22 +12,14 @@ import psycopg
 import pytest
 import sqlalchemy
 
-from bench.partitions import move_into_partitions
 from db import BadDataError, Database, DatabaseError, Settlement, TransientDatabaseError
 from db.loading import NewEvent, load_events
-from db.statements import settle_pending_events
 from settle_client.update import StatusUpdate
 from tasks.messages import Message
 from tasks.settle import settle_batch
+from tests.tables import both
 
-
-@pytest.fixture(params=["plain", "partitioned"])
-def database_url(database_url: str, request: pytest.FixtureRequest) -> str:
-    """Give a migrated database with either kind of table."""
-    if request.param == "partitioned":
-        with psycopg.connect(database_url, autocommit=True) as owner:
-            move_into_partitions(owner)
-    return database_url
+pytestmark = both
 
 
 def load(url: str, count: int, account: str = "acct_1") -> list[str]:
@@ -111,16 +103,6 @@ def test_the_payload_is_read_only_where_asked_for(database: Database, database_u
     assert rows["ev_00000"].payload == '{"id": "ev_00000"}'
     assert database.read_events(["ev_00000"], with_payload=True) == rows
     assert database.read_events(["ev_00000"])["ev_00000"].payload is None
-
-
-def test_the_statement_has_as_many_parameters_for_any_batch() -> None:
-    """Arrays go in whole: the statement is compiled and prepared once."""
-    compiled = settle_pending_events(with_payload=False).compile(
-        dialect=sqlalchemy.create_engine("postgresql+psycopg://").dialect
-    )
-    arrays = {"event_ids", "statuses", "account_ids", "message_ids"}
-    assert arrays < set(compiled.params)
-    assert str(compiled).count("UPDATE events") == 1
 
 
 def test_updates_stay_hot(database: Database, database_url: str) -> None:
@@ -328,14 +310,6 @@ def test_a_killed_session_is_transient_and_the_next_try_works(
     with pytest.raises(TransientDatabaseError):
         database.settle_pending_events([settlement("ev_00000")])
     assert database.settle_pending_events([settlement("ev_00000")])["ev_00000"].status
-
-
-def test_a_database_that_is_away_is_transient() -> None:
-    """Nobody listens there, and the error says nothing secret."""
-    database = Database("postgresql://user:secret@127.0.0.1:1/nothing")
-    with pytest.raises(TransientDatabaseError) as caught:
-        database.settle_pending_events([settlement("ev_00000")])
-    assert "secret" not in str(caught.value)
 
 
 def test_a_value_that_cannot_be_stored_is_bad_data(database: Database) -> None:

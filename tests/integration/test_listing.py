@@ -10,25 +10,17 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from bench.partitions import move_into_partitions
 from db import BadDataError, Creation, Database, NotAllowedError, Settlement
 from db.listing import Listing, Position, list_events
 from tests.accounts import CannotCreateUsersError, postgres_role
+from tests.tables import both
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
-
-@pytest.fixture(params=["plain", "partitioned"])
-def database(request: pytest.FixtureRequest, database_url: str) -> Iterator[Database]:
-    """Give both kinds of table."""
-    if request.param == "partitioned":
-        with psycopg.connect(database_url, autocommit=True) as owner:
-            move_into_partitions(owner)
-    with closing(Database(database_url)) as database:
-        yield database
+pytestmark = both
 
 
 def make(database: Database, *ids: str, account: str = "acct_1", kind: str = "order") -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -16,12 +14,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from bench.partitions import move_into_partitions
 from db.loading import NewEvent, load_events
 from settle_client.update import StatusUpdate
 from tasks.messages import Message
 from tasks.settle import settle_batch
 from tests.model import ReferenceEvents
+from tests.tables import both
 
 if TYPE_CHECKING:
     from db import Database, EventRow
@@ -92,14 +90,9 @@ def machine_for(database: Database, database_url: str) -> type[RuleBasedStateMac
     return Histories
 
 
-@pytest.mark.parametrize("partitioned", [False, True], ids=["plain", "partitioned"])
-def test_any_history_is_that_of_the_model(
-    database: Database, database_url: str, partitioned: bool
-) -> None:
+@both
+def test_any_history_is_that_of_the_model(database: Database, database_url: str) -> None:
     """Batches and redeliveries in any order leave the same rows and the same answers."""
-    if partitioned:
-        with psycopg.connect(database_url, autocommit=True) as owner:
-            move_into_partitions(owner)
     run_state_machine_as_test(
         machine_for(database, database_url),
         settings=settings(

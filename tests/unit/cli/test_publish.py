@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from cli.commands.publish import _await
+from cli.lines.progress import LINE_SECONDS, Meter
+from cli.lines.reading import ENCODING, ERRORS, Place, read_updates
+from cli.lines.refusals import MAX_KINDS, Refusals
 from cli.main import main
-from cli.publish.progress import LINE_SECONDS, Meter
-from cli.publish.reading import ENCODING, ERRORS, Place, read_updates
-from cli.publish.refusals import MAX_KINDS, Refusals
-from cli.publish.sending import Sent
+from cli.publishing import Sent
 from settle_client import Outcome, StatusUpdate
 from tasks.messages import InvalidUpdate
 

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 import sqlalchemy.exc
 
+from db import Database, Settlement
 from db.errors import (
     BadDataError,
     DatabaseError,
@@ -115,3 +116,11 @@ def test_what_is_said_has_an_end() -> None:
 def test_an_error_without_words_says_what_its_class_means() -> None:
     """The docstring of the class is the message."""
     assert str(TransientDatabaseError()) == TransientDatabaseError.__doc__
+
+
+def test_a_database_that_is_away_is_transient() -> None:
+    """Nobody listens there, and the error says nothing secret."""
+    database = Database("postgresql://user:secret@127.0.0.1:1/nothing")
+    with pytest.raises(TransientDatabaseError) as caught:
+        database.settle_pending_events([Settlement("ev_1", "completed", None, "m")])
+    assert "secret" not in str(caught.value)

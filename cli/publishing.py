@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import BROKER_VARIABLE
 from cli.interruption import undisturbed
-from cli.publish.reading import Place
-from cli.publish.refusals import Refusals
+from cli.lines.reading import Place
+from cli.lines.refusals import Refusals
 from settle_client import NotSentError, Producer, SettleError
 from tasks.messages import InvalidUpdate, validate
 

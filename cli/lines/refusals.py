@@ -10,7 +10,7 @@ from tasks.reasons import kind_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cli.publish.reading import Place
+    from cli.lines.reading import Place
 
 MAX_KINDS = 20
 

@@ -1,1 +1,0 @@
-"""What `settle publish` is made of: updates read, refused, sent, and waited for."""
