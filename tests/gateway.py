@@ -57,7 +57,13 @@ class Gateway(LoggedProcess):
     """A `settle gateway` process."""
 
     def __init__(
-        self, log: Path, environment: dict[str, str], *, module: str = "cli", host: str = ""
+        self,
+        log: Path,
+        environment: dict[str, str],
+        *,
+        module: str = "cli",
+        host: str = "",
+        folder: str = "",
     ) -> None:
         """Start it, on a port that is free.
 
@@ -66,12 +72,14 @@ class Gateway(LoggedProcess):
             environment: All of it, but for the port.
             module: `cli`, or one that changes something before it runs the same command.
             host: Where it listens, if it is not to be the default.
+            folder: Where it is started, if not here.
         """
         self.host, self.port = host or "127.0.0.1", free_port()
         environment = {**environment, "SETTLE_GATEWAY_PORT": str(self.port)}
         if host:
             environment["SETTLE_GATEWAY_HOST"] = host
-        super().__init__(log, environment, sys.executable, "-m", module, "gateway")
+        command = (sys.executable, "-m", module, "gateway")
+        super().__init__(log, environment, *command, folder=folder)
 
     @property
     def url(self) -> str:
@@ -115,7 +123,9 @@ class Gateways:
         self.database_url = database_url or service.environment["DATABASE_URL"]
         self.started: list[Gateway] = []
 
-    def start(self, *, module: str = "cli", host: str = "", **settings: str) -> Gateway:
+    def start(
+        self, *, module: str = "cli", host: str = "", folder: str = "", **settings: str
+    ) -> Gateway:
         """Start one and wait until it listens."""
         log = self.service.folder / f"gateway-{next(NUMBERS)}.log"
         users = self.service.users
@@ -124,7 +134,7 @@ class Gateways:
         for name in ("CELERY_BROKER_URL", "SETTLE_OUTCOME_URL"):
             if environment[name] == users.worker:
                 environment[name] = users.gateway
-        gateway = Gateway(log, environment, module=module, host=host)
+        gateway = Gateway(log, environment, module=module, host=host, folder=folder)
         self.started.append(gateway)
         gateway.wait_for_log("gateway starts")
         return gateway

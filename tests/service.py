@@ -41,12 +41,15 @@ def eventually(holds: Callable[[], bool], state: Callable[[], object] = lambda: 
 class LoggedProcess:
     """A process of ours, and what it writes."""
 
-    def __init__(self, log: Path, environment: dict[str, str], *command: str) -> None:
+    def __init__(
+        self, log: Path, environment: dict[str, str], *command: str, folder: str = ""
+    ) -> None:
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
                 [*dies_with_parent("KILL"), *command],
                 env=environment,
+                cwd=folder or None,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
@@ -83,9 +86,10 @@ class Worker(LoggedProcess):
         python: str = sys.executable,
         module: str = "celery",
         app: str = "worker",
+        folder: str = "",
     ) -> None:
         command = (python, "-m", module, "-A", app, "worker", "--loglevel", "INFO")
-        super().__init__(log, environment, *command, *options)
+        super().__init__(log, environment, *command, *options, folder=folder)
 
 
 class Service:
@@ -140,6 +144,7 @@ class Service:
         python: str = sys.executable,
         module: str = "celery",
         app: str = "worker",
+        folder: str = "",
         **settings: str,
     ) -> Worker:
         """Start a worker and wait until it is ready."""
@@ -152,7 +157,8 @@ class Service:
         }
         options = ("--hostname", f"w{number}@%h", *self.worker_options, *options)
         log = self.folder / f"worker-{number}.log"
-        worker = Worker(log, environment, *options, python=python, module=module, app=app)
+        how = {"python": python, "module": module, "app": app, "folder": folder}
+        worker = Worker(log, environment, *options, **how)
         self.workers.append(worker)
         worker.wait_for_log(" ready.")
         return worker

@@ -1,0 +1,68 @@
+"""From one broker to another under load: docs/upgrades.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+from settle_client.names import QUEUE
+from tests.faults.load import Load
+from tests.service import Service, eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.rabbitmq import RabbitMQ
+
+SECONDS = 5
+
+
+def queue_of(service: Service) -> dict[str, Any]:
+    """Return what the page's command says of a broker's queue."""
+    environment = {**os.environ, **service.environment}
+    command = [sys.executable, "-m", "cli", "top", "--json"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    queue: dict[str, Any] = json.loads(ended.stdout)["queue"]
+    return queue
+
+
+def test_a_queue_moves_from_redis_to_rabbitmq_under_load(
+    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
+) -> None:
+    """Workers of both until the old queue is empty, what is due later included; nothing is lost."""
+    with ExitStack() as stack:
+        old = stack.enter_context(closing(Service(database_url, redis_url, tmp_path / "old")))
+        new = stack.enter_context(
+            closing(Service(database_url, redis_url, tmp_path / "new", rabbitmq=rabbitmq))
+        )
+        for folder in (old.folder, new.folder):
+            folder.mkdir()
+        leaving = [old.start_worker(), old.start_worker()]
+        load = Load(old, events=3_000, per_second=100)
+        load.start()
+        for number in range(20):
+            later = {"id": load.unsent[number], "status": "completed"}
+            old.send(kwargs=later, task_id=f"later-{number}", countdown=SECONDS)
+            load.of_others.add(f"later-{number}")
+
+        for _ in leaving:
+            new.start_worker()
+        stack.callback(rabbitmq.control, "purge_queue", QUEUE)
+        load.service = new
+        eventually(lambda: queue_of(old)["messages"] == queue_of(old)["delayed"] == 0)
+        old.wait_until_empty()
+        for worker in leaving:
+            assert worker.stop() == 0
+            assert "Traceback" not in worker.log.read_text()
+        before = new.channel.xlen("event-outcomes")
+        eventually(lambda: new.channel.xlen("event-outcomes") > before)
+
+        load.stop()
+        new.wait_until_empty()
+        account = load.account()
+        assert account.messages > 100
+        assert (account.lost, account.wrong) == (0, 0), account.examples
