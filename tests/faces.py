@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from settle_client import AsyncOutcomeClient, AsyncProducer, OutcomeClient, Producer
+from settle_client import (
+    AsyncOutcomeClient,
+    AsyncProducer,
+    AsyncShardedProducer,
+    OutcomeClient,
+    Producer,
+    ShardedProducer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -25,6 +32,10 @@ class SyncFace:
     def producer(self, url: str, **options: Any) -> Any:
         """Make a producer."""
         return Producer(url, **options)
+
+    def sharded_producer(self, urls: list[str], **options: Any) -> Any:
+        """Make a producer for several brokers."""
+        return ShardedProducer(urls, **options)
 
     def outcome_client(self, url: str, **options: Any) -> Any:
         """Make a client of the result channel."""
@@ -45,6 +56,10 @@ class AsyncFace:
     def producer(self, url: str, **options: Any) -> Any:
         """Make a producer."""
         return Blocking(AsyncProducer(url, **options), self.run)
+
+    def sharded_producer(self, urls: list[str], **options: Any) -> Any:
+        """Make a producer for several brokers."""
+        return Blocking(AsyncShardedProducer(urls, **options), self.run)
 
     def outcome_client(self, url: str, **options: Any) -> Any:
         """Make a client of the result channel."""

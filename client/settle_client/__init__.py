@@ -1,6 +1,7 @@
 """What upstream services and consumers of Settle install beside their own code.
 
-`Producer` and `AsyncProducer` send status updates; `OutcomeClient` and
+`Producer` and `AsyncProducer` send status updates, `ShardedProducer` and
+`AsyncShardedProducer` to one of several brokers by the event; `OutcomeClient` and
 `AsyncOutcomeClient` read what became of them. Each part is imported when it is first
 asked for: whoever sends without asyncio does not wait for asyncio.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from settle_client.async_outcomes import AsyncOutcomeClient
     from settle_client.async_producer import AsyncProducer
+    from settle_client.async_sharded_producer import AsyncShardedProducer
     from settle_client.errors import (
         AddressError,
         BelongsElsewhereError,
@@ -25,14 +27,17 @@ if TYPE_CHECKING:
     from settle_client.outcomes import OutcomeClient
     from settle_client.producer import Producer
     from settle_client.salvage import UnreadOutcome
+    from settle_client.sharded_producer import ShardedProducer
     from settle_client.update import StatusUpdate
 
 _PLACES = {
     "AsyncOutcomeClient": "async_outcomes",
     "AsyncProducer": "async_producer",
+    "AsyncShardedProducer": "async_sharded_producer",
     "Outcome": "outcome",
     "OutcomeClient": "outcomes",
     "Producer": "producer",
+    "ShardedProducer": "sharded_producer",
     "StatusUpdate": "update",
     "UnreadOutcome": "salvage",
     **dict.fromkeys(("AddressError", "BelongsElsewhereError", "InvalidUpdateError"), "errors"),
@@ -49,6 +54,7 @@ __all__ = [
     "AddressError",
     "AsyncOutcomeClient",
     "AsyncProducer",
+    "AsyncShardedProducer",
     "BelongsElsewhereError",
     "InvalidUpdateError",
     "NotSentError",
@@ -56,6 +62,7 @@ __all__ = [
     "OutcomeClient",
     "Producer",
     "SettleError",
+    "ShardedProducer",
     "StatusUpdate",
     "UnreadOutcome",
 ]

@@ -55,6 +55,8 @@ SENDING = {"send", "send_together", "flush", "close"}
         pytest.param(settle_client.AsyncOutcomeClient, READING, id="read-asyncio"),
         pytest.param(settle_client.Producer, SENDING, id="send"),
         pytest.param(settle_client.AsyncProducer, SENDING, id="send-asyncio"),
+        pytest.param(settle_client.ShardedProducer, SENDING, id="send-sharded"),
+        pytest.param(settle_client.AsyncShardedProducer, SENDING, id="send-sharded-asyncio"),
     ],
 )
 def test_what_users_of_the_client_call(kind: type, methods: set[str]) -> None:
@@ -68,8 +70,9 @@ def test_what_users_of_the_client_call(kind: type, methods: set[str]) -> None:
     [
         (settle_client.OutcomeClient, settle_client.AsyncOutcomeClient),
         (settle_client.Producer, settle_client.AsyncProducer),
+        (settle_client.ShardedProducer, settle_client.AsyncShardedProducer),
     ],
-    ids=["read", "send"],
+    ids=["read", "send", "send-sharded"],
 )
 def test_both_faces_are_called_alike(kinds: tuple[type, type]) -> None:
     """With the same parameters, which have the same defaults."""
@@ -87,7 +90,8 @@ def test_both_faces_are_called_alike(kinds: tuple[type, type]) -> None:
 def test_what_the_client_offers() -> None:
     """Each name is there, though it is imported only when it is asked for."""
     assert set(settle_client.__all__) == {
-        *("Producer", "AsyncProducer", "OutcomeClient", "AsyncOutcomeClient"),
+        *("Producer", "AsyncProducer", "ShardedProducer", "AsyncShardedProducer"),
+        *("OutcomeClient", "AsyncOutcomeClient"),
         *("StatusUpdate", "Outcome", "UnreadOutcome"),
         *("TASK", "QUEUE", "OUTCOMES", "DEAD_LETTERS", "SENT_AT"),
         *("SettleError", "AddressError", "BelongsElsewhereError", "InvalidUpdateError"),
