@@ -150,6 +150,20 @@ def test_what_is_held_is_renewed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "place"),
+    [("7-3", "7-2"), ("7-1", "7-0"), ("7-0", f"6-{2**64 - 1}"), ("0-1", "0-0")],
+)
+def test_a_renewal_begins_just_before_what_is_held(first: str, place: str) -> None:
+    """So that what is held is read again, and nothing before it."""
+    ((name, [(_, fields)]),) = stream(outcome("a"))
+    server = Server(MADE, [[name, [(first, fields)]]])
+    member = Member("g", "one", 60, now=server.now)
+    take(iterate(member.follow(), server, not_at_all), 1)
+    drive(member.renew(), server)
+    assert read_from(server)[-1] == place
+
+
+@pytest.mark.parametrize(
     ("renewed", "expected"),
     [(["a", "b"], ["0"]), (["a"], ["0", "0"]), (None, ["0", "0"])],
     ids=["all of it", "a part, for the other was taken over", "no part, for there is no server"],
