@@ -14,7 +14,7 @@ import redis
 
 from cli import exit_status
 from cli.dead.listing import block, by_reason, has_reason
-from cli.dead.replaying import foresee, send_again, understand
+from cli.dead.replaying import foresee, opened_queue, send_again, understand
 from cli.lines.refusals import Refusals
 from cli.printable import printable
 from db import Database
@@ -126,7 +126,11 @@ def replay(
     any other update, and publish what becomes of it under the new message id.
     """
     settings = load_settings()
-    with opened(settings) as letters, closing(Database(settings.database_url)) as database:
+    with (
+        opened(settings) as letters,
+        opened_queue(settings) as queue,
+        closing(Database(settings.database_url)) as database,
+    ):
         chosen, all_found = _choose(letters, entries, reason, everything=everything)
         kept = Refusals()
         ctx.call_on_close(lambda: _say_each(kept))
@@ -142,7 +146,7 @@ def replay(
                 for update in replay.updates:
                     click.echo(f"{letter.entry}: {foresee(letter, update, database)}")
             else:
-                send_again(letter, replay, letters)
+                send_again(letter, replay, letters, queue)
                 click.echo(f"{letter.entry}: sent again as message {printable(replay.message_id)}")
     if kept.count or not all_found:
         ctx.exit(exit_status.BAD_INPUT)

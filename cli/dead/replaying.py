@@ -1,19 +1,33 @@
-"""A dead letter sent again: the parts of it that need the table, kombu or Celery."""
+"""A dead letter sent again: the parts of it that need the table, the broker or kombu.
+
+It is gone only when the broker has said that it has the message.
+"""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cli.errors import BROKER_VARIABLE
 from cli.printable import printable
-from settle_client.names import QUEUE, TASK
+from service.addresses import hide_password, is_redis
+from settle_client.broker import make_queue
+from settle_client.envelope import bulk
+from settle_client.errors import SettleError
 from tasks.replaying import Replay, replay_of
 from tasks.settle import outcome_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from db import Database
     from service.settings import Settings
+    from settle_client.broker import Queue
     from settle_client.update import StatusUpdate
     from tasks.dead_letters import DeadLetters, KeptLetter
+
+# A broker that is short of memory says nothing for as long as it is.
+ANSWER_SECONDS = 10
 
 
 def understand(letter: KeptLetter, settings: Settings) -> Replay:
@@ -25,10 +39,29 @@ def understand(letter: KeptLetter, settings: Settings) -> Replay:
     return replay_of(letter, max_updates=settings.message_max_updates, expand=expand)
 
 
-def send_again(letter: KeptLetter, replay: Replay, letters: DeadLetters) -> None:
-    """Send what is valid of a letter, and keep the rest in its place."""
+@contextmanager
+def opened_queue(settings: Settings) -> Iterator[Queue]:
+    """Give the way to the queue, on which nothing is waited for without end."""
+    options: dict[str, Any] = {}
+    if settings.sentinel_master:
+        options["master_name"] = settings.sentinel_master
+    if not is_redis(settings.broker_url):
+        options |= dict.fromkeys(("read_timeout", "write_timeout"), ANSWER_SECONDS)
+    queue = make_queue(settings.broker_url, **options)
+    try:
+        yield queue
+    finally:
+        queue.close()
+
+
+def send_again(letter: KeptLetter, replay: Replay, letters: DeadLetters, queue: Queue) -> None:
+    """Send what is valid of a letter, and keep the rest in its place.
+
+    Raises:
+        SettleError: The broker has not said that it has it; the letter is kept.
+    """
     # In this order: what is killed in between sends the same again.
-    send(replay)
+    _send(replay, queue)
     letters.replace(letter, replay.rest)
 
 
@@ -54,14 +87,10 @@ def expand(body: bytes, compression: str) -> bytes:
     return bytes(registry.decompress(body, compression))
 
 
-def send(replay: Replay) -> None:
-    """Send a letter again, as a message of its own."""
-    from worker.celery import app  # noqa: PLC0415 - the slow import, for the slow part
-
-    app.send_task(
-        TASK,
-        args=replay.arguments,
-        task_id=replay.message_id,
-        queue=QUEUE,
-        ignore_result=True,
-    )
+def _send(replay: Replay, queue: Queue) -> None:
+    envelope = bulk(replay.updates)._replace(message_id=replay.message_id)
+    try:
+        queue.push([envelope])
+    except Exception as error:
+        why = hide_password(str(error)) or type(error).__name__
+        raise SettleError(f"the broker of {BROKER_VARIABLE}: {why}") from error

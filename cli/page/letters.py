@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.dead.replaying import send_again, understand
+from cli.dead.replaying import opened_queue, send_again, understand
 from cli.doctor.examination import say
 from tasks.errors import NotUnderstoodError
 from tasks.reasons import kind_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from service.settings import Settings
+    from settle_client.broker import Queue
     from tasks.dead_letters import DeadLetters, KeptLetter
     from tasks.latest_letters import LatestLetters
 
@@ -100,8 +101,9 @@ def replay(letters: DeadLetters, entries: Sequence[str], settings: Settings) -> 
     """
     done = Done()
     try:
-        for entry in entries:
-            _replay_one(letters, entry, settings, done)
+        with opened_queue(settings) as queue:
+            for entry in entries:
+                _replay_one(letters, entry, settings, queue, done)
     except Exception as error:
         if done == Done():
             raise
@@ -109,7 +111,9 @@ def replay(letters: DeadLetters, entries: Sequence[str], settings: Settings) -> 
     return done
 
 
-def _replay_one(letters: DeadLetters, entry: str, settings: Settings, done: Done) -> None:
+def _replay_one(
+    letters: DeadLetters, entry: str, settings: Settings, queue: Queue, done: Done
+) -> None:
     letter = letters.find(entry)
     if letter is None:
         done.gone += 1
@@ -119,7 +123,7 @@ def _replay_one(letters: DeadLetters, entry: str, settings: Settings, done: Done
     except NotUnderstoodError as error:
         done.keep(str(error))
         return
-    send_again(letter, replay, letters)
+    send_again(letter, replay, letters, queue)
     done.done += 1
     for one in replay.rest:
         done.keep(one.reason)

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
+from tests.rabbitmq import RabbitMQ
 from tests.service import eventually
 from worker.batching.breaker import SAMPLE
 
@@ -23,13 +25,18 @@ pytestmark = pytest.mark.storms
 QUEUE, DEAD = "event-status-updates", "event-status-updates.dead"
 
 
-def dead(service: Service, *arguments: str, python: Sequence[str] = ("-m", "cli")) -> Any:
+def dead(
+    service: Service,
+    *arguments: str,
+    python: Sequence[str] = ("-m", "cli"),
+    broker_url: str | None = None,
+) -> Any:
     """Run `settle dead` as the operator."""
     return subprocess.run(
         [sys.executable, *python, "dead", *arguments],
         env={
             **os.environ,
-            "CELERY_BROKER_URL": service.users.operator,
+            "CELERY_BROKER_URL": broker_url or service.users.operator,
             "SETTLE_OUTCOME_URL": service.users.operator,
             "DATABASE_URL": service.database_url,
         },
@@ -221,6 +228,36 @@ def test_a_replay_that_is_killed_loses_nothing(service: Service) -> None:
     service.wait_until_empty()
     rows = service.database.read_events(["ev_1", "ev_2", "ev_3"])
     assert {row.status for row in rows.values()} == {"completed"}
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize("trouble", ["hangs", "is short of memory"])
+def test_a_letter_is_kept_until_the_broker_says_that_it_has_it(
+    quorum: Service, trouble: str
+) -> None:
+    """One that hangs, or takes nothing at the moment, may end without ever having read it."""
+    service, broker = quorum, quorum.rabbitmq
+    assert isinstance(broker, RabbitMQ)
+    letter = {"messageId": "m", "reason": "r", "raw": json.dumps({"id": "a", "status": "failed"})}
+    entry = service.channel.xadd(DEAD, letter)
+    assert broker.pid is not None
+    if trouble == "hangs":
+        psutil.Process(broker.pid).suspend()
+    else:
+        broker.control("set_vm_memory_high_watermark", "absolute", "1")
+    try:
+        ended = dead(service, "replay", entry, broker_url=broker.url)
+    finally:
+        psutil.Process(broker.pid).resume()
+        broker.control("set_vm_memory_high_watermark", "0.6")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: the broker of CELERY_BROKER_URL: ")
+    assert "Traceback" not in ended.stderr
+    assert service.channel.xlen(DEAD) == 1
+    ended = dead(service, "replay", entry, broker_url=broker.url)
+    assert ended.returncode == 0, ended.stderr
+    assert service.channel.xlen(DEAD) == 0
+    eventually(lambda: broker.waiting_or_held() > 0)
 
 
 def test_letters_are_dropped_when_somebody_says_so(service: Service) -> None:

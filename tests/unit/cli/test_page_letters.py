@@ -14,12 +14,14 @@ from cli.page import letters as page
 from cli.page.application import make_application
 from cli.page.letters import KINDS_SHOWN, LETTERS_SHOWN, MAX_RAW, MAX_REASON, Done
 from service.settings import Settings
+from settle_client.errors import SettleError
 from settle_client.names import DEAD_LETTERS
 from tasks.dead_letters import DeadLetters, KeptLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from settle_client.envelope import Envelope
     from tasks.latest_letters import LatestLetters
 
 SETTINGS = Settings(broker_url="redis://nowhere")
@@ -43,12 +45,29 @@ def client() -> Iterator[Any]:
         yield client
 
 
+class Broker:
+    """A queue that takes so many messages, and then is away."""
+
+    def __init__(self) -> None:
+        self.taken: list[Envelope] = []
+        self.room = 9
+
+    def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Take messages."""
+        if len(self.taken) >= self.room:
+            raise redis.ConnectionError("redis://u:secret@nowhere is away")
+        self.taken += envelopes
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Give what is sent again."""
-    sent: list[Any] = []
-    monkeypatch.setattr("cli.dead.replaying.send", sent.append)
-    return sent
+def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+    """Give where letters are sent again."""
+    broker = Broker()
+    monkeypatch.setattr("cli.dead.replaying.make_queue", lambda *_, **__: broker)
+    return broker
 
 
 def keep(client: Any, raw: Any) -> str:
@@ -79,34 +98,25 @@ def test_what_a_browser_draws_is_bounded() -> None:
     assert (len(shown["raw"]), shown["cut"]) == (MAX_RAW, 5)
 
 
-def test_what_is_valid_is_sent_again_and_the_rest_is_kept(client: Any, sent: list[Any]) -> None:
+def test_what_is_valid_is_sent_again_and_the_rest_is_kept(client: Any, broker: Broker) -> None:
     """And it is said how many were no longer there."""
     good = keep(client, {"id": "ev_1", "status": "failed"})
     bad = keep(client, {"id": "ev_2", "status": "done"})
     done = page.replay(DeadLetters(client), [good, "1-1", bad], SETTINGS)
     assert (done.done, done.gone, done.kept, done.failed) == (1, 1, 1, "")
     assert "status: must be" in done.why
-    assert [one.updates[0].id for one in sent] == ["ev_1"]
+    assert [one.args for one in broker.taken] == ["['ev_1']"]
     assert [entry for entry, _ in client.xrange(DEAD_LETTERS)] == [bad]
 
 
-def test_a_broker_that_goes_away_is_said_with_what_was_sent(
-    client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broker_that_goes_away_is_said_with_what_was_sent(client: Any, broker: Broker) -> None:
     """Before anything was done it is an error; after that, no letter is lost from the answer."""
     entries = [keep(client, {"id": f"ev_{number}", "status": "failed"}) for number in range(3)]
-    left = [None]
-
-    def send(_: Any) -> None:
-        if not left:
-            raise redis.ConnectionError("redis://u:secret@nowhere is away")
-        left.pop()
-
-    monkeypatch.setattr("cli.dead.replaying.send", send)
-    done = page.replay(DeadLetters(client), entries, SETTINGS)
-    assert done == Done(done=1, failed="redis://u:***@nowhere is away")
+    broker.room = 1
+    away = "the broker of CELERY_BROKER_URL: redis://u:***@nowhere is away"
+    assert page.replay(DeadLetters(client), entries, SETTINGS) == Done(done=1, failed=away)
     assert client.xlen(DEAD_LETTERS) == 2
-    with pytest.raises(redis.ConnectionError):
+    with pytest.raises(SettleError, match="is away"):
         page.replay(DeadLetters(client), entries[1:], SETTINGS)
 
 
