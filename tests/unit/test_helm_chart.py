@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.deployment import KUBERNETES, documents, manifests, variables
-from tests.helm_chart import EVERYTHING, OF_A_RELEASE, Objects, named, render
+from tests.helm_chart import EVERYTHING, OF_A_RELEASE, Objects, helm, named, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,11 +89,25 @@ def test_what_is_rendered_is_what_kubernetes_takes() -> None:
     assert pod["tolerations"] == values["tolerations"]
 
 
-def test_names_that_look_like_numbers_are_names() -> None:
+def test_names_that_look_like_something_else_are_names() -> None:
     """Of a release, and of secrets."""
     kubernetes_validate = _kubernetes_validate()
-    for manifest in render({"worker": {"secret": "123"}}, name="456").values():
+    for manifest in render({"worker": {"secret": "123"}}, name="true").values():
         kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize("name", ["a" * 42, "a", "a-1"])
+def test_names_are_no_longer_than_kubernetes_takes(name: str) -> None:
+    """63 characters in general, and 52 of what makes jobs: its own go behind."""
+    for kind, of_it in render(EVERYTHING, name=name):
+        assert len(of_it) <= (52 if kind == "CronJob" else 63), kind
+
+
+@pytest.mark.parametrize("name", ["a" * 43, "456", "4a", "my.app"])
+def test_a_name_that_kubernetes_would_refuse_is_refused_at_once(name: str) -> None:
+    """Not by a Service or a CronJob, after the table has been migrated."""
+    with pytest.raises(helm.HelmRenderError, match="name of the release"):
+        render(name=name)
 
 
 def test_two_releases_select_pods_of_their_own() -> None:

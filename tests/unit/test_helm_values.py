@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 import yaml
 
+from service.settings import Settings, variable
 from tests.deployment import parse
 from tests.helm_chart import CHART, EVERYTHING, OF_A_RELEASE, helm, render
+from tests.versions import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = OF_A_RELEASE
+
+# Settings that are none of the chart's `settings`.
+ELSEWHERE = {
+    *("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "DATABASE_URL", "SETTLE_OUTCOME_URL"),
+    *("SETTLE_RABBITMQ_MANAGEMENT_URL", "SETTLE_PAGE_KEY", "SETTLE_PAGE_HOST", "SETTLE_PAGE_PORT"),
+    *("SETTLE_GATEWAY_HOST", "SETTLE_GATEWAY_PORT", "SETTLE_GATEWAY_KEYS_FILE"),
+}
+
+
+def paths_of(values: dict[str, Any]) -> Iterator[str]:
+    """Give the path of every value that there has to be."""
+    for name, value in values.items():
+        yield name
+        if isinstance(value, dict) and name not in {"nodeSelector", "resources"}:
+            yield from (f"{name}.{path}" for path in paths_of(value))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +56,47 @@ pytestmark = OF_A_RELEASE
             "'SETTLE_OUTCOME_URL'",
             id="a setting that is a secret",
         ),
+        pytest.param(
+            {"settings": {"SETTLE_RABBITMQ_MANAGEMENT_URL": "http://u:secret@rabbitmq"}},
+            "'SETTLE_RABBITMQ_MANAGEMENT_URL'",
+            id="another one",
+        ),
         pytest.param({"settings": {"BATCH": "1"}}, "'BATCH'", id="no setting"),
+        pytest.param(
+            {"settings": {"SETTLE_BATCH_MAX_UPDATE": "1"}},
+            "'SETTLE_BATCH_MAX_UPDATE'",
+            id="a setting that is misspelt",
+        ),
+        pytest.param(
+            {"settings": {"SETTLE_METRICS_PORT": "70000"}},
+            "'/settings/SETTLE_METRICS_PORT'",
+            id="port",
+        ),
+        pytest.param(
+            {"settings": {"SETTLE_STOP_TIMEOUT_SECONDS": "0"}},
+            "'/settings/SETTLE_STOP_TIMEOUT_SECONDS'",
+            id="no time to stop",
+        ),
+        pytest.param(
+            {"image": {"repository": "registry.example.com/settle:0.2.0"}},
+            "'/image/repository'",
+            id="a repository with a tag",
+        ),
+        pytest.param(
+            {"image": {"repository": "registry.example.com/Settle"}},
+            "'/image/repository'",
+            id="a repository with a capital",
+        ),
+        pytest.param({"retention": {"schedule": "a b c d e"}}, "'/retention/schedule'", id="words"),
+        pytest.param({"retention": {"schedule": "@never"}}, "'/retention/schedule'", id="never"),
+        pytest.param(
+            {"image": {"pullSecrets": ["a..b"]}}, "'/image/pullSecrets/0'", id="two dots in a name"
+        ),
+        pytest.param(
+            {"tolerations": [{"key": "k", "effect": "NoShedule"}]},
+            "'/tolerations/0/effect'",
+            id="toleration",
+        ),
         pytest.param(
             {"worker": {"resources": {"limits": {"memory": "much"}}}},
             "'/worker/resources/limits/memory'",
@@ -50,6 +110,35 @@ def test_a_value_that_cannot_be_is_named(values: dict[str, Any], said: str) -> N
         render(values)
     assert said in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "repository", ["settle", "ghcr.io/owner/settle", "localhost:5000/a/b__c-d", "Registry.io/x"]
+)
+def test_an_image_may_be_anywhere(repository: str) -> None:
+    """With the port of a registry, too."""
+    pod = render({"image": {"repository": repository}})["Job", "settle-migrate"]["spec"]["template"]
+    assert pod["spec"]["containers"][0]["image"] == f"{repository}:{VERSION}"
+
+
+@pytest.mark.parametrize("path", [*paths_of(yaml.safe_load((CHART / "values.yaml").read_text()))])
+def test_a_value_that_is_taken_away_is_named(path: str) -> None:
+    """By `null`, which Helm takes for that; nothing is rendered without it."""
+    *above, last = path.split(".")
+    values: dict[str, Any] = {last: None}
+    for key in reversed(above):
+        values = {key: values}
+    with pytest.raises(helm.HelmValuesError) as refused:
+        render(values)
+    assert f"'{last}'" in str(refused.value)
+
+
+def test_every_setting_has_its_place() -> None:
+    """In `settings`, unless it is a secret, is said by the chart itself, or by nobody."""
+    schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
+    allowed = set(schema["properties"]["settings"]["propertyNames"]["enum"])
+    assert allowed | ELSEWHERE == {variable(name) for name in Settings.model_fields}
+    assert allowed.isdisjoint(ELSEWHERE)
 
 
 def test_no_fewer_workers_than_there_are_at_most() -> None:

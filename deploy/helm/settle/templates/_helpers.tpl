@@ -1,3 +1,12 @@
+{{/* What all objects are named after, if Kubernetes takes all their names: a Service wants a letter
+     first and no dot, and a CronJob leaves room for the jobs that it makes. */}}
+{{- define "settle.name" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]{0,40}[a-z0-9])?$" .Release.Name) }}
+{{- fail (printf "the name of the release, %s: must begin with a letter, have letters, digits and - alone, and at most 42 of them" .Release.Name) }}
+{{- end }}
+{{- .Release.Name }}
+{{- end }}
+
 {{/* Labels by which a part is selected. Called with (list . "worker"). */}}
 {{- define "settle.selector" -}}
 app.kubernetes.io/name: settle
