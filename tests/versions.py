@@ -31,8 +31,11 @@ def said_elsewhere() -> dict[str, str]:
         name: json.loads((ROOT / "contracts" / name).read_text("utf-8"))["info"]["version"]
         for name in ("openapi.json", "asyncapi.json")
     }
+    (client,) = (one for one in project()["dependencies"] if one.startswith("settle-client"))
     return {
         "client": str(project("client")["version"]),
+        # Another one may be another's: the service is on no index, and neither is its client.
+        "client that the service needs": client.partition("==")[2],
         "chart": chart["version"],
         "image of the chart": chart["appVersion"],
         "image for kustomize": yaml.safe_load(kustomization)["images"][0]["newTag"],

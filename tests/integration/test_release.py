@@ -18,21 +18,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.release
+# In no commit.
+STRAY = ROOT / "deploy" / f"stray-{os.getpid()}.env"
 
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a release."""
+    """Make a release, beside something that is nobody's business."""
     folder = tmp_path_factory.mktemp("release")
+    STRAY.write_text("DATABASE_URL=postgresql://me:secret@db/settle\n", "utf-8")
     # Where tests run may be another environment than the one that uv finds.
     environment = {name: it for name, it in os.environ.items() if name != "VIRTUAL_ENV"}
-    ended = subprocess.run(
-        ["bash", ROOT / ".ci" / "release", folder],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        ended = subprocess.run(
+            ["bash", ROOT / ".ci" / "release", folder.name],
+            cwd=folder.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        STRAY.unlink()
     if ended.returncode and NO_INDEX.search(ended.stderr) and not os.environ.get("CI"):
         pytest.skip(f"no package index: {ended.stderr.strip().splitlines()[-1]}")
     assert ended.returncode == 0, ended.stderr
@@ -48,6 +55,20 @@ def test_both_distributions_and_the_chart_are_there(released: Path) -> None:
     }
     with tarfile.open(released / f"settle-{VERSION}.tgz") as chart:
         assert {"settle/Chart.yaml", "settle/values.schema.json"} <= set(chart.getnames())
+
+
+def test_nothing_is_in_it_that_is_in_no_commit(released: Path) -> None:
+    """Whatever lies about where it is made, such as a file with passwords."""
+    with tarfile.open(released / f"settle-{VERSION}.tar.gz") as source:
+        names = {name.partition("/")[2] for name in source.getnames()}
+    assert {"pyproject.toml", "deploy/prometheus/alerts.yml"} <= names
+    assert str(STRAY.relative_to(ROOT)) not in names
+
+
+def test_nothing_in_it_says_where_it_was_made(released: Path) -> None:
+    """Or it would be another one each time; the client lies where the image has it."""
+    listed = (released / f"settle-{VERSION}.cdx.json").read_text("utf-8")
+    assert set(re.findall(r'"file:[^"]*"', listed)) == {'"file:///app/client"'}
 
 
 def test_the_list_of_parts_is_what_is_installed(released: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sysconfig
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.versions import ROOT, VERSION, project, said_elsewhere
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WORKFLOW = ROOT / ".github" / "workflows" / "release.yml"
 JOBS: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]
@@ -47,6 +51,38 @@ def test_the_workflow_gives_the_image_what_it_says() -> None:
     assert set(re.findall(r'--build-arg "(\w+)=', build["run"])) == ARGUMENTS
     assert "--provenance mode=max" in build["run"]
     assert "--sbom true" in build["run"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "changelog", "said"),
+    [
+        pytest.param("tag", "v1.2.3", "## Unreleased\n\n## 1.2.3 - 2026-01-01\n", "", id="fits"),
+        pytest.param("tag", "v1.2.4", "## 1.2.3 - 2026-01-01\n", "pyproject.toml", id="other"),
+        pytest.param(
+            "tag",
+            "v1.2.3",
+            "## Unreleased\n\n- More.\n\n## 1.2.3 - 2026-01-01\n\n- It.\n",
+            "Unreleased",
+            id="with what is not of this version",
+        ),
+        pytest.param("branch", "main", "## Unreleased\n\n- More.\n", "", id="no tag"),
+    ],
+)
+def test_a_tag_is_for_what_is_said_to_be_in_it(
+    tmp_path: Path, kind: str, name: str, changelog: str, said: str
+) -> None:
+    """Its name is that of the version, and the version has all that is new."""
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
+    (tmp_path / "CHANGELOG.md").write_text(changelog)
+    (read,) = (step["run"] for step in JOBS["version"]["steps"] if step.get("id") == "read")
+    given = {"GITHUB_REF_TYPE": kind, "GITHUB_REF_NAME": name, "GITHUB_OUTPUT": "output"}
+    # As the runner runs it.
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", read]
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | given, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, said in ended.stdout) == (1 if said else 0, True), ended.stderr
+    assert said or (tmp_path / "output").read_text() == "version=1.2.3\n"
 
 
 def test_nothing_is_published_that_was_not_tested() -> None:
