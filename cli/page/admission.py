@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 PAGE, LOGIN, STYLE = "/", "/login", "/page.css"
 # What somebody needs to show the key.
 FOR_ALL = {("POST", LOGIN), ("GET", STYLE)}
-COOKIE = "settle_page"
 MAX_FORM_BYTES = 4_096
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -89,7 +88,7 @@ class Admission:
         return self._ask() if _asks_for(request) == ("GET", PAGE) else problem(401, NO_KEY)
 
     def _knows(self, request: Request, key: bytes) -> bool:
-        shown = request.cookies.get(COOKIE, "")
+        shown = request.cookies.get(cookie_name(key.decode()), "")
         return hmac.compare_digest(shown.encode(), _token(key).encode())
 
     def _ask(self, says: str = "") -> Response:
@@ -107,8 +106,14 @@ class Admission:
             return self._ask("This is not the key.")
         answer = RedirectResponse(PAGE, 303)
         by_tls = request.headers["origin"].startswith("https:")
-        answer.set_cookie(COOKIE, _token(key), httponly=True, samesite="strict", secure=by_tls)
+        name = cookie_name(key.decode())
+        answer.set_cookie(name, _token(key), httponly=True, samesite="strict", secure=by_tls)
         return answer
+
+
+def cookie_name(key: str) -> str:
+    """Return what a key's cookie is called: one of its own, for ports have none of their own."""
+    return f"settle_page_{hmac.digest(key.encode(), b'settle page, name', 'sha256').hex()[:8]}"
 
 
 def _token(key: bytes) -> str:

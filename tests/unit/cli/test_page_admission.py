@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 import pytest
 from starlette.responses import PlainTextResponse
 
-from cli.page.admission import COOKIE, Admission
+from cli.page.admission import Admission, cookie_name
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 KEY = "a key of 16 bytes or more"
+COOKIE = cookie_name(KEY)
 HERE = "localhost:8001"
 POST: dict[str, Any] = {"method": "POST", "origin": f"http://{HERE}"}
 
@@ -151,6 +152,14 @@ def test_who_has_shown_the_key_is_let_in() -> None:
     assert ask("/readings", KEY, cookie=shown, host="page.example").text == "shown"
     assert ask("/readings", "another key, as of today", cookie=shown).status == 401
     assert log_in(KEY, origin=f"https://{HERE}").cookie["secure"]
+
+
+def test_two_pages_on_one_machine_do_not_log_each_other_out() -> None:
+    """Such as two that `ssh -L` leads to: a browser's cookies are those of all ports of a name."""
+    other = "the key of another page"
+    assert cookie_name(other) != COOKIE
+    both = f"{cookie_name(other)}=x; {COOKIE}={log_in(KEY).cookie.value}"
+    assert ask("/readings", KEY, cookie=both).text == "shown"
 
 
 @pytest.mark.parametrize("key", ["", "another", KEY[:-1], f"{KEY}x", "é" * 9])
