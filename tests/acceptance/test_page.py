@@ -14,8 +14,9 @@ import pytest
 import redis
 
 from cli.embedded import Redis, free_port
-from cli.page.admission import COOKIE
+from cli.page.admission import cookie_name
 from cli.page.application import MAX_VIEWERS
+from cli.page.letters import LETTERS_SHOWN
 from tests.browser import browser
 from tests.service import PATIENCE_SECONDS, LoggedProcess, eventually
 from tests.started import started
@@ -32,6 +33,22 @@ if TYPE_CHECKING:
 QUEUE, DEAD = "event-status-updates", "event-status-updates.dead"
 HOSTILE = "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'>"
 KEY = "0123456789abcdef"
+# Whether a text is written from left to right, wherever it stands among the letters.
+PLACES = """text => {
+  const walker = document.createTreeWalker(document.getElementById("letters"), NodeFilter.SHOW_TEXT)
+  const found = []
+  while (walker.nextNode()) {
+    const node = walker.currentNode, at = node.data.indexOf(text)
+    const left = place => {
+      const range = document.createRange()
+      range.setStart(node, place)
+      range.setEnd(node, place + 1)
+      return range.getBoundingClientRect().left
+    }
+    if (at >= 0 && node.parentElement.offsetParent) found.push(left(at) < left(at + 1))
+  }
+  return found
+}"""
 
 
 class OperatorsPage(LoggedProcess):
@@ -251,6 +268,67 @@ def test_a_reading_goes_on_while_servers_come_and_go(start: Open, chromium: Brow
 
 
 @pytest.mark.browser
+def test_what_is_read_stays_where_it_is_while_letters_come(
+    service: Service, page: OperatorsPage, chromium: Browser
+) -> None:
+    """A letter that is open, and as far as one has read in it; and it is read once."""
+    keep(service, reason="one of 1", raw="a line\n" * 500)
+    chromium.open(page.url)
+    chromium.wait_for("1 x one of …", "#letters")
+    chromium.run("document.querySelector('#letters > details').open = true")
+    chromium.run("document.querySelector('#letters details details').open = true")
+    chromium.wait_for("a line", "#letters pre")
+    chromium.run("document.querySelector('#letters pre').scrollTop = 1234")
+    for number in range(LETTERS_SHOWN + 2):
+        keep(service, reason=f"one of {number}")
+    # More of another kind, which is first then.
+    for _ in range(LETTERS_SHOWN * 2):
+        keep(service, reason="frequent")
+    chromium.wait_for(f"{LETTERS_SHOWN + 3} x one of …", "#letters")
+    chromium.wait_for(f"{LETTERS_SHOWN * 2} x frequent", "#letters")
+    assert (
+        chromium.run("document.querySelector('#letters details details[open] pre')?.scrollTop")
+        == 1234
+    )
+    asked = [one["request"]["url"] for one in chromium.heard("Network.requestWillBeSent")]
+    assert len([url for url in asked if "/letters/" in url]) == 1
+
+
+@pytest.mark.browser
+def test_what_a_message_carries_turns_no_other_text_round(
+    service: Service, page: OperatorsPage, chromium: Browser
+) -> None:
+    """By characters that write from right to left: what stands behind it is the page's to say."""
+    keep(
+        service,
+        messageId="m\u202e",
+        reason="r\u202e",
+        time="2026-11-26T10:00:00.000000Z",
+        index="7",
+    )
+    chromium.open(page.url)
+    chromium.wait_for("1 x r", "#letters")
+    chromium.run("document.querySelector('#letters > details').open = true")
+    places = f"({PLACES})('2026'), ({PLACES})('index'), ({PLACES})('10:00')"
+    assert chromium.run(f"[{places}].flat()") == [True] * 5
+
+
+@pytest.mark.browser
+def test_who_finds_no_room_is_told_and_comes_in_later(
+    lasting_page: OperatorsPage, chromium: Browser
+) -> None:
+    """As it is with whatever a proxy in front answers while the page is away."""
+    with ExitStack() as stack:
+        for _ in range(MAX_VIEWERS):
+            connection = HTTPConnection("localhost", lasting_page.port, timeout=PATIENCE_SECONDS)
+            stack.enter_context(closing(connection)).request("GET", "/readings")
+            assert connection.getresponse().status == 200
+        chromium.open(lasting_page.url)
+        chromium.wait_for("people watch already; trying again", "#state")
+    eventually(lambda: chromium.text("#state") == "live")
+
+
+@pytest.mark.browser
 def test_a_worker_that_cannot_settle_says_why(
     service: Service, page: OperatorsPage, chromium: Browser
 ) -> None:
@@ -289,7 +367,8 @@ def test_with_a_key_it_is_asked_for(service: Service, start: Open, chromium: Bro
     assert KEY not in page.log.read_text()
     for path in ("/readings", "/letters/1-0", "/page.js"):
         assert page.ask("GET", path)[0] == 401
-    status, _ = page.ask("POST", "/letters/drop", {"entries": ["1-0"]}, Cookie=f"{COOKIE}=x")
+    cookie = f"{cookie_name(KEY)}=x"
+    status, _ = page.ask("POST", "/letters/drop", {"entries": ["1-0"]}, Cookie=cookie)
     assert status == 401
 
 

@@ -115,33 +115,54 @@ function showTrouble(now) {
 
 // -- the dead letters --------------------------------------------------------------------------
 
+// Puts children in order. What is there stays where it is: moved, it would lose how far it is read.
+function arrange(parent, children) {
+  for (const child of [...parent.childNodes]) if (!children.includes(child)) child.remove()
+  children.forEach((child, at) => {
+    if (parent.childNodes[at] !== child) parent.insertBefore(child, parent.childNodes[at] ?? null)
+  })
+}
+
+const drawn = (parent, key) => [...parent.children].find(one => one.dataset.key === key)
+
+// Text of a message, which may write from right to left: what stands beside it does not.
+const carried = text => make("bdi", {}, text)
+
 function showLetters(now) {
-  const open = new Set([...by("letters").querySelectorAll("details[open]")].map(one => one.dataset.key))
   const focused = document.activeElement?.dataset.key
   const seen = now.looked < now.kept ? `; by reason, of the latest ${amount(now.looked)}` : ""
   say(by("kept"), now.kept ? `${amount(now.kept)} kept${seen}` : "There are none.")
-  by("letters").replaceChildren(...now.kinds.map(kind => kindOf(kind, open)))
-  if (now.kindsHidden) by("letters").append(`and ${now.kindsHidden} more reasons: settle dead list`)
-  const same = focused && [...by("letters").querySelectorAll("[data-key]")].find(one => one.dataset.key === focused)
-  if (focused) (same ?? by("done")).focus()
+  const hidden = now.kindsHidden ? [make("p", {className: "none"}, `and ${now.kindsHidden} more reasons: settle dead list`)] : []
+  arrange(by("letters"), [...now.kinds.map(kindOf), ...hidden])
+  if (!focused || document.activeElement?.dataset.key) return
+  (by("letters").querySelector(`[data-key="${CSS.escape(focused)}"]`) ?? by("done")).focus()
 }
 
-function kindOf(kind, open) {
-  const count = kind.entries.length, hidden = count - kind.letters.length
+function kindOf(kind) {
+  const count = kind.entries.length, key = `kind ${kind.kind}`
+  const block = drawn(by("letters"), key) ?? folded(key)
+  const isRead = one => one.open && !kind.letters.some(letter => one.dataset.key === `letter ${letter.entry}`)
+    && kind.entries.some(entry => one.dataset.key === `letter ${entry}`)
+  const shown = [...kind.letters.map(letter => letterOf(letter, block)), ...[...block.children].filter(isRead)]
+  const hidden = count - shown.length
   const times = [...new Set([kind.first, kind.last].map(moment))].join(" to ")
-  return folded(kind.kind, open, [make("b", {}, `${amount(count)} x `), kind.kind, " ", make("time", {}, times)],
-    actions(kind.kind, kind.entries, count > 1 ? `these ${amount(count)}` : "it"),
-    ...kind.letters.map(letter => letterOf(letter, open)),
-    ...hidden ? [make("p", {className: "none"}, `and ${amount(hidden)} more: settle dead list --all`)] : [])
+  arrange(block, [titled(key, make("b", {}, `${amount(count)} x `), carried(kind.kind), " ", make("time", {}, times)),
+    actions(key, kind.entries, count > 1 ? `these ${amount(count)}` : "it"), ...shown,
+    ...hidden ? [make("p", {className: "none"}, `and ${amount(hidden)} more: settle dead list --all`)] : []])
+  return block
 }
 
-function letterOf(letter, open) {
-  const content = make("pre", {tabIndex: 0}, "…"), key = `letter ${letter.entry}`
+function letterOf(letter, parent) {
+  const key = `letter ${letter.entry}`, known = drawn(parent, key)
+  if (known) return known
+  const content = make("pre", {tabIndex: 0}, "…"), block = folded(key)
   const index = letter.index == null ? "" : `, index ${letter.index}`
-  const block = folded(key, open, [make("time", {}, moment(letter.time)), ` message ${letter.messageId}${index}: ${letter.reason}`],
-    actions(key, [letter.entry], "it"), content)
+  block.append(titled(key, make("time", {}, moment(letter.time)), " message ", carried(letter.messageId), `${index}: `,
+    carried(letter.reason)), actions(key, [letter.entry], "it"), content)
+  let isRead = false
   block.addEventListener("toggle", async () => {
-    if (block.open && content.textContent === "…") content.textContent = await contentOf(letter.entry)
+    if (!block.open || isRead) return
+    [isRead, content.textContent] = await contentOf(letter.entry)
   })
   return block
 }
@@ -149,19 +170,24 @@ function letterOf(letter, open) {
 async function contentOf(entry) {
   try {
     const answer = await fetch(`letters/${entry}`), letter = await answer.json()
-    if (!answer.ok) return letter.message
+    if (!answer.ok) return [false, letter.message]
     const rest = letter.cut ? `\n… and ${amount(letter.cut)} characters more: settle dead show ${entry}` : ""
-    return `${letter.delivery}\n${letter.raw}${rest}`
+    return [true, `${letter.delivery}\n${letter.raw}${rest}`]
   } catch (error) {
-    return `not read: ${error.message}`
+    return [false, `not read: ${error.message}`]
   }
 }
 
-function folded(key, open, title, ...content) {
-  const summary = make("summary", {}, ...title), block = make("details", {open: open.has(key)}, summary, ...content)
+function folded(key) {
+  const block = make("details", {})
   block.dataset.key = key
-  summary.dataset.key = `fold ${key}`
   return block
+}
+
+function titled(key, ...title) {
+  const summary = make("summary", {}, ...title)
+  summary.dataset.key = `fold ${key}`
+  return summary
 }
 
 function actions(key, entries, what) {
@@ -216,8 +242,8 @@ function wordsOf(action, said) {
 
 // -- live while it is looked at ----------------------------------------------------------------
 
-const STALE_SECONDS = 10
-let source, seenAt
+const STALE_SECONDS = 10, RETRY_SECONDS = 3
+let source, seenAt, retry
 
 function showState(text, className) {
   say(by("state"), text)
@@ -225,19 +251,37 @@ function showState(text, className) {
 }
 
 function follow() {
+  clearTimeout(retry)
   source?.close()
   if (document.hidden) return
-  source = new EventSource("readings")
+  const here = source = new EventSource("readings")
   source.addEventListener("service", event => {
     seenAt = Date.now()
     showState("live", "live")
     showService(JSON.parse(event.data))
   })
   source.addEventListener("letters", event => showLetters(JSON.parse(event.data)))
-  source.addEventListener("error", () => {
-    const ended = source.readyState === EventSource.CLOSED
-    showState(ended ? "not let in: load the page again" : "the page's server does not answer; trying again", "lost")
+  source.addEventListener("error", async () => {
+    const why = here.readyState === EventSource.CLOSED ? await refusal() : "the page's server does not answer"
+    if (here !== source) return
+    showState(why ? `${why}; trying again` : "not let in: load the page again", "lost")
+    if (why && here.readyState === EventSource.CLOSED) retry = setTimeout(follow, RETRY_SECONDS * 1e3)
   })
+}
+
+// Why there are no readings, which an EventSource does not say; nothing for want of the key.
+async function refusal() {
+  const asking = new AbortController()
+  try {
+    const answer = await fetch("readings", {signal: asking.signal})
+    if (answer.status === 401) return ""
+    if (answer.ok) return "there is an answer"
+    return (await answer.json().catch(() => ({}))).message ?? `something in front of the page answers ${answer.status}`
+  } catch {
+    return "the page's server does not answer"
+  } finally {
+    asking.abort()
+  }
 }
 
 function notice() {
