@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from settle_client.names import DEAD_LETTERS
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tasks.publishing import DeadLetter
 
 ENTRIES_PER_READ = 500
+REPLACE_LETTER = Path(__file__).with_name("replace_letter.lua").read_text("utf-8")
 # Of an index; a message carries fewer updates.
 MAX_DIGITS = 9
 
@@ -82,12 +85,11 @@ class DeadLetters:
         return int(self._client.xdel(DEAD_LETTERS, *entries)) if entries else 0
 
     def replace(self, letter: KeptLetter, rest: Sequence[DeadLetter]) -> None:
-        """Put what is left of a letter in its place, all at one moment."""
-        with self._client.pipeline(transaction=True) as pipe:
-            for one in rest:
-                pipe.xadd(DEAD_LETTERS, entry_of(one))
-            pipe.xdel(DEAD_LETTERS, letter.entry)
-            pipe.execute()
+        """Put what is left of a letter in its place, all at one moment, unless it is gone."""
+        entries = [entry_of(left) for left in rest]
+        fields = [(2 * len(entry), *chain(*entry.items())) for entry in entries]
+        replace = self._client.register_script(REPLACE_LETTER)
+        replace(keys=[DEAD_LETTERS], args=[letter.entry, *chain(*fields)])
 
 
 def letter_of(entry: str, fields: dict[str, str]) -> KeptLetter:

@@ -124,3 +124,18 @@ def test_what_is_left_of_a_letter_takes_its_place(client: Any, letters: DeadLett
     letters.replace(second, [])
     (kept,) = letters.all()
     assert (kept.message_id, kept.reason, kept.delivery) == ("m1", "why", {"queue": "q"})
+
+
+def test_what_is_left_of_a_letter_is_kept_once(client: Any, letters: DeadLetters) -> None:
+    """Of two who send it again at the same time; and not at all if it was dropped meanwhile."""
+    fill(client, 2)
+    first, second = letters.all()
+    rest = [DeadLetter("m", f"why {number}", "{}", {}, number) for number in range(2)]
+    for _ in range(2):
+        letters.replace(first, rest)
+    letters.drop([second.entry])
+    letters.replace(second, rest)
+    assert [(letter.reason, letter.index) for letter in letters.all()] == [
+        ("why 0", 0),
+        ("why 1", 1),
+    ]
