@@ -20,14 +20,14 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from cli.doctor.examination import say
 from cli.page import letters
 from cli.page.admission import PAGE, STYLE, Admission
 from cli.page.reading import Reader
-from cli.page.watching import Watch
+from cli.page.watching import Followed, Watch
 from gateway.requests.body import Reader as BodyReader
 from gateway.requests.problems import problem
 from service.backlog import result_channel_of
@@ -71,8 +71,7 @@ class Page:
         if self.watch.viewers >= MAX_VIEWERS:
             raise HTTPException(503, f"{MAX_VIEWERS} people watch already")
         readings = self.watch.follow()
-        headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(_events(readings), 200, headers, "text/event-stream")
+        return Followed(self.watch, _events(readings))
 
     async def show_letter(self, request: Request) -> Response:
         """Show one dead letter."""

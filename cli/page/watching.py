@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from starlette.responses import StreamingResponse
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+
+    from starlette.types import Receive, Scope, Send
 
     from cli.page.reading import Reading
 
@@ -38,19 +43,24 @@ class Watch:
         self._latest: Reading | None = None
         self._due = 0.0
 
-    async def follow(self) -> AsyncGenerator[Reading]:
-        """Yield the latest reading, then each that is made, until the page stops."""
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Count one more who watches, for as long as the `with` block lasts."""
         self.viewers += 1
         try:
-            if self._latest is not None and time.monotonic() < self._due:
-                yield self._latest
-            while not self._is_stopping:
-                # Waiting for it does not end it when one of them goes.
-                done, _ = await asyncio.wait({self._upcoming()}, timeout=LOOK_UP_SECONDS)
-                for reading in done:
-                    yield reading.result()
+            yield
         finally:
             self.viewers -= 1
+
+    async def follow(self) -> AsyncGenerator[Reading]:
+        """Yield the latest reading, then each that is made, until the page stops."""
+        if self._latest is not None and time.monotonic() < self._due:
+            yield self._latest
+        while not self._is_stopping:
+            # Waiting for it does not end it when one of them goes.
+            done, _ = await asyncio.wait({self._upcoming()}, timeout=LOOK_UP_SECONDS)
+            for reading in done:
+                yield reading.result()
 
     def stop(self) -> None:
         """Let everybody go who follows."""
@@ -71,3 +81,16 @@ class Watch:
         loop = asyncio.get_running_loop()
         self._latest = await loop.run_in_executor(self._thread, self._read)
         return self._latest
+
+
+class Followed(StreamingResponse):
+    """Readings for one who watches, and is counted before anybody else is let in."""
+
+    def __init__(self, watch: Watch, events: AsyncIterator[str]) -> None:
+        super().__init__(events, 200, {"X-Accel-Buffering": "no"}, "text/event-stream")
+        self._watch = watch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them until one of the two ends it."""
+        with self._watch.watched():
+            await super().__call__(scope, receive, send)

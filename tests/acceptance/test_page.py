@@ -408,6 +408,24 @@ def test_who_watches_is_counted(lasting_page: OperatorsPage) -> None:
         eventually(is_let_in)
 
 
+def test_who_comes_at_the_same_time_is_counted_too(page: OperatorsPage) -> None:
+    """Before any of them has seen a reading."""
+    with ExitStack() as stack:
+        many = []
+        for _ in range(MAX_VIEWERS + 30):
+            connection = HTTPConnection("localhost", page.port, timeout=PATIENCE_SECONDS)
+            many.append(stack.enter_context(closing(connection)))
+            connection.request("GET", "/page.css")
+            connection.getresponse().read()
+        # What all of them ask for lies there when it goes on.
+        page.process.send_signal(signal.SIGSTOP)
+        for connection in many:
+            connection.request("GET", "/readings")
+        page.process.send_signal(signal.SIGCONT)
+        answers = [connection.getresponse().status for connection in many]
+    assert (answers.count(200), answers.count(503)) == (MAX_VIEWERS, 30)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "headers", "status", "says"),
     [
