@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+import settle_client.event
 from db import Creation
 from settle_client.checking import explain_text
-from settle_client.moments import Moment, with_timestamps
-from settle_client.outcome import Problem, encode_json
+from settle_client.outcome import Problem
 from settle_client.update import Identifier
 from tasks.errors import NotUnderstoodError
 
@@ -67,24 +67,8 @@ class NewEvent(msgspec.Struct, frozen=True, rename="camel"):
         return b"{}" if self.payload is UNSET else bytes(self.payload)
 
 
-class CreatedEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class CreatedEvent(settle_client.event.CreatedEvent, frozen=True):
     """What became of an event to create: the event as it is now, or why it is not there."""
-
-    id: Annotated[str, Meta(description="Which event it is.", examples=["ev_1"])]
-    created: Annotated[
-        bool,
-        Meta(description="Whether this request has created it. False too where it was there."),
-    ]
-    account_id: Annotated[str | None, Meta(description="Whose event it is.")]
-    event_type: Annotated[str | None, Meta(description="What happened.")]
-    created_at: Annotated[Moment | None, Meta(description="When it was created.")]
-    completed_at: Annotated[Moment | None, Meta(description="When it was completed, if it was.")]
-    failed_at: Annotated[Moment | None, Meta(description="When it failed, if it did.")]
-    payload: Annotated[Any, Meta(description="What its producer put into it.")]
-    error: Annotated[
-        Problem | UnsetType,
-        Meta(description="With `statusCode` 409: an event of this id has other content."),
-    ] = UNSET
 
     @classmethod
     def of(cls, id_: str, created: Created) -> Self:
@@ -104,12 +88,7 @@ class CreatedEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
             Raw(row.payload or "null"),
         )
 
-    def to_json(self) -> bytes:
-        """Write it as the JSON object that clients get, its times as an outcome has them."""
-        return encode_json(_with_timestamps(self))
 
-
-_with_timestamps = with_timestamps(CreatedEvent)
 _decode = msgspec.json.Decoder(list[NewEvent]).decode
 
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from settle_client import (
+    AsyncHttpClient,
     AsyncOutcomeClient,
     AsyncProducer,
     AsyncShardedProducer,
+    HttpClient,
     OutcomeClient,
     Producer,
     ShardedProducer,
@@ -41,6 +43,10 @@ class SyncFace:
         """Make a client of the result channel."""
         return OutcomeClient(url, **options)
 
+    def http_client(self, url: str, **options: Any) -> Any:
+        """Make a client of a gateway."""
+        return HttpClient(url, **options)
+
     def close(self) -> None:
         """There is nothing to close."""
 
@@ -64,6 +70,10 @@ class AsyncFace:
     def outcome_client(self, url: str, **options: Any) -> Any:
         """Make a client of the result channel."""
         return Blocking(AsyncOutcomeClient(url, **options), self.run)
+
+    def http_client(self, url: str, **options: Any) -> Any:
+        """Make a client of a gateway."""
+        return Blocking(AsyncHttpClient(url, **options), self.run)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine to its end."""

@@ -2,7 +2,8 @@
 
 `Producer` and `AsyncProducer` send status updates, `ShardedProducer` and
 `AsyncShardedProducer` to one of several brokers by the event; `OutcomeClient` and
-`AsyncOutcomeClient` read what became of them. Each part is imported when it is first
+`AsyncOutcomeClient` read what became of them. `HttpClient` and `AsyncHttpClient` do both
+for those who have no broker. Each part is imported when it is first
 asked for: whoever sends without asyncio does not wait for asyncio.
 """
 
@@ -18,12 +19,24 @@ if TYPE_CHECKING:
     from settle_client.errors import (
         AddressError,
         BelongsElsewhereError,
+        ConflictError,
+        GatewayError,
+        GoneError,
         InvalidUpdateError,
+        NotAnsweredError,
+        NotFoundError,
         NotSentError,
+        RefusedError,
         SettleError,
+        UnreadAnswerError,
     )
+    from settle_client.event import CreatedEvent, Event
+    from settle_client.http.answers import OutcomePage
+    from settle_client.http.async_client import AsyncHttpClient
+    from settle_client.http.client import HttpClient
+    from settle_client.http.events import EventPage
     from settle_client.names import DEAD_LETTERS, OUTCOMES, QUEUE, SENT_AT, TASK
-    from settle_client.outcome import Outcome
+    from settle_client.outcome import Outcome, Problem
     from settle_client.outcomes import OutcomeClient
     from settle_client.producer import Producer
     from settle_client.salvage import UnreadOutcome
@@ -31,17 +44,26 @@ if TYPE_CHECKING:
     from settle_client.update import StatusUpdate
 
 _PLACES = {
+    "AsyncHttpClient": "http.async_client",
     "AsyncOutcomeClient": "async_outcomes",
     "AsyncProducer": "async_producer",
     "AsyncShardedProducer": "async_sharded_producer",
+    "CreatedEvent": "event",
+    "Event": "event",
+    "EventPage": "http.events",
+    "HttpClient": "http.client",
     "Outcome": "outcome",
     "OutcomeClient": "outcomes",
+    "OutcomePage": "http.answers",
+    "Problem": "outcome",
     "Producer": "producer",
     "ShardedProducer": "sharded_producer",
     "StatusUpdate": "update",
     "UnreadOutcome": "salvage",
     **dict.fromkeys(("AddressError", "BelongsElsewhereError", "InvalidUpdateError"), "errors"),
     **dict.fromkeys(("NotSentError", "SettleError"), "errors"),
+    **dict.fromkeys(("ConflictError", "GatewayError", "GoneError", "NotAnsweredError"), "errors"),
+    **dict.fromkeys(("NotFoundError", "RefusedError", "UnreadAnswerError"), "errors"),
     **dict.fromkeys(("DEAD_LETTERS", "OUTCOMES", "QUEUE", "SENT_AT", "TASK"), "names"),
 }
 
@@ -52,18 +74,32 @@ __all__ = [
     "SENT_AT",
     "TASK",
     "AddressError",
+    "AsyncHttpClient",
     "AsyncOutcomeClient",
     "AsyncProducer",
     "AsyncShardedProducer",
     "BelongsElsewhereError",
+    "ConflictError",
+    "CreatedEvent",
+    "Event",
+    "EventPage",
+    "GatewayError",
+    "GoneError",
+    "HttpClient",
     "InvalidUpdateError",
+    "NotAnsweredError",
+    "NotFoundError",
     "NotSentError",
     "Outcome",
     "OutcomeClient",
+    "OutcomePage",
+    "Problem",
     "Producer",
+    "RefusedError",
     "SettleError",
     "ShardedProducer",
     "StatusUpdate",
+    "UnreadAnswerError",
     "UnreadOutcome",
 ]
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from settle_client.outcome import Problem
+
 
 class SettleError(Exception):
     """Settle could not do what it was asked."""
@@ -40,3 +42,53 @@ class NotSentError(SettleError):
         super().__init__(f"{count:,} {noun} not confirmed within {timeout_seconds:g} s{why}")
         self.message_ids = tuple(message_ids)
         self.__cause__ = cause
+
+
+class GatewayError(SettleError):
+    """The gateway has not done what it was asked.
+
+    Attributes:
+        problem: What it says is wrong, as every error over HTTP has it; None if it says nothing.
+        message_id: Of the message that the request was, if it was one: the same request under
+            the same id is safe, and has the answer that this one would have had.
+    """
+
+    def __init__(self, message: str, problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.message_id: str | None = None
+
+
+class RefusedError(GatewayError):
+    """The gateway has answered with an error, and would do so again."""
+
+
+class NotFoundError(RefusedError):
+    """There is no such event or message, or the key may not see it (404)."""
+
+
+class ConflictError(RefusedError):
+    """The event is settled already, or the message id is that of another request (409)."""
+
+
+class GoneError(RefusedError):
+    """Outcomes were trimmed before they were read (410).
+
+    Attributes:
+        begin: Where to begin, to read what is left; None where the text says what to do.
+    """
+
+    def __init__(self, message: str, problem: Problem | None, begin: str | None) -> None:
+        super().__init__(message, problem)
+        self.begin = begin
+
+
+class NotAnsweredError(GatewayError):
+    """There was no answer in time, or only that it should be asked for later.
+
+    It is not known whether anything was done.
+    """
+
+
+class UnreadAnswerError(GatewayError):
+    """What has answered is no gateway: a proxy, perhaps, or something else at this URL."""

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET
 
 from settle_client.outcome import Outcome
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # What a JSON text is made of, as far as it matters where a value ends. A string that does
 # not end is one too: otherwise each quote in it would be looked at as the first of another.
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\],:]', re.DOTALL)
 _OPENING, _CLOSING = "{[", "}]"
-_PAYLOAD = '"payload"'
 
 
 class UnreadOutcome(Outcome, frozen=True, kw_only=True):
@@ -61,7 +63,7 @@ def read_outcome(text: Any) -> Outcome:
     try:
         return Outcome.from_json(text)
     except (ValueError, RecursionError) as error:
-        rest, payload = _cut_payload(text)
+        rest, payload = cut_value(text, "payload")
         try:
             return msgspec.structs.replace(Outcome.from_json(rest), payload=payload)
         except (ValueError, RecursionError):
@@ -90,15 +92,33 @@ def _unread(text: str, why: str, rest: str = "") -> UnreadOutcome:
     return UnreadOutcome(**values | {"updated": False, "error": UNSET}, text=text, why=why)  # type: ignore[arg-type]
 
 
-def _cut_payload(text: str) -> tuple[str, Any]:
-    """Take the payload out of a JSON object, as text: whatever there is in it, and however deep."""
+def cut_value(text: str, name: str) -> tuple[str, Any]:
+    """Take a value out of a JSON object, as text: whatever there is in it, and however deep.
+
+    Returns:
+        The object with null in its place, and the value; UNSET if there is none of this name.
+    """
     depth, begin, before = 0, 0, ""
     for token in _TOKEN.finditer(text):
         sign = token[0]
         if begin and depth == 1 and sign in ",}":
             return f"{text[:begin]}null{text[token.start() :]}", text[begin : token.start()].strip()
         depth += (sign in _OPENING) - (sign in _CLOSING)
-        if depth == 1 and sign == ":" and before == _PAYLOAD:
+        if depth == 1 and sign == ":" and before == f'"{name}"':
             begin = token.end()
         before = sign
     return text, UNSET
+
+
+def cut_elements(text: str) -> Iterator[str]:
+    """Cut a JSON array into its elements, as texts: whatever there is in them."""
+    depth, begin = 0, 0
+    for token in _TOKEN.finditer(text):
+        sign = token[0]
+        if depth == 1 and sign in ",]":
+            if element := text[begin : token.start()].strip():
+                yield element
+            begin = token.end()
+        depth += (sign in _OPENING) - (sign in _CLOSING)
+        if depth == 1 and not begin:
+            begin = token.end()

@@ -30,7 +30,8 @@ from importlib.metadata import distributions
 
 import db, tasks, worker
 from settle_client import (
-    AddressError, AsyncOutcomeClient, AsyncProducer, Outcome, OutcomeClient, Producer, StatusUpdate
+    AddressError, AsyncOutcomeClient, AsyncProducer, HttpClient, Outcome, OutcomeClient, Producer,
+    StatusUpdate
 )
 
 assert (db.MINE, tasks.MINE, worker.MINE) == ("db", "tasks", "worker")
@@ -52,10 +53,11 @@ async def asynchronous() -> Outcome:
         return await anext(wait)
 
 
-try:
-    Producer("amqp://localhost//")
-except AddressError as error:
-    print(error)
+for make, url in ((Producer, "amqp://localhost//"), (HttpClient, "http://localhost")):
+    try:
+        make(url)
+    except AddressError as error:
+        print(error)
 outcomes = [outcome.to_dict() for outcome in (sync(), asyncio.run(asynchronous()))]
 installed = sorted(each.name.lower() for each in distributions())
 print(json.dumps({"outcomes": [each["updated"] for each in outcomes], "installed": installed}))
@@ -126,5 +128,6 @@ def test_it_is_used_beside_a_project_of_the_same_names(
     assert ended.returncode == 0, ended.stderr
     assert '"outcomes": [true, true]' in ended.stdout
     assert "pip install settle-client[rabbitmq]" in ended.stdout
-    for name in ("kombu", "celery", "pydantic", "sqlalchemy"):
+    assert "pip install settle-client[http]" in ended.stdout
+    for name in ("kombu", "httpx", "celery", "pydantic", "sqlalchemy"):
         assert f'"{name}"' not in ended.stdout

@@ -118,6 +118,24 @@ def test_a_listener_over_http_goes_on_where_it_was(
     assert said[1:] == ["ev_4 updated", "ev_5 updated"]
 
 
+def test_a_connector_without_a_broker(service: Service, gateways: Gateways, tmp_path: Path) -> None:
+    """Settles what is pending, hears of that and of others', and of what is gone."""
+    script, place = str(EXAMPLES / "connector.py"), tmp_path / "position"
+    service.load(*(f"ev_{number}" for number in range(250)))
+    gateway = gateways.start()
+    with running(service, script, str(place), SETTLE_URL=gateway.url) as example:
+        eventually(lambda: example.log.read_text().count("updated") == 250, example.log.read_text)
+        publish(service, outcome("other", updated=False, reason="not_found"))
+        example.wait_for_log("other not_found")
+    publish(service, *(outcome(f"late_{number}") for number in (1, 2, 3)))
+    service.channel.xtrim("event-outcomes", maxlen=2, approximate=False)
+    with running(service, script, str(place), NAME="again", SETTLE_URL=gateway.url) as example:
+        example.wait_for_log("late_3 updated")
+        said = example.log.read_text().splitlines()
+    assert said[0].startswith("410 Gone: outcomes behind this position were trimmed")
+    assert said[1:] == ["late_2 updated", "late_3 updated"]
+
+
 def test_a_request_that_is_answered_later_is_asked_for(
     service: Service, gateways: Gateways
 ) -> None:
@@ -135,18 +153,26 @@ def test_a_request_that_is_answered_later_is_asked_for(
         assert example.log.read_text().startswith("400 [0].status: must be 'completed'")
 
 
+@pytest.mark.parametrize("kind", ["on a broker", "over HTTP"])
 @pytest.mark.parametrize("page", ["client/README.md", "docs/clients.md"])
-def test_what_a_page_shows_first_works(page: str, service: Service) -> None:
+def test_what_a_page_shows_first_works(
+    page: str, kind: str, service: Service, gateways: Gateways
+) -> None:
     """Both faces, as they stand there."""
     service.load("ev_1")
-    service.start_worker()
+    url, shown_url = service.redis_url, "redis://localhost:6379/0"
+    if kind == "over HTTP":
+        url, shown_url = gateways.start().url, "https://settle.example.com"
+    else:
+        service.start_worker()
     text = (ROOT / page).read_text("utf-8")
-    sync, asyncio_ = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[:2]
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    sync, asyncio_ = (block for block in blocks if shown_url in block)
     imports, _, body = asyncio_.partition("\n\n")
     main = f"import asyncio\n{imports}\nasync def main():\n{indent(body, '    ')}"
     main += "\nasyncio.run(main())"
     for shown, expected in ((sync, "True None"), (main, "False already_completed")):
-        code = shown.replace("redis://localhost:6379/0", service.redis_url)
+        code = shown.replace(shown_url, url)
         printed = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
         assert printed.startswith(expected)
 

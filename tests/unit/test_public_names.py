@@ -46,6 +46,10 @@ def test_the_attributes_of_an_event() -> None:
 
 READING = {"subscribe", "position", "poll", "read", "wait", "follow", "close"}
 SENDING = {"send", "send_together", "flush", "close"}
+OVER_HTTP = {
+    *("get_event", "list_events", "list_page", "create_events", "settle", "settle_together"),
+    *("settle_later", "wait", "position", "poll", "listen", "close"),
+}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,8 @@ SENDING = {"send", "send_together", "flush", "close"}
         pytest.param(settle_client.AsyncProducer, SENDING, id="send-asyncio"),
         pytest.param(settle_client.ShardedProducer, SENDING, id="send-sharded"),
         pytest.param(settle_client.AsyncShardedProducer, SENDING, id="send-sharded-asyncio"),
+        pytest.param(settle_client.HttpClient, OVER_HTTP, id="http"),
+        pytest.param(settle_client.AsyncHttpClient, OVER_HTTP, id="http-asyncio"),
     ],
 )
 def test_what_users_of_the_client_call(kind: type, methods: set[str]) -> None:
@@ -71,8 +77,9 @@ def test_what_users_of_the_client_call(kind: type, methods: set[str]) -> None:
         (settle_client.OutcomeClient, settle_client.AsyncOutcomeClient),
         (settle_client.Producer, settle_client.AsyncProducer),
         (settle_client.ShardedProducer, settle_client.AsyncShardedProducer),
+        (settle_client.HttpClient, settle_client.AsyncHttpClient),
     ],
-    ids=["read", "send", "send-sharded"],
+    ids=["read", "send", "send-sharded", "http"],
 )
 def test_both_faces_are_called_alike(kinds: tuple[type, type]) -> None:
     """With the same parameters, which have the same defaults."""
@@ -93,9 +100,13 @@ def test_what_the_client_offers() -> None:
         *("Producer", "AsyncProducer", "ShardedProducer", "AsyncShardedProducer"),
         *("OutcomeClient", "AsyncOutcomeClient"),
         *("StatusUpdate", "Outcome", "UnreadOutcome"),
+        *("Producer", "AsyncProducer", "OutcomeClient", "AsyncOutcomeClient"),
+        *("HttpClient", "AsyncHttpClient", "EventPage", "OutcomePage"),
+        *("StatusUpdate", "Outcome", "UnreadOutcome", "Event", "CreatedEvent", "Problem"),
         *("TASK", "QUEUE", "OUTCOMES", "DEAD_LETTERS", "SENT_AT"),
         *("SettleError", "AddressError", "BelongsElsewhereError", "InvalidUpdateError"),
-        "NotSentError",
+        *("NotSentError", "GatewayError", "RefusedError", "NotFoundError", "ConflictError"),
+        *("GoneError", "NotAnsweredError", "UnreadAnswerError"),
     }
     for name in settle_client.__all__:
         assert getattr(settle_client, name)

@@ -11,7 +11,7 @@ import pytest
 # Heavy, or not installed where the client is.
 WATCHED = (
     *("asyncio", "dataclasses", "celery", "kombu", "amqp", "pydantic", "pydantic_settings"),
-    *("sqlalchemy", "redis", "opentelemetry", "ssl", "logging", "http.client"),
+    *("sqlalchemy", "redis", "opentelemetry", "ssl", "logging", "http.client", "httpx", "email"),
 )
 OURS = ("cli", "worker", "gateway", "service", "tasks", "db", "celeryconfig")
 
@@ -35,6 +35,12 @@ def imported_by(statement: str) -> set[str]:
             {"asyncio", "ssl", "logging"},
             id="asyncio",
         ),
+        pytest.param("from settle_client import HttpClient", set(), id="http"),
+        pytest.param(
+            "from settle_client import AsyncHttpClient",
+            {"asyncio", "ssl", "logging"},
+            id="http-asyncio",
+        ),
     ],
 )
 def test_what_is_heavy_is_not_imported(statement: str, expected: set[str]) -> None:
@@ -50,3 +56,22 @@ def test_a_producer_on_redis_needs_no_kombu() -> None:
     found = imported_by("from settle_client import Producer; Producer('redis://h')")
     assert "redis" in found
     assert {name for name in ("kombu", "celery", "amqp") if name in found} == set()
+
+
+def test_a_client_over_http_needs_neither_redis_nor_kombu() -> None:
+    """Only httpx, once there is one."""
+    found = imported_by("from settle_client import HttpClient; HttpClient('http://h')")
+    assert "httpx" in found
+    assert {name for name in ("redis", "kombu", "celery") if name in found} == set()
+
+
+def test_without_httpx_its_extra_is_named() -> None:
+    """When a client is made; all else is there without."""
+    script = (
+        "import sys; sys.modules['httpx'] = None\n"
+        "from settle_client import *\n"
+        "try: HttpClient('http://h')\n"
+        "except AddressError as error: print(error)"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", script], text=True)
+    assert printed == "HTTP needs httpx: pip install settle-client[http]\n"
