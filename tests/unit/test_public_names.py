@@ -99,8 +99,6 @@ def test_what_the_client_offers() -> None:
     assert set(settle_client.__all__) == {
         *("Producer", "AsyncProducer", "ShardedProducer", "AsyncShardedProducer"),
         *("OutcomeClient", "AsyncOutcomeClient"),
-        *("StatusUpdate", "Outcome", "UnreadOutcome"),
-        *("Producer", "AsyncProducer", "OutcomeClient", "AsyncOutcomeClient"),
         *("HttpClient", "AsyncHttpClient", "EventPage", "OutcomePage"),
         *("StatusUpdate", "Outcome", "UnreadOutcome", "Event", "CreatedEvent", "Problem"),
         *("TASK", "QUEUE", "OUTCOMES", "DEAD_LETTERS", "SENT_AT"),
