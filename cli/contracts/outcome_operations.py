@@ -10,7 +10,7 @@ from typing import Any
 from cli.contracts import problems
 from cli.contracts.examples import outcomes, problem
 from gateway.outcomes import terms
-from gateway.outcomes.queries import MESSAGE_ID_LENGTH, REASONS
+from gateway.outcomes.queries import MESSAGE_ID_LENGTH, NAMES, REASONS
 from gateway.terms import JSON
 
 POSITION = "1764147600000-0"
@@ -21,13 +21,24 @@ BAD_QUERIES = {
     "unknownParameter": (
         "A parameter that there is not",
         "status=failed",
-        terms.unknown_parameter("status", ("after", "limit", "wait", "messageId", "reason")),
+        terms.unknown_parameter("status", NAMES),
+    ),
+    "unknownFormat": (
+        "No such format",
+        "format=xml",
+        f"format: must be {' or '.join(terms.FORMATS)}, got 'xml'",
     ),
     "tooMany": (
         "More than a page may have",
         "limit=5000",
         f"limit: must be a number from 1 to {terms.MAX_LIMIT:,}, got '5000'",
     ),
+}
+CLOUD_EVENT = {
+    "type": "object",
+    "description": "With `format=cloudevents`; an outcome is its data.",
+    "properties": {"specversion": {"const": "1.0"}, "data": {}},
+    "required": ["specversion", "id", "source", "type", "time", "data"],
 }
 _STREAM = "\n".join(
     [
@@ -108,6 +119,11 @@ def _parameters() -> list[dict[str, Any]]:
             "Which reasons, `updated` for those that have none; may be given several times.",
             {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(REASONS)}},
         ),
+        _in_query(
+            "format",
+            "Outcomes as they are, or each as the `data` of a CloudEvent 1.0.",
+            {"type": "string", "enum": list(terms.FORMATS), "default": terms.AS_THEY_ARE},
+        ),
         {
             "name": "Last-Event-ID",
             "in": "header",
@@ -125,7 +141,10 @@ def _page_schema(place: str) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "outcomes": {"type": "array", "items": {"$ref": f"{place}PublishedOutcome"}},
+            "outcomes": {
+                "type": "array",
+                "items": {"anyOf": [{"$ref": f"{place}PublishedOutcome"}, CLOUD_EVENT]},
+            },
             "after": {
                 "type": "string",
                 "pattern": terms.POSITION,

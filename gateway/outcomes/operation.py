@@ -20,6 +20,7 @@ from starlette.routing import Route
 from gateway.outcomes import server_sent_events, terms
 from gateway.outcomes.channel import ChannelAwayError
 from gateway.outcomes.feed import Feed, TrimmedError
+from gateway.outcomes.forms import written
 from gateway.outcomes.hub import Gone, Heard, Signal
 from gateway.outcomes.queries import read_query, read_subscription
 from gateway.terms import JSON, RETRY_SOON
@@ -109,7 +110,8 @@ class Outcomes:
                 is_over = waited >= query.wait_seconds if step.is_live else waited > SEARCH_SECONDS
                 if is_full or is_over or (found and step.is_live):
                     break
-        page = OutcomesPage([msgspec.Raw(entry.text) for entry in found], str(position))
+        given = [msgspec.Raw(written(entry, query.form)) for entry in found]
+        page = OutcomesPage(given, str(position))
         return Response(encode_json(page), media_type=JSON)
 
     # -- Server-Sent Events ----------------------------------------------------------
@@ -118,8 +120,8 @@ class Outcomes:
         steps = self._follow(query, lambda: HEARTBEAT_SECONDS)
         # Before it begins, an error can still be one of HTTP.
         first = await anext(steps)
-        written = _write(first, steps, lambda: self._is_still_let_in(request, query))
-        return StreamingResponse(written, headers=terms.NOT_KEPT, media_type=terms.EVENT_STREAM)
+        said = _write(first, steps, query.form, lambda: self._is_still_let_in(request, query))
+        return StreamingResponse(said, headers=terms.NOT_KEPT, media_type=terms.EVENT_STREAM)
 
     def _is_still_let_in(self, request: Request, query: Query) -> bool:
         """Return whether a listener may still hear what it may hear by its request."""
@@ -152,7 +154,7 @@ def _check_found(found: list[Entry], step: Gone | Signal) -> None:
 
 
 async def _write(
-    first: Step, steps: AsyncGenerator[Step], may_listen: Callable[[], bool]
+    first: Step, steps: AsyncGenerator[Step], form: str, may_listen: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
     async with aclosing(steps):
         position, sent_at, checked_at = None, -math.inf, time.monotonic()
@@ -166,7 +168,7 @@ async def _write(
                 checked_at = now
             if not isinstance(step, Signal):
                 position = step.position
-            text = server_sent_events.write(step, position)
+            text = server_sent_events.write(step, position, form)
             if not text and now - sent_at >= HEARTBEAT_SECONDS:
                 text = server_sent_events.write_position(position)
             if text:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 REASONS = (UPDATED, *get_args(Reason))
-NAMES = ("after", "limit", "wait", "messageId", "reason")
+NAMES = ("after", "limit", "wait", "messageId", "reason", "format")
 MESSAGE_ID_LENGTH = 255
 NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -30,6 +30,7 @@ class Query(NamedTuple):
         from_oldest: Whether that is wherever the oldest is.
         limit: How many at most.
         wait_seconds: How long to wait for the first.
+        form: In which form they are given.
     """
 
     wanted: Filter
@@ -37,6 +38,7 @@ class Query(NamedTuple):
     from_oldest: bool
     limit: int
     wait_seconds: int
+    form: str
 
 
 def read_query(request: Request, accounts: frozenset[str] | None) -> Query:
@@ -51,6 +53,7 @@ def read_query(request: Request, accounts: frozenset[str] | None) -> Query:
         *_begin(given, request),
         _number(given, "limit", terms.LIMIT, 1, terms.MAX_LIMIT),
         _number(given, "wait", 0, 0, terms.MAX_WAIT_SECONDS),
+        _form(given),
     )
 
 
@@ -63,7 +66,7 @@ def read_subscription(request: Request, accounts: frozenset[str] | None) -> Quer
     given = _parameters(request)
     if given.keys() & {"limit", "wait"}:
         _refuse(terms.NOT_OF_A_STREAM)
-    return Query(_filter(given, accounts), *_begin(given, request), 0, 0)
+    return Query(_filter(given, accounts), *_begin(given, request), 0, 0, _form(given))
 
 
 def _parameters(request: Request) -> dict[str, list[str]]:
@@ -87,6 +90,13 @@ def _filter(given: dict[str, list[str]], accounts: frozenset[str] | None) -> Fil
         if reason not in REASONS:
             _refuse(f"reason: must be one of {', '.join(REASONS)}, got {reason[:100]!r}")
     return Filter(accounts, message_id, frozenset(reasons) if reasons else None)
+
+
+def _form(given: dict[str, list[str]]) -> str:
+    form = given.get("format", [terms.AS_THEY_ARE])[0]
+    if form not in terms.FORMATS:
+        _refuse(f"format: must be {' or '.join(terms.FORMATS)}, got {form[:100]!r}")
+    return form
 
 
 def _begin(given: dict[str, list[str]], request: Request) -> tuple[Position | None, bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.outcomes import terms
+from gateway.outcomes.forms import written
 from gateway.outcomes.hub import Gone, Heard, Signal
 from settle_client.outcome import Problem, encode_json
 
@@ -24,16 +25,17 @@ _PROBLEMS = {
 }
 
 
-def write(step: Step, position: Position | None) -> bytes:
+def write(step: Step, position: Position | None, form: str) -> bytes:
     """Write what is to be said; nothing of no outcomes.
 
     Args:
         step: What has come.
         position: Where the listener is then.
+        form: In which form outcomes are given.
     """
     if isinstance(step, Heard):
         return b"".join(
-            b"id: %s\ndata: %s\n\n" % (str(entry.position).encode(), entry.text)
+            b"id: %s\ndata: %s\n\n" % (str(entry.position).encode(), written(entry, form))
             for entry in step.entries
         )
     status, message = (410, terms.GAP) if isinstance(step, Gone) else _PROBLEMS[step]

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 OUTCOMES: Final = "/v2/api/outcomes"
 EVENT_STREAM: Final = "text/event-stream"
 OLDEST: Final = "oldest"
+AS_THEY_ARE: Final = "outcomes"
+CLOUD_EVENTS: Final = "cloudevents"
+FORMATS: Final = (AS_THEY_ARE, CLOUD_EVENTS)
 POSITION: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"
 PLACE: Final = r"^(oldest|[0-9]{1,19}-[0-9]{1,19})$"
 LIMIT: Final = 100

@@ -114,6 +114,34 @@ def test_outcomes_are_asked_for_by_message_and_reason(
                 assert next(events) == (positions[-1], "message", None)
 
 
+def test_outcomes_are_given_as_cloudevents(listened: Gateway, emptied_service: Service) -> None:
+    """In both forms, by the same filters; one that is repeated has the same id, whatever it is."""
+    one = outcome("ev_1", message_id="m", index=3)
+    positions = publish(emptied_service, one, one)
+    emptied_service.channel.xadd("event-outcomes", {"outcome": "not JSON"})
+    given = page(listened, after="oldest", format="cloudevents").json
+    first, again, odd = given["outcomes"]
+    assert first["time"].endswith("Z")
+    assert {name: value for name, value in first.items() if name != "time"} == {
+        "specversion": "1.0",
+        "id": "m/3",
+        "source": "/v2/api/events",
+        "type": "settle.event.outcome",
+        "subject": "ev_1",
+        "datacontenttype": "application/json",
+        "data": page(listened, after="oldest").json["outcomes"][0],
+    }
+    assert (again["id"], again["source"]) == (first["id"], first["source"])
+    assert (odd["id"], odd["data"], "subject" in odd) == (given["after"], "not JSON", False)
+    with listening(listened, query="?after=oldest&format=cloudevents&messageId=m") as events:
+        said = list(islice(events, 2))
+    assert [(each.position, each.data) for each in said] == [
+        *zip(positions, (first, again), strict=True)
+    ]
+    asked = page(listened, after="oldest", format="outcomes").json
+    assert asked == page(listened, after="oldest").json
+
+
 @pytest.mark.parametrize("form", [{}, AS_STREAM], ids=["page", "stream"])
 @pytest.mark.parametrize(
     ("query", "message"),
@@ -124,6 +152,8 @@ def test_outcomes_are_asked_for_by_message_and_reason(
         ("after=%D9%A1-0", "after: must be"),
         ("after=1-0&after=2-0", "after: must be given once"),
         ("reason=settled", "reason: must be one of updated, already_completed"),
+        ("format=xml", "format: must be outcomes or cloudevents, got 'xml'"),
+        ("format=", "format: must be"),
         ("messageId=", "messageId: must be 1 to 255 characters"),
         ("messageid=a", "messageid: there is no such parameter: there are after, limit, wait"),
     ],
