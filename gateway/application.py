@@ -47,6 +47,7 @@ from gateway.requests.paths import TrailingSlash
 from gateway.requests.patience import Patience, until_stopped
 from gateway.requests.preferences import prefers_async
 from gateway.requests.problems import Problems
+from service.addresses import is_cluster
 from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.checking import check_id
 from settle_client.errors import InvalidUpdateError
@@ -113,7 +114,8 @@ class Gateway:
         self._health = Health(service, self._publisher)
         self.problems = Problems()
         self._channel = Channel(open_reader(settings.result_channel_url, asynchronous=True))
-        stream, records = Stream(self._channel), Records(self._channel)
+        on_cluster = is_cluster(settings.result_channel_url)
+        stream, records = Stream(self._channel), Records(self._channel, on_cluster=on_cluster)
         self.hub = Hub(stream)
         self.outcomes = Outcomes(self._admission, stream, self.hub)
         self._enqueuer = Enqueuer(settings, stream, records)

@@ -14,6 +14,7 @@ from service.addresses import (
     SENTINEL_SCHEME,
     checks_certificates_clearly,
     is_clear,
+    is_cluster,
     is_redis,
     scheme_of,
     uses_sentinels,
@@ -25,14 +26,19 @@ RPC_CANNOT_SERVE = (
     "rpc:// cannot be used, for it answers who sent the one message that a task runs for, and here "
     "many share a batch: use redis://, or set none and read the result channel"
 )
+NO_CLUSTER_BACKEND = (
+    "Celery has no result backend on a Redis Cluster: use another, such as redis:// or "
+    "db+postgresql://, or set none and read the result channel"
+)
 # What a broker's URL may say behind the `?`: what both kombu and whoever else connects
 # understand. Of other brokers only kombu knows.
 OPTIONS = {
-    "redis": (),
-    **dict.fromkeys(("rediss", SENTINEL_SCHEME), ("ssl_…",)),
+    **dict.fromkeys(("redis", "redis+cluster"), ()),
+    **dict.fromkeys(("rediss", "rediss+cluster", SENTINEL_SCHEME), ("ssl_…",)),
     **dict.fromkeys(AMQP_SCHEMES, ("heartbeat", "login_method")),
 }
 DATABASE_NUMBER = re.compile(r"/?\d*")
+NO_DATABASE = ("", "/", "/0")
 
 
 def check_database_url(url: str) -> str:
@@ -55,11 +61,23 @@ def check_url(url: str) -> str:
         raise ValueError("its host and port cannot be read: percent-encode the password")
     if not checks_certificates_clearly(url):
         raise ValueError("its ssl_cert_reqs must be none, optional or required")
-    if (is_redis(url) or uses_sentinels(url)) and not DATABASE_NUMBER.fullmatch(urlsplit(url).path):
+    path = urlsplit(url).path
+    if (is_redis(url) or uses_sentinels(url)) and not DATABASE_NUMBER.fullmatch(path):
         raise ValueError(
             "must end with the number of a database behind its host and port, as in /0"
         )
+    if is_cluster(url) and path not in NO_DATABASE:
+        raise ValueError("must name no database: a Redis Cluster has none but 0")
     return url
+
+
+def check_channel(url: str) -> str:
+    """Return the URL of the result channel, or those of some nodes of a cluster.
+
+    Raises:
+        ValueError: It is none; the text quotes no more of it than its kind.
+    """
+    return check_urls(url) if is_cluster(url) else check_url(url)
 
 
 def check_http_url(url: str) -> str:
@@ -121,5 +139,7 @@ def check_backend(url: str) -> str:
     """
     if scheme_of(url) == "rpc":
         raise ValueError(RPC_CANNOT_SERVE)
+    if is_cluster(url):
+        raise ValueError(NO_CLUSTER_BACKEND)
     # Celery has many others, each with a form of its own.
     return check_urls(url) if is_redis(url) or uses_sentinels(url) else url

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REDIS_SCHEMES = ("redis", "rediss")
+CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 AMQP_SCHEMES = ("amqp", "amqps", "pyamqp")
 SENTINEL_SCHEME = "sentinel"
 DATABASE_SCHEMES = ("postgresql", "postgres")
@@ -44,6 +45,16 @@ def scheme_of(url: str) -> str:
 def is_redis(url: str) -> bool:
     """Return whether a URL names one Redis or Valkey server."""
     return scheme_of(url) in REDIS_SCHEMES
+
+
+def is_cluster(url: str) -> bool:
+    """Return whether a URL names a Redis Cluster."""
+    return scheme_of(url) in CLUSTER_SCHEMES
+
+
+def may_hold_outcomes(url: str) -> bool:
+    """Return whether the result channel may be where a URL points to."""
+    return is_redis(url) or is_cluster(url)
 
 
 def uses_sentinels(url: str) -> bool:

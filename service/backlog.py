@@ -62,7 +62,7 @@ def result_channel_of(settings: Settings) -> Kept:
 
 def dead_letters_kept(server: Any) -> int:
     """Return how many dead letters nobody has seen to."""
-    return int(server.client.xlen(DEAD_LETTERS))
+    return int(server.letters.xlen(DEAD_LETTERS))
 
 
 def groups_standing(server: Any) -> dict[str, Standing]:

@@ -13,9 +13,11 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from db import Database
+from service.addresses import is_cluster
 from service.fitness import Fitness
 from service.settings import Settings, SettingsError, load_settings
 from settle_client.errors import AddressError
+from settle_client.names import DEAD_LETTERS, OUTCOMES
 from settle_client.redis_server import open_client
 from tasks.looking_up import were_applied
 from tasks.publishing import DeadLetter, OutcomePublisher
@@ -66,7 +68,7 @@ def make_service(settings: Settings) -> Service:
     Raises:
         SettingsError: The URL of the result channel has an option that there is not.
     """
-    client = _make_client(settings.result_channel_variable, settings.result_channel_url)
+    client, letters = _make_clients(settings.result_channel_variable, settings.result_channel_url)
     database = Database(
         settings.database_url,
         statement_timeout_seconds=settings.statement_timeout_seconds,
@@ -79,20 +81,24 @@ def make_service(settings: Settings) -> Service:
             client,
             stream_max_length=settings.outcome_stream_max_length,
             keep_for=settings.groups_kept_for,
+            letters=letters,
         ),
         message_max_updates=settings.message_max_updates,
         outcome_payload=settings.outcome_payload,
     )
 
 
-def _make_client(name: str, url: str) -> redis.Redis:
+def _make_clients(name: str, url: str) -> tuple[redis.Redis, redis.Redis]:
+    """Make a client for the outcomes, and one for the dead letters: of a cluster, two."""
     try:
-        client: redis.Redis = open_client(url, asynchronous=False)
+        client: redis.Redis = open_client(url, asynchronous=False, key=OUTCOMES)
+        if not is_cluster(url):
+            return client, client
+        return client, open_client(url, asynchronous=False, key=DEAD_LETTERS)
     except AddressError as error:
         raise SettingsError(
             f"{name}: correct its options, behind the `?`: redis-py does not take them"
         ) from error
-    return client
 
 
 # `cache` alone lets each of several threads make one, and they need it at the same moment.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
+from service.addresses import is_cluster
+from settle_client.names import DEAD_LETTERS, OUTCOMES
 from settle_client.redis_server import open_client
 
 if TYPE_CHECKING:
@@ -27,10 +29,19 @@ class RedisServer:
 
     def __init__(self, client: redis.Redis, clock: Callable[[], float] = time.time) -> None:
         self.client: Any = client
+        # For the dead letters: of a cluster, another.
+        self.letters: Any = client
         self.clock = clock
+        # What the keys of the queue begin with.
+        self.prefix = ""
+        self.is_cluster = False
         # Entries that the outcome stream is to hold here, and who is to read each of them.
         self.stream_max_length = 0
         self.groups_kept_for: tuple[str, ...] = ()
+
+    def key(self, name: str) -> str:
+        """Return the key of something of the queue."""
+        return self.prefix + name
 
     @cached_property
     def info(self) -> dict[str, Any]:
@@ -72,24 +83,37 @@ def _is_denied(connection: Any, command: Sequence[object]) -> bool:
 
 @contextmanager
 def reach_redis(
-    url: str, *, stream_max_length: int = 0, groups_kept_for: tuple[str, ...] = ()
+    url: str,
+    *,
+    stream_max_length: int = 0,
+    groups_kept_for: tuple[str, ...] = (),
+    key: str = OUTCOMES,
 ) -> Iterator[RedisServer]:
-    """Connect to a server, and see that it answers."""
-    with open_client(
+    """Connect to a server, of a cluster to the one that holds a key, and see that it answers."""
+    with ExitStack() as stack:
+        client = stack.enter_context(_open(url, key))
+        client.ping()
+        server = RedisServer(client)
+        server.stream_max_length = stream_max_length
+        server.groups_kept_for = groups_kept_for
+        if is_cluster(url):
+            server.is_cluster = True
+            server.letters = stack.enter_context(_open(url, DEAD_LETTERS))
+        yield server
+
+
+def _open(url: str, key: str) -> Any:
+    return open_client(
         url,
         asynchronous=False,
+        key=key,
         decode_responses=True,
         # Anybody may have written what is looked at.
         encoding_errors="backslashreplace",
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
-    ) as client:
-        client.ping()
-        server = RedisServer(client)
-        server.stream_max_length = stream_max_length
-        server.groups_kept_for = groups_kept_for
-        yield server
+    )
 
 
 @contextmanager

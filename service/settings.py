@@ -16,11 +16,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.address_checks import (
     check_backend,
     check_broker,
+    check_channel,
     check_database_url,
     check_http_url,
-    check_url,
 )
-from service.addresses import hide_password, is_redis, uses_sentinels
+from service.addresses import hide_password, may_hold_outcomes, uses_sentinels
 
 
 class SettingsError(ValueError):
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
         default="redis://127.0.0.1:6379/0",
         validation_alias="CELERY_BROKER_URL",
         description="Where messages come from: Redis or Valkey (`redis://`, `rediss://` with TLS, "
-        "`sentinel://`), or RabbitMQ (`amqp://`).",
+        "`sentinel://`, `redis+cluster://`), or RabbitMQ (`amqp://`).",
     )
     sentinel_master: str | None = Field(
         default=None,
@@ -67,9 +67,9 @@ class Settings(BaseSettings):
         validation_alias="DATABASE_URL",
         description="The PostgreSQL database that holds the events table.",
     )
-    outcome_url: Annotated[str, AfterValidator(check_url)] | None = Field(
+    outcome_url: Annotated[str, AfterValidator(check_channel)] | None = Field(
         default=None,
-        description="The Redis of the result channel and the dead letters. "
+        description="The Redis, or Redis Cluster, of the result channel and the dead letters. "
         "By default the broker's; required with a broker that is not Redis.",
     )
     batch_max_updates: int = Field(
@@ -226,13 +226,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _need_a_redis_for_outcomes(self) -> Settings:
-        if not self.outcome_url and not is_redis(self.broker_url):
+        if not self.outcome_url and not may_hold_outcomes(self.broker_url):
             raise ValueError(
                 "SETTLE_OUTCOME_URL: is required, because the broker is not Redis: "
                 "set it to the Redis that holds the result channel"
             )
-        if not is_redis(self.result_channel_url):
-            raise ValueError(f"{self.result_channel_variable}: must be redis:// or rediss://")
+        if not may_hold_outcomes(self.result_channel_url):
+            name = self.result_channel_variable
+            raise ValueError(f"{name}: must be redis:// or rediss://, or either with +cluster")
         return self
 
     @model_validator(mode="after")

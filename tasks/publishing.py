@@ -57,7 +57,12 @@ class OutcomePublisher:
     """The writing end of the result channel, for one process."""
 
     def __init__(
-        self, client: redis.Redis, *, stream_max_length: int, keep_for: Sequence[str] = ()
+        self,
+        client: redis.Redis,
+        *,
+        stream_max_length: int,
+        keep_for: Sequence[str] = (),
+        letters: redis.Redis | None = None,
     ) -> None:
         """Write through a client.
 
@@ -65,14 +70,14 @@ class OutcomePublisher:
             client: Of the Redis that holds the result channel.
             stream_max_length: Entries the stream is trimmed to, approximately.
             keep_for: Consumer groups for which it is not, until they are done with them.
+            letters: For the dead letters, if that is another.
         """
-        self._client = client
+        self._client, self._letters = client, letters or client
         self._room = Room(client, keep_for, stream_max_length) if keep_for else None
         # What makes room trims; publishing does not.
         self._stream_max_length = UNTRIMMED if keep_for else stream_max_length
         self._publish = client.register_script(PUBLISH_OUTCOMES)
-        self._keep = client.register_script(KEEP_DEAD_LETTER)
-        self._try = client.register_script(TRY_ADDING)
+        self._keep = self._letters.register_script(KEEP_DEAD_LETTER)
 
     def publish(self, outcomes: Sequence[Outcome], dead_letters: Sequence[DeadLetter] = ()) -> None:
         """Publish outcomes in order, after the dead letters that belong to them.
@@ -88,7 +93,7 @@ class OutcomePublisher:
                 self._room.make(len(texts))
             for letter in dead_letters:
                 fields = chain.from_iterable(entry_of(letter).items())
-                write(self._client, self._keep, DEAD_LETTERS, list(fields))
+                write(self._letters, self._keep, DEAD_LETTERS, list(fields))
                 letters += 1
             while start < len(texts):
                 chunk = texts[start : start + OUTCOMES_PER_CALL]
@@ -109,14 +114,15 @@ class OutcomePublisher:
         try:
             if self._room is not None:
                 self._room.make(1)
-            for stream in (OUTCOMES, DEAD_LETTERS):
-                write(self._client, self._try, stream, [])
+            for client, stream in ((self._client, OUTCOMES), (self._letters, DEAD_LETTERS)):
+                write(client, client.register_script(TRY_ADDING), stream, [])
         except redis.RedisError as error:
             raise OutcomesNotPublishedError(f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._letters.close()
 
 
 def entry_of(letter: DeadLetter) -> dict[Any, Any]:

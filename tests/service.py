@@ -9,14 +9,15 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-import redis
 from celery import Celery
 from kombu import pools
 
 from cli.embedded import dies_with_parent
 from db import Database
 from db.loading import NewEvent, load_events
+from settle_client.names import CLUSTER_PREFIX, QUEUE
 from settle_client.outcomes import OutcomeClient
+from settle_client.redis_server import names_cluster, open_client
 from tests.accounts import RedisUrls
 
 if TYPE_CHECKING:
@@ -122,12 +123,16 @@ class Service:
         producer, backend = users.producer, users.producer
         if rabbitmq is not None:
             producer = self.environment["CELERY_BROKER_URL"] = rabbitmq.url
+        if names_cluster(redis_url):
+            # Celery knows no cluster: nobody asks for results there.
+            backend = "redis://"
         self.database = Database(database_url)
         self.outcomes = OutcomeClient(outcome_url or users.consumer)
         # A busy machine is no failure.
-        patient = {"decode_responses": True, "socket_timeout": PATIENCE_SECONDS}
-        self.redis: Any = redis.Redis.from_url(redis_url, **patient)
-        self.channel: Any = redis.Redis.from_url(self.outcome_url, **patient)
+        patient: dict[str, Any] = {"decode_responses": True, "socket_timeout": PATIENCE_SECONDS}
+        queue = CLUSTER_PREFIX + QUEUE
+        self.redis: Any = open_client(redis_url, asynchronous=False, key=queue, **patient)
+        self.channel: Any = open_client(self.outcome_url, asynchronous=False, **patient)
         self.producer = Celery(broker=producer, backend=backend, set_as_current=False)
         if rabbitmq is not None:
             # What docs/messages.md asks of a producer.

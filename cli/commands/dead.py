@@ -19,6 +19,7 @@ from cli.lines.refusals import Refusals
 from cli.printable import printable
 from db import Database
 from service.settings import Settings, load_settings
+from settle_client.names import DEAD_LETTERS
 from settle_client.redis_server import open_client
 from tasks.dead_letters import DeadLetters, KeptLetter
 from tasks.errors import NotUnderstoodError
@@ -43,7 +44,7 @@ def opened(settings: Settings) -> Iterator[DeadLetters]:
     """Open the stream."""
     url = settings.result_channel_url
     text = {"decode_responses": True, "encoding_errors": "backslashreplace"}
-    with open_client(url, asynchronous=False, **text) as client:
+    with open_client(url, asynchronous=False, key=DEAD_LETTERS, **text) as client:
         yield DeadLetters(client)
 
 

@@ -69,11 +69,11 @@ def command(
         raise click.UsageError("nothing to remove: give --outcomes AGE, --dead-letters AGE or both")
     report: dict[str, Any] = {"dryRun": dry_run}
     url = load_settings().result_channel_url
-    with open_client(url, asynchronous=False, decode_responses=True) as client:
-        for what, name, age in (
-            ("outcomes", OUTCOMES, outcomes),
-            ("dead letters", DEAD_LETTERS, dead_letters),
-        ):
+    for what, name, age in (
+        ("outcomes", OUTCOMES, outcomes),
+        ("dead letters", DEAD_LETTERS, dead_letters),
+    ):
+        with open_client(url, asynchronous=False, key=name, decode_responses=True) as client:
             stream = AgedStream(client, name)
             fields = _clean(what, stream, age, force=force, dry_run=dry_run)
             report["deadLetters" if name == DEAD_LETTERS else what] = fields

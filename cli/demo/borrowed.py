@@ -12,6 +12,7 @@ import redis
 from db import DatabaseError
 from db.loading import remove_events
 from service.addresses import hide_password
+from settle_client.names import DEAD_LETTERS
 from settle_client.redis_server import open_client
 from tasks.dead_letters import DeadLetters
 from worker.transport.broker import broker_of
@@ -87,7 +88,8 @@ def remover(plan: Plan, settings: Settings, warn: Callable[[str], None]) -> Call
             ids = [event.id for event in (*plan.events, plan.spare)]
             remove_events(settings.database_url, ids)
             url = settings.result_channel_url
-            with open_client(url, asynchronous=False, decode_responses=True) as client:
+            text = {"decode_responses": True}
+            with open_client(url, asynchronous=False, key=DEAD_LETTERS, **text) as client:
                 letters = DeadLetters(client)
                 letters.drop([one.entry for one in letters.all() if one.message_id in messages])
         except (DatabaseError, redis.RedisError) as error:

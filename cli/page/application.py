@@ -102,7 +102,7 @@ class Page:
     async def _with_letters(self, action: Callable[[DeadLetters], Any]) -> Any:
         def act() -> Any:
             try:
-                return self._channel.ask(lambda server: action(DeadLetters(server.client)))
+                return self._channel.ask(lambda server: action(DeadLetters(server.letters)))
             except Exception as error:
                 self._channel.close()
                 raise HTTPException(503, f"not known to be done: {say(error)}") from error

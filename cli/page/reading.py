@@ -59,7 +59,7 @@ class Reader:
         notes, groups = [*poll.notes], None
         if poll.dead_letters is not None:
             groups = self._ask("the consumer groups", _groups, notes)
-            self._ask("the dead letters", lambda server: self._latest.look(server.client), notes)
+            self._ask("the dead letters", lambda server: self._latest.look(server.letters), notes)
         service = to_json(self._view) | {
             "address": self._address,
             "brokerAway": poll.broker_away,

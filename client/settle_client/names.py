@@ -5,6 +5,10 @@ from typing import Final
 TASK: Final = "events.update_status"
 QUEUE: Final = "event-status-updates"
 
+# On a Redis Cluster all keys of the queue begin with it: what is in the braces, which is the
+# same for all of them, says in which slot they are.
+CLUSTER_PREFIX: Final = f"{{{QUEUE}}}"
+
 # One name for the Pub/Sub channel and for the stream.
 OUTCOMES: Final = "event-outcomes"
 DEAD_LETTERS: Final = "event-status-updates.dead"

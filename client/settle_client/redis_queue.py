@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from settle_client.names import QUEUE
-from settle_client.redis_server import clients_of, open_client
+from settle_client.names import CLUSTER_PREFIX, QUEUE
+from settle_client.redis_server import clients_of, names_cluster, open_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,19 +27,23 @@ class _Layout:
 
     asynchronous: bool
 
-    def __init__(self, url: str, *, global_keyprefix: str = "", **options: Any) -> None:
+    def __init__(self, url: str, *, global_keyprefix: str | None = None, **options: Any) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
             url: See `settle_client.redis_server`.
-            global_keyprefix: What the keys of this queue begin with, as kombu has it.
+            global_keyprefix: What the keys of this queue begin with, as kombu has it; by
+                default nothing, or on a cluster what puts all of them into one slot.
             options: See `settle_client.redis_server`.
 
         Raises:
             AddressError: The URL or an option cannot be meant.
         """
+        if global_keyprefix is None:
+            global_keyprefix = CLUSTER_PREFIX if names_cluster(url) else ""
         self._prefix = global_keyprefix
-        self._client = open_client(url, asynchronous=self.asynchronous, **options)
+        key = self._prefix + QUEUE
+        self._client = open_client(url, asynchronous=self.asynchronous, key=key, **options)
         self._is_bound = False
 
     def _commands(self, envelopes: Sequence[Envelope]) -> Iterator[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""A client of redis-py for a URL: one server, or the primary that sentinels know of.
+"""A client of redis-py for a URL: one server, the primary that sentinels know of, or a cluster.
 
 Makes the client of either face and connects nothing: what cannot be meant is found
 when it is made. redis-py is imported here alone and late, for it takes longer than
@@ -10,12 +10,15 @@ from __future__ import annotations
 # The first connection asks for it; see `settle_client.producer` on what a fork does to that.
 import encodings.idna  # noqa: F401
 import re
+from functools import partial
 from typing import Any
 
 from settle_client.errors import AddressError
+from settle_client.names import OUTCOMES
 
 SENTINEL = "sentinel://"
-SCHEMES = ("redis://", "rediss://", "unix://", SENTINEL)
+CLUSTER = ("redis+cluster://", "rediss+cluster://")
+SCHEMES = ("redis://", "rediss://", "unix://", SENTINEL, *CLUSTER)
 SENTINEL_PORT = 26_379
 
 # Longer than any command takes, short enough to notice a link that died.
@@ -28,12 +31,19 @@ def names_redis(url: str) -> bool:
     return url.lower().startswith(SCHEMES)
 
 
-def open_client(url: str, *, asynchronous: bool, **options: Any) -> Any:
+def names_cluster(url: str) -> bool:
+    """Return whether a URL names a Redis Cluster."""
+    return url.lower().startswith(CLUSTER)
+
+
+def open_client(url: str, *, asynchronous: bool, key: str = OUTCOMES, **options: Any) -> Any:
     """Make a client; it connects when it is first used.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://`, or `sentinel://`, these with `;` between them.
+        url: `redis://`, `rediss://`, `unix://`; or `sentinel://`, `redis+cluster://` or
+            `rediss+cluster://`, several of these with `;` between them.
         asynchronous: Make the one whose commands are awaited.
+        key: Of a cluster, what the client is for: this key, and those in its slot.
         options: Of redis-py's connections, and with sentinels `master_name` and
             `sentinel_kwargs`.
 
@@ -48,6 +58,8 @@ def open_client(url: str, *, asynchronous: bool, **options: Any) -> Any:
     if not url.startswith("unix://"):
         timeouts["socket_keepalive"] = True
     make = _open_primary if url.startswith(SENTINEL) else _open_server
+    if names_cluster(url):
+        make = partial(_open_holder, key)
     from redis import RedisError  # noqa: PLC0415 - see the module
 
     try:
@@ -86,7 +98,7 @@ def open_reader(url: str, *, asynchronous: bool, **options: Any) -> Any:
 
 
 def _in_words_of_redis(url: str) -> str:
-    url = re.sub(r"(?<![^;])\w+(?=://)", lambda found: found[0].lower(), url)
+    url = re.sub(r"(?<![^;])[\w+]+(?=://)", lambda found: found[0].lower(), url)
     # As Celery's documentation spells it.
     return re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda found: found[0][5:].lower(), url)
 
@@ -117,6 +129,12 @@ def _open_primary(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
         addresses, sentinel_kwargs=sentinel_options, **options
     )
     return sentinel.master_for(name)
+
+
+def _open_holder(key: str, url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
+    from settle_client import async_redis_cluster, redis_cluster  # noqa: PLC0415 - see the module
+
+    return (async_redis_cluster if asynchronous else redis_cluster).open_holder(url, key, options)
 
 
 def clients_of(client: Any) -> list[Any]:

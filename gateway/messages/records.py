@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from settle_client.names import OUTCOMES
 from settle_client.outcome import encode_json
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from settle_client.update import StatusUpdate
 
 KEY = "event-messages:{}"
+# Where the outcomes are: what is in braces says in which slot of a cluster.
+CLUSTER_KEY = f"event-messages:{{{{{OUTCOMES}}}}}:{{}}"
 KEPT_SECONDS = 24 * 3_600
 # Of each id in hexadecimal digits: enough to tell another message under the same id by.
 MARK_LENGTH = 8
@@ -89,8 +92,9 @@ def record_of(updates: Sequence[StatusUpdate], since: Position, added: int | Non
 class Records:
     """The records of all messages, in the Redis of the result channel."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, *, on_cluster: bool = False) -> None:
         self._channel = channel
+        self._key = CLUSTER_KEY if on_cluster else KEY
 
     async def find(self, message_id: str) -> Record | None:
         """Find the record of a message.
@@ -99,7 +103,7 @@ class Records:
             ChannelAwayError: Redis cannot be asked.
         """
         async with self._channel.asked() as client:
-            text = await client.execute_command("GET", KEY.format(message_id))
+            text = await client.execute_command("GET", self._key.format(message_id))
         return None if text is None else msgspec.json.decode(text, type=Record)
 
     async def claim(self, message_id: str, record: Record) -> bool:
@@ -111,7 +115,7 @@ class Records:
         text = encode_json(record)
         expiry = ("EX", KEPT_SECONDS)
         async with self._channel.asked() as client:
-            key = KEY.format(message_id)
+            key = self._key.format(message_id)
             if await client.execute_command("SET", key, text, *expiry, "NX"):
                 return True
             found = await self.find(message_id)
@@ -127,7 +131,7 @@ class Records:
         Raises:
             ChannelAwayError: Redis cannot be asked.
         """
-        key = KEY.format(message_id)
+        key = self._key.format(message_id)
         async with self._channel.asked() as client:
             await client.execute_command("SET", key, encode_json(record), "XX", "KEEPTTL")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from redis.crc import key_slot
 
 from settle_client.errors import AddressError
 from settle_client.redis_server import clients_of, open_client
@@ -85,9 +86,30 @@ def test_sentinels_of_a_primary_behind_tls(asynchronous: bool) -> None:
 
 
 @BOTH
+def test_a_cluster_is_looked_for_at_several_nodes(asynchronous: bool) -> None:
+    """The first URL says who we are to all of them; the holder of the key is asked for."""
+    client = open_client(
+        "REDISS+CLUSTER://u:p@one:1/0?ssl_cert_reqs=CERT_NONE;rediss+cluster://two;",
+        asynchronous=asynchronous,
+        key="{queue}.retry",
+    )
+    options = connection_options(client)
+    assert options["nodes"].in_turn() == [("one", 1), ("two", 6_379)]
+    expected = {"username": "u", "password": "p", "ssl_cert_reqs": "none", "socket_timeout": 10}
+    assert {name: options[name] for name in expected} == expected
+    assert options["slot"] == key_slot(b"queue")
+    assert "SSL" in client.connection_pool.connection_class.__name__
+    assert clients_of(client) == [client]
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("url", "options", "words"),
     [
+        pytest.param("redis+cluster://h/3", {}, "no database but 0", id="cluster's database"),
+        pytest.param(
+            "redis+cluster://h?colour=hush", {}, "does not take an option: .*colour", id="cluster's"
+        ),
         pytest.param("sentinel://h", {}, "the option master_name says whom", id="whom"),
         pytest.param(
             "redis://h", {"colour": "hush"}, "does not take an option: .*colour", id="option"
