@@ -9,6 +9,7 @@ from celery import Celery
 from celery.signals import celeryd_init, worker_shutdown
 from celery.utils.log import get_logger
 
+from service.addresses import is_cluster
 from service.settings import SettingsError, load_settings
 from worker.seams import thread
 
@@ -28,6 +29,12 @@ logger = get_logger(__name__)
 
 app = Celery("settle")
 app.config_from_object("celeryconfig")
+
+if is_cluster(settings.broker_url):
+    from worker.transport.redis import onlooking  # not for who has another broker
+
+    # kombu has no way there: clients need it as well.
+    onlooking.install()
 
 
 @celeryd_init.connect

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 
 from cli.demo.plan import make_plan
+from service.addresses import is_cluster
 from settle_client.names import QUEUE, TASK
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 
 def main(run: str, count: int, seed: int) -> None:
     """Send waves as they are asked for."""
-    app = Celery(broker=os.environ["CELERY_BROKER_URL"])
+    url = os.environ["CELERY_BROKER_URL"]
+    if is_cluster(url):
+        from worker.transport.redis import onlooking  # noqa: PLC0415 - Celery knows no cluster
+
+        onlooking.install()
+    app = Celery(broker=url)
     plan = make_plan(run=run, count=count, seed=seed)
     with app.producer_or_acquire() as producer:
         for wave in sys.stdin:

@@ -121,6 +121,7 @@ def test_the_packages_own_names() -> None:
     }
     assert set(worker.transport.redis.__all__) == {
         "Channel",
+        "ClusterTransport",
         "SentinelTransport",
         "Transport",
         "install",

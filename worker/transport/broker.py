@@ -201,6 +201,8 @@ BROKERS: Final = {
     "rediss": "worker.transport.redis.broker:Redis",
     "redis+socket": "worker.transport.redis.broker:Socket",
     "sentinel": "worker.transport.redis.broker:Sentinels",
+    "redis+cluster": "worker.transport.redis.broker:Cluster",
+    "rediss+cluster": "worker.transport.redis.broker:Cluster",
     "amqp": "worker.transport.rabbitmq.broker:RabbitMQ",
     "amqps": "worker.transport.rabbitmq.broker:RabbitMQ",
     "pyamqp": "worker.transport.rabbitmq.broker:RabbitMQ",

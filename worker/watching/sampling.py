@@ -14,7 +14,7 @@ import redis
 from celery.utils.log import get_logger
 
 from db import Database
-from service.addresses import hide_password
+from service.addresses import hide_password, is_cluster
 from service.backlog import Kept, dead_letters_kept, groups_standing, result_channel_of
 from service.database_checks import START
 from service.fitness import Fitness
@@ -54,7 +54,8 @@ class Sampler:
         self._remarks: tuple[Finding, ...] = ()
         self._channel = result_channel_of(settings)
         # Of the broker's server Celery says whether it is away.
-        self._has_own_channel = settings.result_channel_url != settings.broker_url
+        url = settings.result_channel_url
+        self._has_own_channel = url != settings.broker_url or is_cluster(url)
         self._failures: dict[str, str] = {}
         self._fixes = {
             "broker": "start it, or correct CELERY_BROKER_URL",

@@ -19,7 +19,7 @@ from worker.transport.delivery import Delivery, RawDelivery, Received
 from worker.transport.kombu import AnyOther, OneByOne
 from worker.transport.rabbitmq.broker import RabbitMQ
 from worker.transport.rabbitmq.deliveries import InRuns
-from worker.transport.redis.broker import Redis, Sentinels, Socket
+from worker.transport.redis.broker import Cluster, Redis, Sentinels, Socket
 from worker.transport.redis.deliveries import AtOnce
 from worker.transport.redis.fetch import Fetched
 
@@ -32,6 +32,8 @@ KINDS: list[tuple[str, Broker]] = [
     ("rediss://localhost", Redis()),
     ("redis+socket:///run/redis.sock", Socket()),
     ("sentinel://one;sentinel://two", Sentinels()),
+    ("redis+cluster://one;redis+cluster://two", Cluster()),
+    ("REDISS+CLUSTER://localhost", Cluster()),
     ("amqp://localhost", RabbitMQ()),
     ("AMQPS://one;amqps://two", RabbitMQ()),
     ("pyamqp://localhost", RabbitMQ()),

@@ -29,6 +29,11 @@ waited for, and the others are looked at twenty times a second.
 """
 
 from worker.transport.redis.channel import Channel
-from worker.transport.redis.transport import SentinelTransport, Transport, install
+from worker.transport.redis.transport import (
+    ClusterTransport,
+    SentinelTransport,
+    Transport,
+    install,
+)
 
-__all__ = ["Channel", "SentinelTransport", "Transport", "install"]
+__all__ = ["Channel", "ClusterTransport", "SentinelTransport", "Transport", "install"]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from redis.client import NEVER_DECODE
 
 from service import redis_checks
 from service.reaching import reach_primary, reach_redis
-from settle_client.names import QUEUE
+from settle_client.names import CLUSTER_PREFIX, QUEUE
 from worker.transport.delivery import sent_at
 from worker.transport.redis import checks, transport
 from worker.transport.redis.deliveries import AtOnce
 from worker.transport.redis.items import headers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from service.finding import Finding
@@ -60,19 +61,18 @@ class Redis:
 
     def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
         """Connect, to look at it, and see that it answers."""
-        has_outcomes = settings.result_channel_url == settings.broker_url
-        length = settings.outcome_stream_max_length if has_outcomes else 0
+        length = settings.outcome_stream_max_length if _has_outcomes(settings) else 0
         return reach_redis(settings.broker_url, stream_max_length=length)
 
     def waiting(self, server: RedisServer) -> tuple[float, float]:
         """Return how many messages wait, and for how many seconds the oldest does."""
         with server.client.pipeline(transaction=False) as pipe:
             for name in LISTS:
-                pipe.llen(name)
+                pipe.llen(server.key(name))
             lengths = pipe.execute()
         # The ends from which messages are fetched.
         items = [
-            server.client.execute_command("LINDEX", name, -1, **{NEVER_DECODE: True})
+            server.client.execute_command("LINDEX", server.key(name), -1, **{NEVER_DECODE: True})
             for name, length in zip(LISTS, lengths, strict=True)
             if length
         ]
@@ -80,7 +80,7 @@ class Redis:
 
     def delayed(self, server: RedisServer) -> float:
         """Return how many messages wait for their time."""
-        return float(server.client.zcard(checks.DELAYED))
+        return float(server.client.zcard(server.key(checks.DELAYED)))
 
     def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
         """Begin with a new connection."""
@@ -103,6 +103,28 @@ class Sentinels(Redis):
     def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
         """Connect, to look at it, and see that it answers."""
         return reach_primary(settings.broker_url, settings.sentinel_master or "")
+
+
+class Cluster(Redis):
+    """The node of a cluster that holds the slot of the queue."""
+
+    onlooker_options: Mapping[str, Any] = {
+        **Redis.onlooker_options,
+        "global_keyprefix": CLUSTER_PREFIX,
+    }
+
+    @contextmanager
+    def reach(self, settings: Settings) -> Iterator[RedisServer]:
+        """Connect, to look at it, and see that it answers."""
+        length = settings.outcome_stream_max_length if _has_outcomes(settings) else 0
+        key = CLUSTER_PREFIX + QUEUE
+        with reach_redis(settings.broker_url, stream_max_length=length, key=key) as server:
+            server.prefix = CLUSTER_PREFIX
+            yield server
+
+
+def _has_outcomes(settings: Settings) -> bool:
+    return settings.result_channel_url == settings.broker_url
 
 
 def _age_seconds(items: list[bytes]) -> float:

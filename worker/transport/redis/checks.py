@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import redis
 
@@ -12,15 +12,14 @@ from settle_client.names import QUEUE
 from worker.transport.redis.keyspace import UNACKED, UNACKED_INDEX, WORKED_ON
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.reaching import RedisServer
 
 # One of each kind of command that the transport, Celery's remote control and its task
 # events give, on the keys and channels that they give them on.
-COMMANDS = (
-    ("EVAL", "return 0", 0),
-    ("EVALSHA", "0" * 40, 0),
-    ("TIME",),
-    ("BLMOVE", QUEUE, QUEUE, "RIGHT", "RIGHT", 1),
+KEYLESS_COMMANDS = (("EVAL", "return 0", 0), ("EVALSHA", "0" * 40, 0), ("TIME",))
+COMMANDS: Sequence[tuple[Any, ...]] = (
     ("BRPOP", f"{UNACKED}.pause", 1),
     ("RPOP", QUEUE),
     ("RPUSH", f"{QUEUE}.retry", ""),
@@ -63,8 +62,11 @@ def rights(server: RedisServer) -> Finding:
     """Check that the worker's user may do what the transport does."""
     database = server.client.connection_pool.connection_kwargs.get("db", 0)
     channels = [(verb, f"/{database}{name}", *rest) for verb, name, *rest in CHANNELS]
+    queue = server.key(QUEUE)
+    commands = [(verb, server.key(name), *rest) for verb, name, *rest in (*COMMANDS, *channels)]
+    commands.append(("BLMOVE", queue, queue, "RIGHT", "RIGHT", 1))
     try:
-        return judge_rights(server.denied([*COMMANDS, *channels]))
+        return judge_rights(server.denied([*KEYLESS_COMMANDS, *commands]))
     except redis.exceptions.NoPermissionError:
         # Without a transaction there is no asking about the others.
         return judge_rights(["MULTI"])
@@ -82,10 +84,11 @@ def judge_rights(denied: list[str]) -> Finding:
 
 def backlog(server: RedisServer) -> Finding:
     """Check how much waits, and whether a message is suspected of killing workers."""
-    waiting = sum(server.client.llen(QUEUE + priority) for priority in PRIORITIES)
-    held, suspects = server.client.hlen(UNACKED), server.client.llen(f"{QUEUE}.retry")
+    client, key = server.client, server.key
+    waiting = sum(client.llen(key(QUEUE + priority)) for priority in PRIORITIES)
+    held, suspects = client.hlen(key(UNACKED)), client.llen(key(f"{QUEUE}.retry"))
     found = f"{waiting:,} messages waiting, {held:,} held by workers"
-    if delayed := server.client.zcard(DELAYED):
+    if delayed := client.zcard(key(DELAYED)):
         found += f", {delayed:,} delayed"
     if suspects:
         return warning(

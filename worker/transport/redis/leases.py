@@ -107,11 +107,15 @@ class QoS(Working, redis.QoS):
         tags = list(tags)
         if not tags or self._is_too_late(tags):
             return
+        self.remove(tags)
+        self.let_go(tags)
+
+    def remove(self, tags: Sequence[str]) -> None:
+        """Remove acknowledged messages from Redis."""
         with self.channel.direct.pipeline(transaction=False) as pipe:
             pipe.hdel(self.channel.key(self.unacked_key), *tags)
             pipe.zrem(self.channel.key(self.unacked_index_key), *tags)
             pipe.execute()
-        self.let_go(tags)
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge one message."""

@@ -12,9 +12,11 @@ from redis.exceptions import RedisError
 
 from service.trouble import Trouble
 from worker.transport.redis.channel import Channel
+from worker.transport.redis.cluster import ClusterChannel
 
 logger = get_logger(__name__)
 
+CLUSTER = "cluster://"
 # How often a loop looks whether leases are to be renewed, messages restored or due.
 HOUSEKEEPING_SECONDS = 0.25
 
@@ -50,7 +52,7 @@ class Poller(stock.MultiChannelPoller):
 
 
 class Transport(stock.Transport):
-    """The transport of `redis://` and `rediss://`."""
+    """The transport of `redis://` and `rediss://`, with `+cluster` too."""
 
     Channel = Channel
     cycle: Any = None
@@ -58,6 +60,10 @@ class Transport(stock.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cycle = Poller()
+        # So kombu reads `redis+cluster://`: a transport, and a host that is a URL.
+        client: Any = self.client
+        if (client.hostname or "").startswith(CLUSTER):
+            self.Channel = ClusterChannel
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Let the event loop fetch, and keep the house."""
@@ -86,10 +92,18 @@ class SentinelTransport(Transport, stock.SentinelTransport):
     Channel = SentinelChannel
 
 
+class ClusterTransport(Transport):
+    """The transport of `redis+cluster://` where kombu has switched to another of several URLs."""
+
+    Channel = ClusterChannel
+
+
 ALIASES = {
     "redis": "worker.transport.redis:Transport",
     "rediss": "worker.transport.redis:Transport",
     "sentinel": "worker.transport.redis:SentinelTransport",
+    "redis+cluster": "worker.transport.redis:ClusterTransport",
+    "rediss+cluster": "worker.transport.redis:ClusterTransport",
 }
 
 
@@ -99,6 +113,11 @@ def install() -> None:
     The scheme of a URL stays what it is: one of our own would be unknown to
     Flower, and kombu takes no path to a class there.
     """
-    kombu.transport.TRANSPORT_ALIASES.update(ALIASES)
-    for alias in ALIASES:
+    use(ALIASES)
+
+
+def use(aliases: dict[str, str]) -> None:
+    """Let schemes mean transports, each a path to a class."""
+    kombu.transport.TRANSPORT_ALIASES.update(aliases)
+    for alias in aliases:
         kombu.transport._transport_cache.pop(alias, None)  # noqa: SLF001 - it may be resolved already

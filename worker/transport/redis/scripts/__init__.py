@@ -12,8 +12,8 @@ written before; each script that needs that begins with a write which frees
 memory or does nothing. A script that fails half-way is not undone: whatever may
 fail comes before anything is taken away.
 
-Redis 6.2 or later, or Valkey; not Redis Cluster, where keys that a script uses
-would have to be in one slot.
+Redis 6.2 or later, or Valkey; on a Redis Cluster with all keys of a queue in one slot. A
+script touches no keys but those that it is given as such.
 """
 
 from __future__ import annotations
