@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WHERE = "in redis.conf or the provider's settings; at once with CONFIG SET"
 OLDEST_VERSION = (6, 2)
+CLUSTER_SLOTS = 16_384
 # Of maxmemory, what may be used before there is a warning.
 MEMORY_MARGIN = 0.8
 # What an outcome takes in the stream, as docs/configuration.md says.
@@ -25,21 +26,44 @@ BYTES_PER_OUTCOME = 400
 
 
 def server(redis_server: RedisServer) -> Finding:
-    """Check the version, and that it is a primary by itself."""
+    """Check the version, and that it is a primary, by itself or of the cluster that is named."""
     info = redis_server.info
     name = "Valkey" if info.get("server_name") == "valkey" else "Redis"
     version = str(info.get("valkey_version") or info["redis_version"])
     found = f"{name} {version}"
     if tuple(map(int, version.split(".")[:2])) < OLDEST_VERSION:
         return failure(f"{found} lacks commands that workers need", "upgrade to Redis 6.2 or newer")
+    if redis_server.is_cluster:
+        return _cluster(redis_server, found)
     if info.get("cluster_enabled"):
         return failure(
-            f"{found} is a Redis Cluster, which Celery and the transport's scripts cannot use",
-            "use a server that is not a cluster, with a replica if need be",
+            f"{found} is a node of a Redis Cluster, and addressed as if it were all of it",
+            "name the cluster, redis+cluster://; a result backend has to be elsewhere, for Celery "
+            "knows no cluster",
         )
     if info.get("role") == "slave":
         return failure(f"{found} is a replica and takes no writes", "name the primary in the URL")
     return ok(found)
+
+
+def _cluster(redis_server: RedisServer, found: str) -> Finding:
+    """Judge the cluster of a node, as it sees it."""
+    # By two words, so that redis-py gives the answer as it is.
+    ranges = redis_server.client.execute_command("CLUSTER", "SLOTS")
+    covered = sum(last - first + 1 for first, last, *_ in ranges)
+    replicas = {tuple(nodes[0][:2]): len(nodes) - 1 for _, _, *nodes in ranges}
+    found = f"{found}, a Redis Cluster of {len(replicas)} primaries"
+    if covered < CLUSTER_SLOTS:
+        return failure(
+            f"{found}: nobody holds {CLUSTER_SLOTS - covered:,} of {CLUSTER_SLOTS:,} slots",
+            "bring their primary back, or promote its replica (CLUSTER FAILOVER TAKEOVER)",
+        )
+    if bare := sum(not count for count in replicas.values()):
+        return warning(
+            f"{found}, {bare} of them without a replica: while one is away nothing is taken",
+            "give each primary a replica",
+        )
+    return ok(f"{found}, each with a replica")
 
 
 def persistence(redis_server: RedisServer) -> Finding:

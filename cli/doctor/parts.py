@@ -18,7 +18,7 @@ from cli.doctor import (
 )
 from cli.doctor.examination import Part
 from service import database_checks, reaching, redis_checks
-from service.addresses import hide_password
+from service.addresses import hide_password, is_cluster
 from worker.transport.broker import broker_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ def result_channel_part(settings: Settings) -> Part:
         stream_max_length=settings.outcome_stream_max_length,
         groups_kept_for=settings.groups_kept_for,
     )
-    checks = result_channel.CHECKS if is_broker else (*redis_checks.CHECKS, *result_channel.CHECKS)
+    # On a cluster the outcomes may be on another node.
+    is_examined = is_broker and not is_cluster(url)
+    checks = (*(() if is_examined else redis_checks.CHECKS), *result_channel.CHECKS)
     address = "on the broker" if is_broker else hide_password(url)
     return Part("result channel", address, f"start it, or correct {variable}", reach, checks)
 

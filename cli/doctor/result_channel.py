@@ -123,13 +123,13 @@ def _number(count: int | None) -> str:
 
 def dead_letters(server: RedisServer) -> Finding:
     """Check whether there is something for a person to look at."""
-    kind = server.client.type(DEAD_LETTERS)
+    kind = server.letters.type(DEAD_LETTERS)
     if kind not in ("stream", "none"):
         return failure(
             f"{DEAD_LETTERS} is a {kind}, not a stream: no dead letter can be kept",
             f"look at it, then rename it (redis-cli RENAME {DEAD_LETTERS} {DEAD_LETTERS}.old)",
         )
-    if count := server.client.xlen(DEAD_LETTERS):
+    if count := server.letters.xlen(DEAD_LETTERS):
         return warning(f"{count:,} dead letters", "look at them: settle dead list")
     return ok("none")
 
