@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.dead_letters import REPLACE_LETTER
 from tasks.latest_letters import DESCRIBE_LETTERS
 from tasks.publishing import KEEP_DEAD_LETTER, PUBLISH_OUTCOMES, TRY_ADDING
 from tasks.retention import COUNT_ENTRIES
@@ -23,7 +24,8 @@ FILES = sorted(
 RUN = (
     *(scripts.FETCH, scripts.EXPIRED, scripts.LOOK_UP, scripts.MOVE, scripts.RENEW, scripts.FORMER),
     *(scripts.BIND, scripts.BIND_FOR_A_WHILE),
-    *(PUBLISH_OUTCOMES, KEEP_DEAD_LETTER, TRY_ADDING, COUNT_ENTRIES, MAKE_ROOM, DESCRIBE_LETTERS),
+    *(PUBLISH_OUTCOMES, KEEP_DEAD_LETTER, TRY_ADDING, COUNT_ENTRIES, MAKE_ROOM),
+    *(DESCRIBE_LETTERS, REPLACE_LETTER),
     *(scripts.DELAY, scripts.DUE, scripts.NOTE),
 )
 
