@@ -53,9 +53,10 @@ def prepare_worker(instance: Any, options: dict[str, Any], **_: Any) -> None:
     logs.install(app, instance, options, settings.log_format)
     for name, hint in misspelt(os.environ).items():
         logger.warning("variable is no setting", extra={"variable": name, "fix": hint})
-    broker_of(settings.broker_url).install()
+    broker = broker_of(settings.broker_url)
+    broker.install()
     decompression.install()
-    outbox = Outbox(partial(app.connection_for_write, heartbeat=0))
+    outbox = Outbox(partial(app.connection_for_write, heartbeat=0), broker.reaches)
     event_dispatcher.install(app, outbox.put)
     worker_shutdown.connect(lambda **_: outbox.close(), weak=False)
     garbage.collect_seldom()

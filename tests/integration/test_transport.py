@@ -25,6 +25,8 @@ from kombu.transport import redis as stock
 from redis import Redis as Client
 
 from cli.embedded import Redis, temporary_folder
+from tests.service import eventually
+from worker.transport.broker import broker_of
 from worker.transport.delivery import DELIVERY_COUNT
 from worker.transport.redis import Transport
 from worker.transport.redis import channel as transport_channel
@@ -340,6 +342,24 @@ def test_whoever_listens_hears_of_a_fanout(server: Redis, prefix: str) -> None:
             turn_until(each, partial(lambda got: len(got) == 5, got))
             assert bodies(got) == [{"number": number} for number in range(5)]
             assert [message.headers for message in got[2:4]] == [{"odd": "odd"}] * 2
+
+
+@pytest.mark.usefixtures("client")
+def test_it_is_known_whether_anybody_heard_of_a_fanout(server: Redis) -> None:
+    """While somebody listens; who listens to something else does not count."""
+    with connected(server) as connection, connected(server) as other:
+        producer = connection.Producer(exchange=Exchange("news", "fanout"))
+        publication = {"body": "news", "routing_key": "task.multi"}
+        reaches = partial(broker_of(server.url).reaches, producer, publication)
+        assert not reaches()
+        for routing_key, is_heard in (("worker.#", False), ("#", True)):
+            exchange = Exchange("news", "fanout")
+            queue = Queue(f"of {routing_key}", exchange, routing_key, auto_delete=True)
+            with Consumer(other.channel(), [queue]):
+                with suppress(TimeoutError):
+                    other.drain_events(timeout=0.05)
+                assert reaches() is is_heard
+        eventually(lambda: not reaches())
 
 
 def test_the_script_is_sent_again_after_a_flush(server: Redis, client: Client) -> None:

@@ -19,7 +19,7 @@ from kombu import pidbox
 from kombu.entity import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 # The routing key under which monitors expect several task events at once.
 SEVERAL = "task.multi"
@@ -30,13 +30,16 @@ class Dispatcher(EventDispatcher):
 
     publish_elsewhere: Callable[..., None]
 
-    def publish_written(self, task_events: bytes) -> None:
-        """Publish task events in one message.
+    def publish_written(self, first: bytes, more: Iterable[bytes], byte_count: int) -> None:
+        """Publish task events, each time several in one message.
 
         Args:
-            task_events: A JSON array of them.
+            first: A JSON array of them.
+            more: Others, written if somebody was there for the first.
+            byte_count: How much memory these keep until then.
         """
-        self._put(task_events, SEVERAL, content_type="application/json", content_encoding="utf-8")
+        json = {"content_type": "application/json", "content_encoding": "utf-8"}
+        self._put(first, SEVERAL, more=more, byte_count=byte_count, **json)
 
     def _publish(self, event: Any, producer: Any, routing_key: str, **_: Any) -> None:
         if producer is not None:
@@ -78,7 +81,8 @@ def install(app: Any, publish: Callable[..., None]) -> None:
 
     Args:
         app: The Celery application.
-        publish: Takes what kombu's `Producer.publish` takes, and does not wait.
+        publish: Takes what kombu's `Producer.publish` takes, and does not wait; see
+            `worker.telling.outbox` for what else.
     """
     Dispatcher.publish_elsewhere = Node.publish_elsewhere = staticmethod(publish)
     app.events.dispatcher_cls = Dispatcher

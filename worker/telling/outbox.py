@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import suppress
 from queue import Empty, Full, Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from celery.utils.log import get_logger
 from kombu.messaging import Producer
@@ -22,45 +22,77 @@ from service.addresses import hide_password
 from service.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 logger = get_logger(__name__)
 
-# Some of them are of a thousand task events, 300 kB.
 MOST_WAITING = 64
+# Of messages whose task events are not written yet.
+MOST_WAITING_BYTES = 16 * 2**20
 # Less than any broker waits for a connection that says nothing.
 IDLE_SECONDS = 5.0
 CONNECT_AGAIN_SECONDS = 1.0
 LAST_WORDS_SECONDS = 1.0
 
 
+class Publication(NamedTuple):
+    """Something to say.
+
+    Attributes:
+        how: What kombu's `Producer.publish` takes.
+        more: Other bodies, to be published in the same way if somebody is there for the first.
+        byte_count: How much memory these keep until they are made.
+    """
+
+    how: dict[str, Any]
+    more: Iterable[Any] = ()
+    byte_count: int = 0
+
+
+NOTHING = Publication({})
+
+
 class Outbox:
     """The publications of one process."""
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
+    def __init__(
+        self, connect: Callable[[], Any], reaches: Callable[[Any, dict[str, Any]], bool]
+    ) -> None:
         """Connect to nothing yet.
 
         Args:
             connect: Returns a connection of kombu's, for this alone.
+            reaches: Publishes by a producer; returns whether somebody may have been there.
         """
-        self._connect = connect
-        self._waiting: Queue[dict[str, Any] | None] = Queue(MOST_WAITING)
+        self._connect, self._reaches = connect, reaches
+        self._waiting: Queue[Publication | None] = Queue(MOST_WAITING)
+        # Each is written by one thread: the consumer's, which alone has something to keep, and
+        # that of this.
+        self._bytes_put = self._bytes_taken = 0
         self._trouble = Trouble()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._is_blocked = self._hears = False
 
-    def put(self, **publication: Any) -> None:
+    def put(self, *, more: Iterable[Any] = (), byte_count: int = 0, **how: Any) -> None:
         """Publish something soon, unless too much waits already; from any thread.
 
         Args:
-            publication: What kombu's `Producer.publish` takes.
+            more: See `Publication`.
+            byte_count: The same.
+            how: The same.
         """
         self._start()
+        if self._bytes_put - self._bytes_taken + byte_count > MOST_WAITING_BYTES:
+            self._note("too much waits")
+            return
         try:
-            self._waiting.put_nowait(publication)
+            self._waiting.put_nowait(Publication(how, more, byte_count))
         except Full:
             self._note("too much waits")
+        else:
+            if byte_count:
+                self._bytes_put += byte_count
 
     def _start(self) -> None:
         # There may be too many threads just now; what is said next tries again.
@@ -81,9 +113,9 @@ class Outbox:
     # -- in its thread ---------------------------------------------------------
 
     def _run(self) -> None:
-        publication: dict[str, Any] | None = {}
+        publication: Publication | None = NOTHING
         while publication is not None:
-            publication = self._waiting.get()
+            publication = self._take()
             if publication is None:
                 return
             try:
@@ -93,23 +125,42 @@ class Outbox:
                 self._note(hide_password(f"{type(error).__name__}: {error}"))
                 time.sleep(CONNECT_AGAIN_SECONDS)
 
-    def _publish_all(self, connection: Any, publication: dict[str, Any]) -> dict[str, Any] | None:
+    def _take(self, timeout: float | None = None) -> Publication | None:
+        taken = self._waiting.get(timeout=timeout)
+        if taken is not None:
+            self._bytes_taken += taken.byte_count
+        return taken
+
+    def _publish_all(self, connection: Any, publication: Publication) -> Publication | None:
         """Publish until nothing more comes; return what came last, None at the end."""
         self._listen(connection)
         producer: Any = Producer(connection.default_channel, auto_declare=False)
-        more: dict[str, Any] | None = publication
+        more: Publication | None = publication
         while more is not None:
-            self._hear(connection)
-            if self._is_blocked:
-                self._note("the broker takes nothing in: it is short of memory or disk")
-            else:
-                producer.publish(**more)
-                self._over()
+            self._publish(connection, producer, more)
             try:
-                more = self._waiting.get(timeout=IDLE_SECONDS)
+                more = self._take(timeout=IDLE_SECONDS)
             except Empty:
-                return {}
+                return NOTHING
         return None
+
+    def _publish(self, connection: Any, producer: Any, publication: Publication) -> None:
+        how, more, _ = publication
+        if not self._is_open(connection):
+            return
+        if not more:
+            producer.publish(**how)
+        elif self._reaches(producer, how):
+            for body in more:
+                if self._is_open(connection):
+                    producer.publish(**(how | {"body": body}))
+        self._over()
+
+    def _is_open(self, connection: Any) -> bool:
+        self._hear(connection)
+        if self._is_blocked:
+            self._note("the broker takes nothing in: it is short of memory or disk")
+        return not self._is_blocked
 
     def _listen(self, connection: Any) -> None:
         """Let RabbitMQ's driver say whether the broker reads what is published."""

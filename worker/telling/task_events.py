@@ -2,9 +2,10 @@
 
 A message is received, started, and succeeded or failed, under its own id, as if it
 were a task of its own. An update whose outcome says `updated: false` has succeeded; a
-message has failed only if an update of it is not valid. Events carry the time at
-which things happened and are sent together a moment later: one by one they would
-cost several times what settling does. When nobody asks for task events nothing is made.
+message has failed only if an update of it is not valid. What happens is remembered, with
+the time at which it does, and said a moment later, all together: one by one it would cost
+several times what settling does. It is written then, if somebody listens; when nobody
+asks for task events nothing is even remembered.
 
 The runtime of a message is that of its batch: what whoever waits for it waited.
 """
@@ -13,74 +14,27 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from celery.utils.time import utcoffset
 
-from settle_client.envelope import show_ids
 from settle_client.names import TASK
-from worker.transport.delivery import cut_text
+from worker.telling import task_event_texts as texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from service.batching import Batch
     from worker.held import Held
     from worker.job import Done
-    from worker.transport.delivery import Shown
 
-# One publication: some 300 kB, which Redis and Flower take in their stride.
-TASK_EVENTS_AT_ONCE = 1_000
 MAX_DELAY_SECONDS = 0.1
-MAX_SHOWN_CHARACTERS = 1_024
-# What is shown of arguments by a client that does not write it: JSON, as it came.
-NOTHING = (b'""', b"null")
-# What else is shown of a message that is not plain.
-SHORT = ("root_id", "parent_id", "retries", "eta", "expires")
-
-
-class _Received(msgspec.Struct, omit_defaults=True):
-    uuid: str | None
-    args: Any
-    kwargs: Any
-    root_id: Any = None
-    parent_id: Any = None
-    retries: Any = 0
-    eta: Any = None
-    expires: Any = None
-
-
-class _Started(msgspec.Struct):
-    uuid: str | None
-
-
-class _Succeeded(msgspec.Struct):
-    uuid: str | None
-    result: str
-    runtime: float
-
-
-class _Failed(msgspec.Struct):
-    uuid: str | None
-    exception: str
-    traceback: str = ""
-
-
-class _Rejected(msgspec.Struct):
-    uuid: str | None
-    requeue: bool = True
-
-
-class _Revoked(msgspec.Struct):
-    uuid: str | None
-    expired: bool
-    terminated: bool = False
-    signum: int | None = None
-
-
-_Fields = _Received | _Started | _Succeeded | _Failed | _Rejected | _Revoked
-_encode = msgspec.json.Encoder(enc_hook=repr).encode
+# How long somebody who was there is taken to be there still.
+HEARD_SECONDS = 1.0
+# Whatever is remembered of messages keeps them in memory.
+MOST_TASK_EVENTS = 10_000
+MOST_BYTES = 4 * 2**20
 
 
 class TaskEvents:
@@ -97,7 +51,9 @@ class TaskEvents:
         self._consumer = consumer
         self._enabled = enabled
         self._call_later = call_later
-        self._task_events: list[bytes] = []
+        self._happened: list[texts.Happened] = []
+        self._count = self._byte_count = 0
+        self._heard_at = float("-inf")
         self._flush_is_due = False
 
     @property
@@ -111,51 +67,58 @@ class TaskEvents:
             and (not dispatcher.groups or "task" in dispatcher.groups)
         )
 
+    @property
+    def are_heard(self) -> bool:
+        """Return whether it is worth it to read what monitors show along with the rest.
+
+        It can be read later, which takes longer.
+        """
+        return time.monotonic() - self._heard_at < HEARD_SECONDS and self.wanted
+
     # -- what happened ---------------------------------------------------------
 
-    def received(self, items: Iterable[Held]) -> None:
+    def received(self, items: Sequence[Held]) -> None:
         """Say that messages came."""
         if self.wanted:
-            self._add("task-received", map(_received, items))
+            # What else becomes of them keeps no others.
+            self._byte_count += sum(held.byte_count for held in items)
+            self._add("task-received", items, texts.received)
 
-    def started(self, items: Iterable[Held]) -> None:
+    def started(self, items: Sequence[Held]) -> None:
         """Say that a slot works on messages."""
         if self.wanted:
-            self._add("task-started", (_Started(held.message.id) for held in items))
+            self._add("task-started", items, texts.started)
 
     def settled(self, batch: Batch[Held], done: Done) -> None:
         """Say what became of the messages of a batch."""
         if not self.wanted:
             return
-        runtime = sum(done.seconds.values())
-        ids = (held.message.id for held in batch.items)
-        results = list(zip(ids, done.summary.results(), strict=True))
-        succeeded = (_Succeeded(id_, one.text, runtime) for id_, one in results if not one.failed)
-        self._add("task-succeeded", succeeded)
-        self._add("task-failed", (_Failed(id_, one.text) for id_, one in results if one.failed))
+        self._add("task-succeeded", batch.items, partial(texts.succeeded, done=done))
+        self._add("task-failed", batch.items, partial(texts.failed, done=done))
 
-    def dropped(self, items: Iterable[Held]) -> None:
+    def dropped(self, items: Sequence[Held]) -> None:
         """Say that messages were revoked, or have expired."""
         if self.wanted:
-            found = (_Revoked(held.message.id, held.drop_reason == "expired") for held in items)
-            self._add("task-revoked", found)
+            self._add("task-revoked", items, texts.revoked)
 
-    def given_back(self, items: Iterable[Held]) -> None:
+    def given_back(self, items: Sequence[Held]) -> None:
         """Say that messages went back to their queue."""
         if self.wanted:
-            self._add("task-rejected", (_Rejected(held.message.id) for held in items))
+            self._add("task-rejected", items, texts.rejected)
 
     # -- how it is sent --------------------------------------------------------
 
-    def _add(self, kind: str, task_events: Iterable[_Fields]) -> None:
-        # What they have in common is written once.
-        common = _encode(self._common(kind))[:-1] + b","
-        # There is nothing that a monitor could know a message without id by.
-        written = (_write(fields) for fields in task_events if fields.uuid)
-        self._task_events += [common + fields[1:] for fields in written if fields]
-        if len(self._task_events) >= TASK_EVENTS_AT_ONCE:
+    def _add(
+        self,
+        kind: str,
+        items: Sequence[Held],
+        write: Callable[[Sequence[Held]], Iterable[bytes]],
+    ) -> None:
+        self._happened.append(texts.Happened(self._common(kind), items, write))
+        self._count += len(items)
+        if self._count >= MOST_TASK_EVENTS or self._byte_count >= MOST_BYTES:
             self.flush()
-        elif self._task_events and not self._flush_is_due:
+        elif not self._flush_is_due:
             self._flush_is_due = True
             self._call_later(MAX_DELAY_SECONDS, self._on_due)
 
@@ -177,64 +140,16 @@ class TaskEvents:
 
     def flush(self) -> None:
         """Send what has been said so far."""
-        task_events, self._task_events = self._task_events, []
+        happened, self._happened = self._happened, []
+        byte_count, self._byte_count, self._count = self._byte_count, 0, 0
         dispatcher = self._consumer.event_dispatcher
-        if not task_events or dispatcher is None or dispatcher.producer is None:
+        if dispatcher is None or dispatcher.producer is None:
             return
-        for start in range(0, len(task_events), TASK_EVENTS_AT_ONCE):
-            some = b"[" + b",".join(task_events[start : start + TASK_EVENTS_AT_ONCE]) + b"]"
-            dispatcher.publish_written(some)
+        bodies = texts.bodies(happened)
+        if first := next(bodies, None):
+            dispatcher.publish_written(first, self._more(bodies), byte_count)
 
-
-def _write(fields: _Fields) -> bytes:
-    """Write the fields of a task event, empty if what somebody has sent cannot be shown."""
-    try:
-        return _encode(fields)
-    except (ValueError, RecursionError):
-        return b""
-
-
-def _received(held: Held) -> _Received:
-    shown = held.shown
-    if shown is not None and _size(shown) < MAX_SHOWN_CHARACTERS:
-        return _Received(
-            uuid=held.message.id,
-            args=_ids(held) if _says_nothing(shown) else shown.argsrepr,
-            kwargs=shown.kwargsrepr,
-            root_id=shown.root_id,
-            parent_id=shown.parent_id,
-            retries=shown.retries,
-        )
-    headers = held.delivery.headers()
-    args, kwargs = _cut(headers.get("argsrepr")), _cut(headers.get("kwargsrepr"))
-    return _Received(
-        uuid=held.message.id,
-        args=args if args or kwargs else _ids(held),
-        kwargs=kwargs,
-        **{name: _short(headers.get(name)) for name in SHORT},
-    )
-
-
-def _says_nothing(shown: Shown) -> bool:
-    """Return whether a client has not written what is to be shown of its arguments."""
-    return bytes(shown.argsrepr) in NOTHING and bytes(shown.kwargsrepr) in NOTHING
-
-
-def _ids(held: Held) -> str:
-    updates = [update for update in held.message.updates if update.id]
-    return show_ids(updates)[:MAX_SHOWN_CHARACTERS] if updates else ""
-
-
-def _size(shown: Shown) -> int:
-    return sum(
-        map(len, (shown.argsrepr, shown.kwargsrepr, shown.root_id, shown.parent_id, shown.retries))
-    )
-
-
-def _cut(text: Any) -> str:
-    return text[:MAX_SHOWN_CHARACTERS] if isinstance(text, str) else ""
-
-
-def _short(value: Any) -> Any:
-    """Return an id, a time or a number, None in place of anything that is none."""
-    return cut_text(value) if isinstance(value, str) else value if type(value) is int else None
+    def _more(self, bodies: Iterator[bytes]) -> Iterator[bytes]:
+        # Nobody asks for any unless somebody was there for the first.
+        self._heard_at = time.monotonic()
+        yield from bodies

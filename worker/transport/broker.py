@@ -186,6 +186,15 @@ class Broker(Protocol):
         """
         ...
 
+    def reaches(self, producer: Any, publication: dict[str, Any]) -> bool:
+        """Publish something to monitors; return False only if nobody was there.
+
+        Args:
+            producer: One of kombu's.
+            publication: What its `publish` takes.
+        """
+        ...
+
     def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
         """Begin with a new connection.
 

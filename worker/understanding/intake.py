@@ -90,7 +90,7 @@ class Intake:
         """
         plain: list[Held] = []
         delayed = 0
-        shown = self._task_events.wanted
+        shown = self._task_events.are_heard
         for delivery in came:
             held, seconds = self._read_plain(delivery, shown=shown)
             if held is None or not delivery.tag or is_revoked(held.message.id):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.service import eventually
 from worker.telling import outbox as module
-from worker.telling.outbox import MOST_WAITING, Outbox
+from worker.telling.outbox import MOST_WAITING, MOST_WAITING_BYTES, Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Broker:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.connections = 0
-        self.is_away = False
+        self.is_away = self.nobody_listens = False
         self.answers = threading.Event()
         self.answers.set()
         self.driver = SimpleNamespace(on_blocked=None, on_unblocked=None)
@@ -64,6 +64,11 @@ class Broker:
         else:
             self.driver.on_unblocked()
 
+    def reaches(self, _: Any, how: dict[str, Any]) -> bool:
+        """Take what is said, and say whether anybody listens."""
+        self.publish(**how)
+        return not self.nobody_listens
+
     def publish(self, *, body: str) -> None:
         """Take what is said."""
         assert self.answers.wait(10)
@@ -84,7 +89,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 @pytest.fixture
 def outbox(broker: Broker) -> Iterator[Outbox]:
     """Give an outbox of that broker."""
-    with closing(Outbox(broker)) as outbox:
+    with closing(Outbox(broker, broker.reaches)) as outbox:
         yield outbox
 
 
@@ -95,6 +100,37 @@ def test_what_is_put_is_published_in_order(broker: Broker, outbox: Outbox) -> No
     outbox.close()
     assert broker.said == [str(number) for number in range(10)]
     assert broker.connections == 1
+
+
+def test_more_is_made_only_for_who_listens(broker: Broker, outbox: Outbox) -> None:
+    """When nobody was there for the first, nothing else of it is published, or even made."""
+    broker.nobody_listens = True
+    outbox.put(body="a", more=(pytest.fail("it is made") for _ in range(1)))
+    eventually(lambda: broker.said == ["a"])
+    outbox.put(body="b")
+    eventually(lambda: broker.said == ["a", "b"])
+    broker.nobody_listens = False
+    outbox.put(body="c", more=iter(["d", "e"]))
+    outbox.put(body="f")
+    outbox.close()
+    assert broker.said == ["a", "b", "c", "d", "e", "f"]
+    assert broker.connections == 1
+
+
+def test_what_is_large_does_not_wait_in_numbers(broker: Broker, outbox: Outbox) -> None:
+    """What would keep too much in memory is lost; what keeps nothing is not."""
+    half = MOST_WAITING_BYTES // 2
+    broker.answers.clear()
+    outbox.put(body="being said")
+    eventually(outbox._waiting.empty)
+    for body in ("first", "second", "too much"):
+        outbox.put(body=body, byte_count=half)
+    outbox.put(body="small")
+    broker.answers.set()
+    eventually(lambda: "small" in broker.said)
+    outbox.put(body="after", byte_count=half)
+    eventually(lambda: "after" in broker.said)
+    assert broker.said == ["being said", "first", "second", "small", "after"]
 
 
 def test_nothing_is_connected_for_nothing(broker: Broker, outbox: Outbox) -> None:
@@ -153,7 +189,7 @@ def test_several_threads_may_begin_at_once(broker: Broker) -> None:
     sys.setswitchinterval(1e-6)
     try:
         for _ in range(100):
-            with closing(Outbox(broker)) as outbox:
+            with closing(Outbox(broker, broker.reaches)) as outbox:
                 gate = threading.Barrier(8)
                 threads = [
                     threading.Thread(target=put_at_once, args=(outbox, gate)) for _ in range(8)
@@ -171,7 +207,7 @@ def test_who_speaks_does_not_die_of_too_many_threads(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is said when there can be one more."""
-    with closing(Outbox(broker)) as outbox, monkeypatch.context() as limited:
+    with closing(Outbox(broker, broker.reaches)) as outbox, monkeypatch.context() as limited:
         limited.setattr(threading, "Thread", refuse)
         outbox.put(body="early")
         limited.undo()

@@ -17,11 +17,14 @@ from tasks.settle import invalid, outcome_of
 from tests.items import fetched
 from worker.job import Done
 from worker.summary import summarize
-from worker.telling.task_events import TASK_EVENTS_AT_ONCE, TaskEvents
+from worker.telling.task_event_texts import TASK_EVENTS_AT_ONCE
+from worker.telling.task_events import MOST_BYTES, MOST_TASK_EVENTS, TaskEvents
 from worker.transport.delivery import Received
 from worker.understanding.plain import read_plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from settle_client.outcome import Outcome
     from worker.held import Held
 
@@ -34,11 +37,19 @@ class Dispatcher:
         self.hostname = "w@test"
         self.clock = SimpleNamespace(forward=lambda: 7)
         self.producer = object()
+        self.is_heard = True
         self.published: list[list[dict[str, Any]]] = []
+        self.byte_count = 0
 
-    def publish_written(self, task_events: bytes) -> None:
-        """Remember what is published in one message."""
-        self.published.append(json.loads(task_events))
+    def publish_written(self, first: bytes, more: Iterable[bytes], byte_count: int) -> None:
+        """Remember what is published in each message, the first alone if nobody is there."""
+        self.byte_count = byte_count
+        self.published += map(json.loads, [first, *(more if self.is_heard else ())])
+
+    @property
+    def task_events(self) -> list[dict[str, Any]]:
+        """Return all that is published."""
+        return [one for some in self.published for one in some]
 
 
 @pytest.fixture
@@ -85,9 +96,9 @@ def test_a_message_is_received_started_and_succeeded(
     task_events.settled(batch(one), done)
     assert not dispatcher.published
     task_events.flush()
-    ((received, started, succeeded),) = dispatcher.published
-    assert {shown["uuid"] for shown in dispatcher.published[0]} == {one.message.id}
-    assert {one["name"] for one in dispatcher.published[0]} == {"events.update_status"}
+    received, started, succeeded = dispatcher.task_events
+    assert {shown["uuid"] for shown in dispatcher.task_events} == {one.message.id}
+    assert {one["name"] for one in dispatcher.task_events} == {"events.update_status"}
     assert received["type"] == "task-received"
     assert received["kwargs"] == "{'id': 'ev_1', 'status': 'completed'}"
     assert received["root_id"] == one.message.id
@@ -103,17 +114,62 @@ def test_only_what_is_not_valid_has_failed(task_events: TaskEvents, dispatcher: 
     done = Done(summarize([[outcome(None)], [invalid("m", None, None, "status: must be")]]))
     task_events.settled(batch(good, bad), done)
     task_events.flush()
-    by_id = {one["uuid"]: one for one in dispatcher.published[0]}
+    by_id = {one["uuid"]: one for one in dispatcher.task_events}
     assert by_id[good.message.id]["type"] == "task-succeeded"
     assert by_id[bad.message.id]["type"] == "task-failed"
     assert by_id[bad.message.id]["exception"] == "1 invalid: status: must be"
 
 
 def test_many_are_sent_in_bursts(task_events: TaskEvents, dispatcher: Dispatcher) -> None:
-    """A few publications, not one for each."""
-    task_events.received([held(str(number)) for number in range(TASK_EVENTS_AT_ONCE + 1)])
+    """A few publications, not one for each; the first by itself, to see who is there."""
+    task_events.received([held(str(number)) for number in range(TASK_EVENTS_AT_ONCE + 2)])
     task_events.flush()
-    assert [len(some) for some in dispatcher.published] == [TASK_EVENTS_AT_ONCE, 1]
+    assert [len(some) for some in dispatcher.published] == [1, TASK_EVENTS_AT_ONCE, 1]
+
+
+def test_nothing_is_written_for_nobody(task_events: TaskEvents, dispatcher: Dispatcher) -> None:
+    """Only the first, by which it is seen that nobody is there; a moment later somebody may be."""
+    dispatcher.is_heard = False
+    task_events.received([held(), unreadable()])
+    task_events.started([held(), unreadable()])
+    task_events.flush()
+    assert len(dispatcher.task_events) == 1
+    assert not task_events.are_heard
+    dispatcher.is_heard = True
+    one = held()
+    task_events.started([one, held()])
+    task_events.flush()
+    assert [shown["uuid"] for shown in dispatcher.task_events][1:2] == [one.message.id]
+    assert len(dispatcher.task_events) == 3
+    assert task_events.are_heard
+
+
+def unreadable() -> Held:
+    """Hold a message of which nothing may be read any more."""
+    return held()._replace(delivery=None, shown=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("count", "byte_count"),
+    [
+        pytest.param(MOST_TASK_EVENTS, 0, id="many"),
+        pytest.param(1, MOST_BYTES, id="large"),
+    ],
+)
+def test_messages_are_not_kept_for_long(
+    task_events: TaskEvents, dispatcher: Dispatcher, count: int, byte_count: int
+) -> None:
+    """Before many, or large ones, are kept for what is to be said of them, it is said."""
+    one = held()._replace(byte_count=byte_count)
+    for _ in range(count - 1):
+        task_events.received([one])
+    assert not dispatcher.published
+    task_events.received([one])
+    assert len(dispatcher.task_events) == count
+    assert dispatcher.byte_count == count * byte_count
+    task_events.started([one])
+    task_events.flush()
+    assert dispatcher.byte_count == 0
 
 
 def test_what_cannot_be_shown_is_left_out(task_events: TaskEvents, dispatcher: Dispatcher) -> None:
@@ -122,7 +178,7 @@ def test_what_cannot_be_shown_is_left_out(task_events: TaskEvents, dispatcher: D
     strange = held()._replace(delivery=Received(message), shown=None)
     task_events.received([held(), strange, held()])
     task_events.flush()
-    assert [one["type"] for one in dispatcher.published[0]] == ["task-received"] * 2
+    assert [one["type"] for one in dispatcher.task_events] == ["task-received"] * 2
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,11 @@ class Redis:
         """Return how many messages wait for their time."""
         return float(server.client.zcard(server.key(checks.DELAYED)))
 
+    def reaches(self, producer: Any, publication: dict[str, Any]) -> bool:
+        """Publish something, of which Redis says how many clients have heard it."""
+        producer.publish(**publication)
+        return bool(producer.channel.heard_by)
+
     def deliveries(self, consumer: Any, receiver: Receiver) -> Deliveries:
         """Begin with a new connection."""
         return AtOnce(consumer.connection.default_channel, receiver)

@@ -21,6 +21,8 @@ class Fanout:
     direct: Redis
     key: Any
     _get_publish_topics: Any
+    #: How many clients heard what was published last.
+    heard_by = 0
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str, **kwargs: Any) -> None:
         if kwargs.get("_publish_batch") is not None:
@@ -32,5 +34,5 @@ class Fanout:
         except TypeError:
             # It has one of the types that kombu's JSON knows.
             text = dumps(message)
-        for topic in self._get_publish_topics(exchange, routing_key):
-            self.direct.publish(self.key(topic), text)
+        topics = map(self.key, self._get_publish_topics(exchange, routing_key))
+        self.heard_by = sum(self.direct.publish(topic, text) for topic in topics)
