@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError
 from bench.http_load import LoadSpec, load
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL, UNSHARED
-from bench.rig import listening
+from bench.processes import listening
 from cli.embedded import free_port
 from gateway.terms import BATCH
 

@@ -24,7 +24,7 @@ import click
 from bench.errors import BenchError
 from bench.http import uvicorn
 from bench.http_load import LoadSpec, Measured, load, render
-from bench.rig import listening
+from bench.processes import listening
 from cli.embedded import free_port
 from gateway.terms import BATCH
 

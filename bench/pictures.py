@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.event_ids import event_id
-from bench.rig import listening, process, rig
+from bench.processes import listening, process
+from bench.rig import rig
 from cli.embedded import free_port, temporary_folder
 from settle_client.producer import Producer
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
@@ -18,7 +16,8 @@ from bench.accounting import listens
 from bench.errors import BenchError
 from bench.event_ids import event_id
 from bench.peers import graphile_worker
-from cli.embedded import dies_with_parent, free_port, servers
+from bench.processes import PATIENCE_SECONDS, POLL_SECONDS, listening, process
+from cli.embedded import free_port, servers
 from db.loading import NewEvent, load_events
 from db.migrate import migrate
 from settle_client.names import OUTCOMES
@@ -27,10 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bench.contenders import Contender
-
-# With no outcome for this long, something is wrong.
-PATIENCE_SECONDS = 60.0
-POLL_SECONDS = 0.05
+    from bench.processes import Process
 
 OTHER_EVENTS = """
 INSERT INTO events (id, account_id, event_type, payload, created_at)
@@ -41,8 +37,8 @@ SELECT 'other_' || n, 'acct_1', 'order.created', '{}', now() FROM generate_serie
 class Running(NamedTuple):
     """The processes of a contender: its workers, and who watches them."""
 
-    workers: list[subprocess.Popen[bytes]]
-    flowers: list[subprocess.Popen[bytes]]
+    workers: list[Process]
+    flowers: list[Process]
 
 
 class Rig:
@@ -117,15 +113,21 @@ class Rig:
             outcomes: How many.
             running: Who publishes them.
             note: Is told now and then how many there are.
+
+        Raises:
+            BenchError: They do not come; says why, if a worker has ended.
         """
         seen, at = -1, time.monotonic()
         while (count := self.published()) < outcomes:
             note(count)
             if count != seen:
                 seen, at = count, time.monotonic()
-            died = any(worker.poll() is not None for worker in running.workers)
-            if died or time.monotonic() - at > PATIENCE_SECONDS:
-                raise BenchError(f"only {count:,} of {outcomes:,} outcomes came")
+            short = f"only {count:,} of {outcomes:,} outcomes came"
+            for worker in running.workers:
+                if worker.poll() is not None:
+                    raise BenchError(f"{short}, then a worker ended: {worker.last_words()}")
+            if time.monotonic() - at > PATIENCE_SECONDS:
+                raise BenchError(f"{short}, and none in the last {PATIENCE_SECONDS:.0f} s")
             time.sleep(POLL_SECONDS)
 
     def moment(self, nth: int) -> float:
@@ -146,47 +148,7 @@ class Rig:
 
 
 @contextmanager
-def process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process while the `with` block lasts; what it writes is not kept."""
-    running = subprocess.Popen(
-        [*dies_with_parent("KILL"), *command],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield running
-    finally:
-        # A server may have children of its own.
-        if running.poll() is None:
-            os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-
-
-@contextmanager
-def listening(
-    command: list[str], environment: dict[str, str], port: int
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server while the `with` block lasts, from when it listens on.
-
-    Raises:
-        BenchError: It does not.
-    """
-    with process(command, environment) as running:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            if running.poll() is not None or time.monotonic() > deadline:
-                raise BenchError(f"it did not start: {' '.join(command)}")
-            time.sleep(POLL_SECONDS)
-        yield running
-
-
-@contextmanager
-def flower(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def flower(environment: dict[str, str]) -> Iterator[Process]:
     """Run a Flower while the `with` block lasts, from when it listens on."""
     port = free_port()
     command = [sys.executable, "-m", "celery", "-A", "worker", "flower"]

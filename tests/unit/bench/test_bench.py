@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +17,8 @@ from bench.errors import BenchError, LeftOutError
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL
 from bench.measuring import Run
 from bench.peers import graphile_worker
+from bench.processes import process
+from bench.rig import Rig, Running
 
 PAGE = "\n".join(
     ["# Benchmarks", *report.PLACES["queue"], "between", *report.PLACES["http"], "end"]
@@ -319,6 +323,33 @@ def test_a_run_that_ends_early_keeps_what_was_measured(monkeypatch: pytest.Monke
     table = report.as_table(results)
     assert "| one by one, 50 a second | 1.0 ms |" in table
     assert "at half" not in table
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        pytest.param(
+            "print('out'); sys.exit('settle: DATABASE_URL: no')",
+            "exit code 1: settle: DATABASE_URL: no",
+            id="an error",
+        ),
+        pytest.param(
+            "print('beginning', file=sys.stderr); raise OSError('no room')",
+            "exit code 1: OSError: no room",
+            id="a traceback",
+        ),
+        pytest.param("os.kill(os.getpid(), 9)", "signal 9: it wrote nothing", id="killed"),
+    ],
+)
+def test_it_is_said_why_a_worker_ended(script: str, why: str) -> None:
+    """In the one line that is kept of a contender that failed."""
+    rig = Rig("", "redis://127.0.0.1:1")
+    rig.published = lambda: 3  # type: ignore[method-assign]
+    with process([sys.executable, "-c", f"import os, sys; {script}"], {**os.environ}) as worker:
+        worker.wait()
+        with pytest.raises(BenchError) as raised:
+            rig.wait(5, Running([worker], []))
+    assert str(raised.value) == f"only 3 of 5 outcomes came, then a worker ended: {why}"
 
 
 def test_without_node_graphile_worker_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
