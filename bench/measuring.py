@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import random
-import threading
 import time
 from dataclasses import replace
-from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import redis
 from celery import Celery
 
 from bench.accounting import Accounting
@@ -19,8 +15,9 @@ from bench.counting import count_deliveries
 from bench.errors import BenchError
 from bench.event_ids import event_id
 from bench.filling import fill, sending
+from bench.listener import Listener
 from db import Database, Settlement
-from settle_client.names import OUTCOMES, QUEUE, TASK
+from settle_client.names import QUEUE, TASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +28,8 @@ if TYPE_CHECKING:
 BATCH = 1_000
 # The first part of a run is the start of the worker.
 LEFT_OUT = 0.1
-STEP_SECONDS = 0.005
+# For no shorter does the load generator sleep.
+STEP_SECONDS = 0.001
 
 
 class Run(NamedTuple):
@@ -141,35 +139,6 @@ def send_one(app: Celery, producer: object, number: int) -> str:
     return id_
 
 
-class Listener:
-    """Notes when the outcome of each event is received from the Pub/Sub channel."""
-
-    def __init__(self, url: str) -> None:
-        self.received: dict[str, float] = {}
-        # Kept: a client that is gone takes its connections with it.
-        self._client: Any = redis.Redis.from_url(url)
-        self._pubsub: Any = self._client.pubsub(ignore_subscribe_messages=True)
-        self._pubsub.subscribe(OUTCOMES)
-        self._pubsub.get_message(ignore_subscribe_messages=False, timeout=5)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        while not self._over.is_set():
-            message = self._pubsub.get_message(timeout=0.1)
-            if message is not None:
-                at = time.perf_counter()
-                self.received[json.loads(message["data"])["id"]] = at
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._over.set()
-        self._thread.join()
-        self._pubsub.close()
-        self._client.close()
-
-
 def lonely_latencies(
     rig: Rig, contender: Contender = SETTLE, *, seconds: float = 20, per_second: float = 50
 ) -> list[float]:
@@ -204,29 +173,27 @@ def _latencies(
     send: Callable[[int], None],
     contender: Contender,
 ) -> list[float]:
+    """Measure from when an update is due: a generator that is late must not make them fewer."""
     updates = int(seconds * per_second)
     warm_up = max(updates // 10, 50)
     rig.reset(updates + warm_up)
     fill(rig, replace(contender, messages=0))
     listener = Listener(rig.broker_url)
-    sent: list[float] = []
+    dues: list[float] = []
     with rig.workers(contender) as running:
         for number in range(warm_up):
             send(number)
         rig.wait(warm_up, running)
         jitter = random.Random(1)
         due = time.perf_counter()
-        for number in count(warm_up):
-            if number == updates + warm_up:
-                break
+        for number in range(warm_up, updates + warm_up):
             # At random moments, not in step with anything.
             due += jitter.expovariate(per_second)
-            if (pause := due - time.perf_counter()) > STEP_SECONDS or per_second < 1 / STEP_SECONDS:
-                time.sleep(max(pause, 0))
-            sent.append(time.perf_counter())
+            while (early := due - time.perf_counter()) > 0:
+                time.sleep(max(early, STEP_SECONDS))
+            dues.append(due)
             send(number)
         rig.wait(updates + warm_up, running)
         time.sleep(0.5)
-    listener.close()
-    received = listener.received
-    return [received[event_id(n)] - at for n, at in enumerate(sent, warm_up)]
+    received = listener.close()
+    return [received[event_id(n)] - due for n, due in enumerate(dues, warm_up)]

@@ -21,7 +21,8 @@ from bench.contenders import SETTLE
 from bench.errors import BenchError
 from bench.event_ids import event_id
 from bench.measuring import LEFT_OUT, Run
-from bench.rig import Rig, Running, process
+from bench.processes import process
+from bench.rig import Rig, Running
 from cli.embedded import Redis, servers, temporary_folder
 from db.migrate import migrate
 from settle_client import ShardedProducer

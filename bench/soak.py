@@ -22,7 +22,8 @@ import psycopg
 from bench.contenders import SETTLE
 from bench.errors import BenchError
 from bench.event_ids import event_id
-from bench.rig import Rig, Running, process
+from bench.processes import process
+from bench.rig import Rig, Running
 from bench.soak_picture import draw
 from bench.soak_samples import Sample, Sampler
 from cli.embedded import Postgres, Redis, temporary_folder

@@ -11,7 +11,16 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from bench import command, comparing, http_client, http_load, http_report, measuring, report
+from bench import (
+    command,
+    comparing,
+    http_client,
+    http_load,
+    http_report,
+    listener,
+    measuring,
+    report,
+)
 from bench.accounting import Accounting
 from bench.errors import BenchError, LeftOutError
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL
@@ -350,6 +359,19 @@ def test_it_is_said_why_a_worker_ended(script: str, why: str) -> None:
         with pytest.raises(BenchError) as raised:
             rig.wait(5, Running([worker], []))
     assert str(raised.value) == f"only 3 of 5 outcomes came, then a worker ended: {why}"
+
+
+@pytest.mark.parametrize("size", [1, 50, 10_000])
+def test_outcomes_are_received_when_the_last_byte_of_them_came(size: int) -> None:
+    """However they were cut on their way."""
+    data = b"".join(
+        b"*3\r\n$7\r\nmessage\r\n$14\r\nevent-outcomes\r\n$%d\r\n%s\r\n" % (len(text), text)
+        for text in (b'{"id":"ev_1"}', b'{"id":"ev_2"}')
+    )
+    came = [(at, data[at : at + size]) for at in range(0, len(data), size)]
+    half = len(data) // 2
+    expected = {"ev_1": (half - 1) // size * size, "ev_2": (len(data) - 1) // size * size}
+    assert listener.moments(came) == expected
 
 
 def test_without_node_graphile_worker_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
