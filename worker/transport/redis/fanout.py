@@ -1,4 +1,4 @@
-"""What is published to whoever listens: task events by the thousand, in one message.
+"""What is published to whoever listens: task events, hundreds in one message.
 
 kombu writes such a message with a slow encoder, and makes a client of its own for
 each. Everything else about fanout is kombu's.
