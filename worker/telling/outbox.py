@@ -83,7 +83,8 @@ class Outbox:
             how: The same.
         """
         self._start()
-        if self._bytes_put - self._bytes_taken + byte_count > MOST_WAITING_BYTES:
+        # However large, it may wait if little does.
+        if byte_count and self._bytes_put - self._bytes_taken > MOST_WAITING_BYTES:
             self._note("too much waits")
             return
         try:
@@ -154,7 +155,8 @@ class Outbox:
             for body in more:
                 if self._is_open(connection):
                     producer.publish(**(how | {"body": body}))
-        self._over()
+        if not self._is_blocked:
+            self._over()
 
     def _is_open(self, connection: Any) -> bool:
         self._hear(connection)
