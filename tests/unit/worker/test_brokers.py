@@ -53,6 +53,20 @@ def test_every_kind_of_url_is_tried() -> None:
     assert BROKERS.keys() <= {url.partition(":")[0].lower() for url, _ in KINDS}
 
 
+@pytest.mark.parametrize(
+    "kind", [kind for _, kind in KINDS], ids=[url or "empty" for url, _ in KINDS]
+)
+def test_only_who_counts_all_that_listen_says_that_nobody_does(kind: Broker) -> None:
+    """One server of Redis does; a node of a cluster counts its own clients, others count none."""
+    published: list[str] = []
+    channel = SimpleNamespace(heard_by=0)
+    producer = SimpleNamespace(channel=channel, publish=lambda *, body: published.append(body))
+    assert kind.reaches(producer, {"body": "a"}) is not (type(kind) in {Redis, Socket, Sentinels})
+    channel.heard_by = 1
+    assert kind.reaches(producer, {"body": "b"})
+    assert published == ["a", "b"]
+
+
 def test_only_a_queue_of_rabbitmq_has_arguments() -> None:
     """On Redis what stock producers declare is what workers declare."""
     arguments = {kind.name: kind.queue_arguments for _, kind in KINDS}
