@@ -17,11 +17,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.messages import terms
-from gateway.outcomes.channel import ChannelAwayError
 from gateway.outcomes.positions import Position
 from gateway.outcomes.stream import PageSize
 from gateway.outcomes.terms import AWAY
 from gateway.terms import JSON, RETRY_SOON
+from service.channel import ChannelAwayError
 from settle_client.outcome import encode_json
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gateway.outcomes.channel import ChannelAwayError
 from gateway.outcomes.hub import Gone, Heard, Signal
 from gateway.outcomes.stream import PageSize
+from service.channel import ChannelAwayError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable

@@ -16,8 +16,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway import metrics
-from gateway.outcomes.channel import ChannelAwayError
 from gateway.outcomes.stream import PageSize
+from service.channel import ChannelAwayError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
