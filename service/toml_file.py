@@ -115,6 +115,8 @@ def _explain(error: ValidationError) -> str:
 def _words(problem: Any) -> str:
     if problem["type"] == "missing":
         return "is required"
+    if problem["type"] == "extra_forbidden":
+        return "is not known here: take it out, or correct its name"
     text: str = problem["msg"].removeprefix("Value error, ")
     return text.replace("Input should be", "must be").replace("String should", "must")
 

@@ -1,0 +1,38 @@
+"""How endpoints stand, into the metrics, every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from service.channel import ChannelAwayError
+from webhooks import metrics
+from webhooks.looking import look
+
+if TYPE_CHECKING:
+    from service.channel import Channel
+    from webhooks.endpoints import Endpoints
+
+SAMPLE_SECONDS = 5.0
+STATES = ("delivering", "failing", "disabled")
+
+
+async def sample(channel: Channel, endpoints: Endpoints) -> None:
+    """Look, again and again, until cancelled."""
+    while True:
+        # What was seen last stays; the log says that Redis is away.
+        with suppress(ChannelAwayError):
+            await _sample_once(channel, endpoints)
+        await asyncio.sleep(SAMPLE_SECONDS)
+
+
+async def _sample_once(channel: Channel, endpoints: Endpoints) -> None:
+    standings = await look(channel, (endpoint.name for endpoint in endpoints.all()))
+    states = [standing.state for standing in standings]
+    for state in STATES:
+        metrics.ENDPOINTS.labels(state).set(states.count(state))
+    metrics.WAITING.set(sum(standing.waiting for standing in standings))
+    metrics.KEPT.set(sum(standing.kept for standing in standings))
+    ages = (each.oldest_seconds or 0.0 for each in standings if each.state != "disabled")
+    metrics.OLDEST_SECONDS.set(max(ages, default=0.0))
