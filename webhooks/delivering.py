@@ -109,7 +109,7 @@ class Delivery:
 
     async def _serve(self, name: str, began: float) -> None:
         try:
-            endpoint = self._endpoints.by_name().get(name)
+            endpoint = self._endpoints.find(name)
             if endpoint is None:
                 tried = Tried(Verdict(UNKNOWN_SECONDS, {"error": "it is not in the file"}))
             else:

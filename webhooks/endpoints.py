@@ -10,8 +10,7 @@ import base64
 import binascii
 import json
 import secrets
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -92,15 +91,6 @@ class Endpoint(BaseModel):
     format: Format = "outcomes"
     max_outcomes: Annotated[int, Field(ge=1, le=1_000)] = 100
 
-    @cached_property
-    def account_ids(self) -> frozenset[str] | None:
-        """Return its accounts, None for all."""
-        return None if self.accounts == "all" else frozenset(self.accounts)
-
-    def takes(self, account_id: str | None) -> bool:
-        """Return whether the outcomes of an account are for it; one of none is for all alone."""
-        return self.account_ids is None or account_id in self.account_ids
-
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,14 +122,43 @@ class Endpoints:
             what="endpoints",
             command=COMMAND,
         )
+        self._indexed = self._file.entries()
+        self._found = _index_of(self._indexed)
 
     def all(self) -> Sequence[Endpoint]:
         """Return each, in the order of the file."""
         return self._file.entries()
 
-    def by_name(self) -> dict[str, Endpoint]:
-        """Return each by its name."""
-        return {endpoint.name: endpoint for endpoint in self.all()}
+    def find(self, name: str) -> Endpoint | None:
+        """Return the endpoint of a name, if there is one."""
+        return self._index().by_name.get(name)
+
+    def of_account(self, account_id: str | None) -> Sequence[Endpoint]:
+        """Return those that get the outcomes of an account; what is of none, those of all alone."""
+        index = self._index()
+        found = index.by_account.get(account_id) if account_id is not None else None
+        return index.of_all if found is None else found
+
+    def _index(self) -> _Index:
+        endpoints = self.all()
+        if self._indexed is not endpoints:
+            self._indexed, self._found = endpoints, _index_of(endpoints)
+        return self._found
+
+
+class _Index(NamedTuple):
+    by_name: dict[str, Endpoint]
+    of_all: list[Endpoint]
+    by_account: dict[str, list[Endpoint]]
+
+
+def _index_of(endpoints: Sequence[Endpoint]) -> _Index:
+    of_all = [endpoint for endpoint in endpoints if endpoint.accounts == "all"]
+    by_account: dict[str, list[Endpoint]] = {}
+    for endpoint in endpoints:
+        for account in () if endpoint.accounts == "all" else dict.fromkeys(endpoint.accounts):
+            by_account.setdefault(account, list(of_all)).append(endpoint)
+    return _Index({endpoint.name: endpoint for endpoint in endpoints}, of_all, by_account)
 
 
 def draw_secret() -> str:

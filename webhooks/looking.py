@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from webhooks.names import kept_of, queue_of, state_of
+from webhooks.names import DUE, RETRIES, kept_of, queue_of, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from service.channel import Channel
 
@@ -36,6 +36,17 @@ class Standing(NamedTuple):
         if "disabled" in self.fields:
             return "disabled"
         return "failing" if int(self.fields.get("failures", 0)) else "delivering"
+
+
+async def find_others(channel: Channel, known: Collection[str]) -> list[str]:
+    """Return the names of endpoints for which outcomes wait, and which the file does not have.
+
+    Raises:
+        ChannelAwayError: Redis is away.
+    """
+    async with channel.asked() as client:
+        names = [*await client.zrange(DUE, 0, -1), *await client.zrange(RETRIES, 0, -1)]
+    return sorted({*names} - {*known})
 
 
 async def look(channel: Channel, names: Iterable[str]) -> list[Standing]:

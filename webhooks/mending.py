@@ -57,6 +57,23 @@ async def drop(channel: Channel, name: str) -> int:
         return int(count)
 
 
+async def forget(channel: Channel, name: str) -> int:
+    """Forget all that is known of an endpoint, for good; return how many outcomes that is.
+
+    Raises:
+        ChannelAwayError: Redis is away.
+    """
+    keys = (queue_of(name), kept_of(name))
+    async with channel.asked() as client, client.pipeline(transaction=True) as pipe:
+        for key in keys:
+            pipe.xlen(key)
+        for key in (DUE, RETRIES):
+            pipe.zrem(key, name)
+        pipe.delete(*keys, state_of(name))
+        counts = await pipe.execute()
+        return int(counts[0] + counts[1])
+
+
 async def kept(channel: Channel, name: str) -> AsyncIterator[dict[str, str]]:
     """Yield what was set aside, oldest first: why, and the outcome as JSON.
 

@@ -20,7 +20,7 @@ from webhooks.metrics import CATALOGUE
 from webhooks.posting import Poster
 from webhooks.queues import Queues
 from webhooks.routing import Router
-from webhooks.sampling import sample
+from webhooks.sampling import Pulse, sample
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -37,20 +37,21 @@ def run(settings: Settings, endpoints: Endpoints) -> None:
     Raises:
         SettingsError: The port of the metrics cannot be listened on.
     """
-    exposition = _exposed(settings) if settings.metrics_port else None
+    pulse = Pulse()
+    exposition = _exposed(settings, pulse) if settings.metrics_port else None
     if exposition is not None:
         exposition.start()
     try:
-        asyncio.run(_push(settings, endpoints))
+        asyncio.run(_push(settings, endpoints, pulse))
     finally:
         if exposition is not None:
             exposition.stop()
 
 
-def _exposed(settings: Settings) -> Exposition:
+def _exposed(settings: Settings, pulse: Pulse) -> Exposition:
     host, port = settings.metrics_host, settings.metrics_port
     try:
-        return Exposition(host, port, CATALOGUE.registry, {"/livez": lambda: (True, "it answers")})
+        return Exposition(host, port, CATALOGUE.registry, {"/livez": pulse.judge})
     except OSError as error:
         raise SettingsError(
             f"SETTLE_METRICS_PORT: cannot listen on port {port} of {host}: "
@@ -58,7 +59,7 @@ def _exposed(settings: Settings) -> Exposition:
         ) from error
 
 
-async def _push(settings: Settings, endpoints: Endpoints) -> None:
+async def _push(settings: Settings, endpoints: Endpoints, pulse: Pulse) -> None:
     lease, slots = secrets.token_hex(8), settings.webhooks_max_requests
     channel = Channel(open_reader(settings.result_channel_url, asynchronous=True))
     timeout, most = settings.webhooks_timeout_seconds, settings.webhooks_queue_max_length
@@ -69,7 +70,7 @@ async def _push(settings: Settings, endpoints: Endpoints) -> None:
     delivery = Delivery(endpoints, queues, poster, limits, slots=slots)
     router = Router(channel, endpoints, lease, most, delivery.wake)
     try:
-        await _until_told(router.run(), delivery.run(), sample(channel, endpoints))
+        await _until_told(router.run(), delivery.run(), sample(channel, endpoints, pulse))
         end_after(settings.stop_timeout_seconds + GRACE_SECONDS, "webhooks did not stop", logger)
         await delivery.finish(settings.stop_timeout_seconds)
     finally:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from service.channel import Channel
-    from webhooks.endpoints import Endpoint, Endpoints
+    from webhooks.endpoints import Endpoints
 
 LEASE_SECONDS = 10.0
 # Of those that do not route.
@@ -154,8 +154,7 @@ class Router:
         raise error
 
     async def _queue(self, entries: Sequence[Any]) -> None:
-        endpoints = self._endpoints.all()
-        for step in _steps(entries, endpoints):
+        for step in _steps(entries, self._endpoints):
             names = sorted({name for name, *_ in step.outcomes})
             number = {name: str(place) for place, name in enumerate(names, 1)}
             keys = [OUTCOMES, ROUTER, DUE, RETRIES]
@@ -197,7 +196,7 @@ class Router:
             return
 
 
-def _steps(entries: Sequence[Any], endpoints: Sequence[Endpoint]) -> Iterator[Step]:
+def _steps(entries: Sequence[Any], endpoints: Endpoints) -> Iterator[Step]:
     """Yield entries in order, not too many outcomes at once."""
     step, room = Step([], []), BYTES_PER_STEP
     for id_, fields in entries:
@@ -214,10 +213,7 @@ def _steps(entries: Sequence[Any], endpoints: Sequence[Endpoint]) -> Iterator[St
         yield step
 
 
-def _outcomes(
-    id_: str, fields: Any, endpoints: Sequence[Endpoint]
-) -> Iterator[tuple[str, str, str, str]]:
+def _outcomes(id_: str, fields: Any, endpoints: Endpoints) -> Iterator[tuple[str, str, str, str]]:
     head, text = read_head(fields)
-    for endpoint in endpoints:
-        if endpoint.takes(head.account_id):
-            yield endpoint.name, head.id or "", id_, text
+    for endpoint in endpoints.of_account(head.account_id):
+        yield endpoint.name, head.id or "", id_, text

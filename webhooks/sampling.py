@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,31 @@ if TYPE_CHECKING:
     from webhooks.endpoints import Endpoints
 
 SAMPLE_SECONDS = 5.0
+# Longer than Redis is waited for.
+SILENT_SECONDS = 60.0
 STATES = ("delivering", "failing", "disabled")
 
 
-async def sample(channel: Channel, endpoints: Endpoints) -> None:
+class Pulse:
+    """Whether the event loop goes round: what waits for a server does not stop it."""
+
+    def __init__(self) -> None:
+        self._beaten_at = time.monotonic()
+
+    def beat(self) -> None:
+        """Say that it does."""
+        self._beaten_at = time.monotonic()
+
+    def judge(self) -> tuple[bool, str]:
+        """Return whether it does, and why it is thought so."""
+        seconds = time.monotonic() - self._beaten_at
+        return seconds < SILENT_SECONDS, f"the event loop went round {seconds:.0f} s ago"
+
+
+async def sample(channel: Channel, endpoints: Endpoints, pulse: Pulse) -> None:
     """Look, again and again, until cancelled."""
     while True:
+        pulse.beat()
         # What was seen last stays; the log says that Redis is away.
         with suppress(ChannelAwayError):
             await _sample_once(channel, endpoints)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from service.channel import Channel
     from webhooks.endpoints import Endpoints
+    from webhooks.looking import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -106,10 +107,14 @@ def new_endpoint(*, name: str, url: str, accounts: tuple[str, ...], all_accounts
 def list_command(*, as_json: bool) -> None:
     """Show how each endpoint stands: what waits for it, what it failed with, what was set aside."""
     settings = load_settings()
-    from webhooks.looking import look  # noqa: PLC0415 - not for --help
+    from webhooks.looking import find_others, look  # noqa: PLC0415 - not for --help
 
-    names = [endpoint.name for endpoint in read_endpoints(settings).all()]
-    for standing in _asked(settings, lambda channel: look(channel, names)):
+    known = [endpoint.name for endpoint in read_endpoints(settings).all()]
+
+    async def ask(channel: Channel) -> list[Standing]:
+        return await look(channel, [*known, *await find_others(channel, known)])
+
+    for standing in _asked(settings, ask):
         click.echo(json.dumps(fields_of(standing)) if as_json else "\n".join(lines_of(standing)))
 
 
@@ -157,21 +162,26 @@ def replay(*, name: str) -> None:
 @NAME
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(*, name: str, yes: bool) -> None:
-    """Forget what was set aside for an endpoint, for good."""
+    """Forget what was set aside for an endpoint, for good.
+
+    Of an endpoint that is not in the file any more, all that waits for it too.
+    """
     settings = load_settings()
     from webhooks import mending  # noqa: PLC0415 - not for --help
 
-    _check_name(settings, name)
+    is_known = read_endpoints(settings).find(name) is not None
     if not yes:
-        click.confirm(f"Forget what was set aside for {name}?", abort=True)
-    count = _asked(settings, lambda channel: mending.drop(channel, name))
+        what = "what was set aside" if is_known else "all that there is"
+        click.confirm(f"Forget {what} for {printable(name)}?", abort=True)
+    forget = mending.drop if is_known else mending.forget
+    count = _asked(settings, lambda channel: forget(channel, name))
     click.echo(f"{count:,} outcomes are forgotten.")
 
 
 def _check_name(settings: Settings, name: str) -> None:
-    known = read_endpoints(settings).by_name()
-    if name not in known:
-        names = ", ".join(known)
+    endpoints = read_endpoints(settings)
+    if endpoints.find(name) is None:
+        names = ", ".join(endpoint.name for endpoint in endpoints.all())
         click.echo(f"{printable(name)}: there is no such endpoint; there are: {names}", err=True)
         raise SystemExit(exit_status.BAD_INPUT)
 

@@ -2,8 +2,8 @@
 --
 -- Records what became of a try, and when the endpoint is due again.
 --
--- KEYS: the endpoint's queue, its state, what was set aside for it, when endpoints are due, and when
--- those that failed are.
+-- KEYS: the endpoint's queue, its state, what was set aside for it, when endpoints are due, and
+-- when those that failed are.
 -- ARGV: the lease, the endpoint, after how many milliseconds it is due again (0 for at once, -1 for
 -- never), how many outcomes are kept aside, how many entries are delivered, their ids, how many are
 -- set aside, their ids, how many fields of the state are new, the names and values of these, then

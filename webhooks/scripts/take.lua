@@ -25,7 +25,8 @@ end
 
 local entries, room, since = {}, max_bytes, '-'
 while #entries < most do
-  local some = redis.call('XRANGE', queue, since, last or '+', 'COUNT', math.min(16, most - #entries))
+  local count = math.min(16, most - #entries)
+  local some = redis.call('XRANGE', queue, since, last or '+', 'COUNT', count)
   for _, entry in ipairs(some) do
     room = room - bytes(entry)
     if room < 0 and #entries > 0 and not last then most = 0 break end
