@@ -6,9 +6,11 @@ verify by the library of Standard Webhooks is recorded, and never passes in sile
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,11 +21,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from cli.endpoints import fields_of
+from service.channel import Channel
+from settle_client.redis_server import open_reader
 from tests.service import LoggedProcess
+from webhooks.looking import look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from webhooks.looking import Standing
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 OTHER_SECRET = "whsec_" + "b3RoZXIh" * 4
@@ -63,13 +71,24 @@ def accept(_: Request) -> Reply:
 class Receiver:
     """An HTTP server on loopback; each path is an endpoint."""
 
-    def __init__(self, answer: Callable[[Request], Reply] = accept, secret: str = SECRET) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Request], Reply] = accept,
+        secret: str = SECRET,
+        certificate: Any = None,
+    ) -> None:
         self.answer, self.requests, self.forged = answer, list[Request](), list[str]()
         self.taken: list[tuple[str, dict[str, Any]]] = []
         self._verify = Webhook(secret).verify
         self._lock, self.released = threading.Lock(), threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.port: int = self._server.server_address[1]
 
     def url(self, path: str = "/") -> str:
@@ -192,9 +211,17 @@ class Webhooks:
         )
 
     def standing(self, name: str) -> dict[str, Any]:
-        """Return how an endpoint stands."""
-        lines = self.run("list", "--json").stdout.splitlines()
-        return next(each for each in map(json.loads, lines) if each["name"] == name)
+        """Return how an endpoint stands, as the command lists it."""
+
+        async def ask() -> Standing:
+            channel = Channel(open_reader(self.environment["CELERY_BROKER_URL"], asynchronous=True))
+            try:
+                (standing,) = await look(channel, [name])
+                return standing
+            finally:
+                await channel.close()
+
+        return fields_of(asyncio.run(ask()))
 
     def close(self) -> None:
         """Stop them."""

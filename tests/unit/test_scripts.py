@@ -19,11 +19,8 @@ from webhooks import scripts as pushing
 from worker.transport.redis import scripts
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(
-    file
-    for folder in ("tasks", "webhooks", "worker")
-    for file in ROOT.joinpath(folder).rglob("*.lua")
-)
+FOLDERS = ("tasks", "webhooks", "worker")
+FILES = sorted(file for folder in FOLDERS for file in ROOT.joinpath(folder).rglob("*.lua"))
 RUN = (
     *(scripts.FETCH, scripts.EXPIRED, scripts.LOOK_UP, scripts.MOVE, scripts.RENEW, scripts.FORMER),
     *(scripts.BIND, scripts.BIND_FOR_A_WHILE),
