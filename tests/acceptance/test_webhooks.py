@@ -178,6 +178,7 @@ def _use_everything(service: Service) -> None:
             made.run("replay", "one")
             eventually(lambda: made.standing("one")["waiting"] == 0)
             made.run("drop", "one", "--yes")
+            made.run("list")
             process.stop()
 
 
