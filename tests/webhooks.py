@@ -44,6 +44,7 @@ class Request(NamedTuple):
     path: str
     headers: dict[str, str]
     body: Any
+    text: str
 
     @property
     def outcomes(self) -> list[dict[str, Any]]:
@@ -120,7 +121,7 @@ class Receiver:
         except WebhookVerificationError as error:
             self.forged.append(str(error))
             return Reply(400)
-        request = Request(path, headers, found)
+        request = Request(path, headers, found, body.decode())
         with self._lock:
             self.requests.append(request)
             reply = self.answer(request)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from webhooks.judging import Answer, Limits
     from webhooks.posting import Poster
     from webhooks.queues import Batch, Queues, Waiting
+    from webhooks.stopping import Stop
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +50,27 @@ class Delivery:
     """The slots in which endpoints are served."""
 
     def __init__(
-        self, endpoints: Endpoints, queues: Queues, poster: Poster, limits: Limits, *, slots: int
+        self,
+        endpoints: Endpoints,
+        queues: Queues,
+        poster: Poster,
+        limits: Limits,
+        stop: Stop,
+        *,
+        slots: int,
     ) -> None:
+        """Deliver nothing yet.
+
+        Args:
+            endpoints: To whom.
+            queues: What.
+            poster: By which connections.
+            limits: How patiently.
+            stop: Until when.
+            slots: To how many at the same time.
+        """
         self._endpoints, self._queues, self._poster = endpoints, queues, poster
-        self._limits, self._slots = limits, slots
+        self._limits, self._stop, self._slots = limits, stop, slots
         self._tasks: set[asyncio.Task[None]] = set()
         self._failing: set[asyncio.Task[None]] = set()
         self._awake = asyncio.Event()
@@ -62,12 +80,12 @@ class Delivery:
         self._awake.set()
 
     async def run(self) -> None:
-        """Deliver, until cancelled; what is under way goes on."""
-        while True:
+        """Deliver, until asked to stop; what is under way goes on."""
+        while not self._stop.is_asked:
             try:
                 has_begun = await self._begin_some()
             except ChannelAwayError:
-                await asyncio.sleep(PAUSE_SECONDS)
+                await self._stop.pause(PAUSE_SECONDS)
                 continue
             if not has_begun:
                 await self._wait()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from service.channel import Channel
 
-OUTCOMES_PER_STEP = 500
+OUTCOMES_PER_STEP = 100
 
 
 async def enable(channel: Channel, name: str) -> int:

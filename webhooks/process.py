@@ -6,8 +6,10 @@ import asyncio
 import logging
 import secrets
 import signal
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from service.addresses import hide_password
 from service.channel import Channel
 from service.exposition import Exposition
 from service.settings import SettingsError
@@ -21,9 +23,10 @@ from webhooks.posting import Poster
 from webhooks.queues import Queues
 from webhooks.routing import Router
 from webhooks.sampling import Pulse, sample
+from webhooks.stopping import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
 
     from service.settings import Settings
     from webhooks.endpoints import Endpoints
@@ -67,28 +70,39 @@ async def _push(settings: Settings, endpoints: Endpoints, pulse: Pulse) -> None:
     poster = Poster(guard, connections=slots, timeout_seconds=timeout)
     limits = Limits(settings.webhooks_retry_max_wait_seconds, settings.webhooks_disable_after_days)
     queues = Queues(channel, lease, request_seconds=timeout, most=most)
-    delivery = Delivery(endpoints, queues, poster, limits, slots=slots)
-    router = Router(channel, endpoints, lease, most, delivery.wake)
+    stop = Stop()
+    delivery = Delivery(endpoints, queues, poster, limits, stop, slots=slots)
+    router = Router(channel, endpoints, lease, most, delivery.wake, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.ask)
+    logger.info(
+        "webhooks start",
+        extra={
+            "endpoints": len(endpoints.all()),
+            "result_channel": hide_password(settings.result_channel_url),
+            "settle": version("settle"),
+        },
+    )
+    parts = (router.run(), delivery.run(), sample(channel, endpoints, pulse, stop))
     try:
-        await _until_told(router.run(), delivery.run(), sample(channel, endpoints, pulse))
-        end_after(settings.stop_timeout_seconds + GRACE_SECONDS, "webhooks did not stop", logger)
+        await _run_until_asked(stop, parts, settings.stop_timeout_seconds)
         await delivery.finish(settings.stop_timeout_seconds)
     finally:
         await poster.close()
         await channel.close()
 
 
-async def _until_told(*work: Coroutine[Any, Any, None]) -> None:
-    """Do all of it until a signal comes; if a part of it fails, that is raised."""
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    tasks = [asyncio.create_task(each) for each in work]
-    waiting = asyncio.create_task(told.wait())
-    await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    for task in (waiting, *tasks):
+async def _run_until_asked(
+    stop: Stop, parts: Iterable[Coroutine[Any, Any, None]], stop_seconds: float
+) -> None:
+    """Run all parts until asked to stop; if one of them fails, that is raised."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    asked = asyncio.create_task(stop.wait())
+    await asyncio.wait([asked, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stop.ask()
+    end_after(stop_seconds + GRACE_SECONDS, "webhooks did not stop", logger)
+    done, late = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+    for task in late:
         task.cancel()
-    for came in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(came, Exception):
-            raise came
+    for task in done:
+        task.result()

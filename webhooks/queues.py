@@ -25,7 +25,7 @@ REQUESTS_PER_TRY = 3
 # Of a lease, besides the requests that one try may make.
 MARGIN_SECONDS = 5.0
 # How far behind an outcome that is refused another event's is looked for.
-LOOKED_AT = 200
+LOOKED_AT, LOOKED_AT_ONCE = 200, 10
 # When an endpoint that the file does not have is looked at again: it may not be everywhere yet.
 UNKNOWN_SECONDS = 60.0
 
@@ -116,12 +116,19 @@ class Queues:
         Raises:
             ChannelAwayError: Redis is away.
         """
+        since = outcome.id
         async with self._channel.asked() as client:
-            entries = await client.execute_command(
-                *("XRANGE", queue_of(endpoint.name), f"({outcome.id}", "+", "COUNT", LOOKED_AT)
-            )
-        others = (_waiting(id_, fields) for id_, fields in entries)
-        return next((each for each in others if each.event != outcome.event), None)
+            for _ in range(LOOKED_AT // LOOKED_AT_ONCE):
+                entries = await client.xrange(
+                    queue_of(endpoint.name), f"({since}", count=LOOKED_AT_ONCE
+                )
+                for id_, fields in entries:
+                    if fields["event"] != outcome.event:
+                        return _waiting(id_, fields)
+                if not entries:
+                    return None
+                since = entries[-1][0]
+        return None
 
     async def finish(
         self,

@@ -8,13 +8,12 @@ acknowledged is in the queues: the stream may be trimmed then.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import redis
 
 from service.channel import ChannelAwayError
-from service.entries import read_head
+from service.entries import PageSize, read_head
 from settle_client.following import LOOK
 from settle_client.names import OUTCOMES
 from settle_client.reading import entries_of
@@ -29,12 +28,13 @@ if TYPE_CHECKING:
 
     from service.channel import Channel
     from webhooks.endpoints import Endpoints
+    from webhooks.stopping import Stop
 
 LEASE_SECONDS = 10.0
 # Of those that do not route.
 LOOK_AGAIN_SECONDS = 1.0
 BLOCK_SECONDS = 1.0
-ENTRIES_PER_READ = 200
+ENTRIES_PER_READ, BYTES_PER_READ = 500, 2**20
 # A step keeps the server from others for a few milliseconds.
 OUTCOMES_PER_STEP, BYTES_PER_STEP = 1_000, 2**20
 PAUSE_SECONDS = 0.5
@@ -61,6 +61,7 @@ class Router:
         lease: str,
         most: int,
         wake: Callable[[], None],
+        stop: Stop,
     ) -> None:
         """Route nothing yet.
 
@@ -70,22 +71,24 @@ class Router:
             lease: What this process is known by, as no other is.
             most: How many outcomes may wait for an endpoint.
             wake: Is called when something was queued.
+            stop: Says when to stop.
         """
         self._channel, self._endpoints, self._lease, self._most = channel, endpoints, lease, most
-        self._wake = wake
+        self._wake, self._stop = wake, stop
+        self._size = PageSize(ENTRIES_PER_READ, BYTES_PER_READ)
         # What a former one has left comes first.
         self._since, self._last_read, self._begin = "0", "0-0", "$"
 
     async def run(self) -> None:
-        """Route, until cancelled."""
+        """Route, until asked to stop."""
         try:
-            while True:
+            while not self._stop.is_asked:
                 try:
                     await self._route_while_ours()
                 except ChannelAwayError:
-                    await asyncio.sleep(PAUSE_SECONDS)
+                    await self._stop.pause(PAUSE_SECONDS)
                 except LeaseLostError:
-                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                    await self._stop.pause(LOOK_AGAIN_SECONDS)
         finally:
             await self._leave()
 
@@ -98,10 +101,11 @@ class Router:
                 if owner != self._lease:
                     raise LeaseLostError
         self._since = "0"
-        while True:
+        while not self._stop.is_asked:
             entries = await self._read()
             if entries:
                 await self._queue(entries)
+                self._size.learn(len(fields.get("outcome", "")) for _, fields in entries if fields)
             elif self._since == "0":
                 self._since = ">"
             else:
@@ -128,7 +132,7 @@ class Router:
             for command in LOOK:
                 pipe.execute_command(*command)
             pipe.execute_command(
-                *("XREADGROUP", "GROUP", GROUP, MEMBER, "COUNT", ENTRIES_PER_READ),
+                *("XREADGROUP", "GROUP", GROUP, MEMBER, "COUNT", self._size.entries),
                 *("STREAMS", OUTCOMES, self._since),
             )
             try:
@@ -140,6 +144,7 @@ class Router:
                     await self._repair(each)
         entries = entries_of(reply)
         group = find_group(groups, GROUP)
+        say_gone(sum(not fields for _, fields in entries))
         if self._since == ">" and group:
             self._last_read = entries[-1][0] if entries else group["last-delivered-id"]
             if entries:

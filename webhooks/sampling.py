@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from webhooks.looking import look
 if TYPE_CHECKING:
     from service.channel import Channel
     from webhooks.endpoints import Endpoints
+    from webhooks.stopping import Stop
 
 SAMPLE_SECONDS = 5.0
 # Longer than Redis is waited for.
@@ -37,14 +37,14 @@ class Pulse:
         return seconds < SILENT_SECONDS, f"the event loop went round {seconds:.0f} s ago"
 
 
-async def sample(channel: Channel, endpoints: Endpoints, pulse: Pulse) -> None:
-    """Look, again and again, until cancelled."""
-    while True:
+async def sample(channel: Channel, endpoints: Endpoints, pulse: Pulse, stop: Stop) -> None:
+    """Look, again and again, until asked to stop."""
+    while not stop.is_asked:
         pulse.beat()
         # What was seen last stays; the log says that Redis is away.
         with suppress(ChannelAwayError):
             await _sample_once(channel, endpoints)
-        await asyncio.sleep(SAMPLE_SECONDS)
+        await stop.pause(SAMPLE_SECONDS)
 
 
 async def _sample_once(channel: Channel, endpoints: Endpoints) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from cli import exit_status
 from cli.endpoints import fields_of, lines_of
 from cli.errors import not_installed
 from cli.printable import printable
-from service.addresses import hide_password
 from service.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -53,14 +51,6 @@ def push(settings: Settings) -> None:
 
     endpoints = read_endpoints(settings)
     log.log_as(settings.log_format)
-    logger.info(
-        "webhooks start",
-        extra={
-            "endpoints": len(endpoints.all()),
-            "result_channel": hide_password(settings.result_channel_url),
-            "settle": version("settle"),
-        },
-    )
     run(settings, endpoints)
     logger.info("webhooks stopped")
 

@@ -6,11 +6,10 @@ came.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.outcomes.positions import BEGINNING, Extent, Position
-from service.entries import read_head
+from service.entries import PageSize, read_head
 from settle_client.names import OUTCOMES
 from settle_client.reading import entries_of
 
@@ -89,18 +88,14 @@ class Stream:
             )
 
 
-class PageSize:
-    """How many entries to read at once, so that they are not too many bytes."""
+def page_size() -> PageSize:
+    """Return how many entries to read at once, to begin with."""
+    return PageSize(MAX_ENTRIES_PER_READ, BYTES_PER_READ)
 
-    def __init__(self) -> None:
-        self.entries = 10
 
-    def learn(self, entries: Iterable[Entry]) -> None:
-        """Learn from some that were read."""
-        sizes = [len(entry.text) for entry in entries]
-        if sizes:
-            fitting = math.ceil(BYTES_PER_READ * len(sizes) / max(sum(sizes), 1))
-            self.entries = min(fitting, MAX_ENTRIES_PER_READ)
+def sizes_of(entries: Iterable[Entry]) -> Iterable[int]:
+    """Return how large entries are."""
+    return (len(entry.text) for entry in entries)
 
 
 def _entry(id_: str, fields: dict[str, str]) -> Entry:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import urllib.request
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -13,14 +17,26 @@ import trustme
 
 from cli.embedded import free_port
 from tests.accounts import documented_rules
-from tests.service import eventually
-from tests.webhooks import Receiver, Reply, Webhooks, accept, endpoint, has_group, publish
+from tests.deployment import ROOT
+from tests.service import LoggedProcess, eventually
+from tests.webhooks import (
+    SECRET,
+    Receiver,
+    Reply,
+    Webhooks,
+    accept,
+    endpoint,
+    has_group,
+    publish,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.service import Service
+
+PAGE = ROOT / "docs/webhooks.md"
 
 
 @pytest.fixture
@@ -196,3 +212,42 @@ def test_it_is_stopped_while_redis_is_away(webhooks: Callable[..., Webhooks]) ->
     process.wait_for_log("outcomes cannot be read")
     assert process.stop() == 0
     assert process.log.read_text().count("outcomes cannot be read") == 1
+
+
+def test_the_documented_ways_to_verify(
+    service: Service, webhooks: Callable[..., Webhooks], tmp_path: Path
+) -> None:
+    """The example prints what it has verified; openssl comes to the same signature."""
+    port = free_port()
+    log = tmp_path / "receiver.log"
+    example = LoggedProcess(
+        log,
+        {**os.environ, "WEBHOOK_SECRET": SECRET},
+        *(sys.executable, str(ROOT / "examples/python/receiver.py"), str(port)),
+    )
+    with Receiver() as receiver:
+        made = webhooks(
+            endpoint("example", f"http://127.0.0.1:{port}/"), endpoint("one", receiver.url())
+        )
+        made.start()
+        eventually(lambda: has_group(service.channel))
+        publish(service.channel, ["ev_1", "ev_2"])
+        example.wait_for_log("ev_1 completed True\nev_2 completed True\n")
+        example.kill()
+        eventually(lambda: receiver.ids() == ["ev_1", "ev_2"])
+    request = receiver.requests[0]
+    (command,) = re.findall(r"```sh\n(printf .*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    printed = subprocess.run(
+        ["bash", "-c", command],
+        env={
+            **os.environ,
+            "ID": request.headers["webhook-id"],
+            "TIMESTAMP": request.headers["webhook-timestamp"],
+            "BODY": request.text,
+            "SECRET": SECRET,
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f"v1,{printed.strip()}" == request.headers["webhook-signature"]
