@@ -22,7 +22,7 @@ def endpoints(file: Path) -> Finding:
     except SettingsError as error:
         return failure(
             str(error).partition(": ")[2],
-            "mend it: webhooks do not start with it, and those that run keep what stood there before",
+            "mend it: webhooks do not start with it, and those that run keep what stood there",
         )
     return ok("the file is understood")
 
