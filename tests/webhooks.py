@@ -136,7 +136,11 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                size = int(self.headers["content-length"])
+                body = self.rfile.read(size)
+                if len(body) < size:
+                    # Who sent it was killed.
+                    return
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 with suppress(OSError):
                     self._say(receiver._take(self.path, headers, body))

@@ -355,6 +355,26 @@ def test_as_cloudevents(
     }
 
 
+def test_several_processes_share_the_work_and_repeat_nothing(
+    channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
+) -> None:
+    """As long as nobody dies each outcome comes once, in order, whoever routes and delivers."""
+    names = [f"e{number}" for number in range(4)]
+    made = webhooks(
+        *(endpoint(name, receiver.url(f"/{name}"), max_outcomes=5) for name in names),
+        SETTLE_WEBHOOKS_TIMEOUT_SECONDS="10",
+    )
+    made.start()
+    made.start()
+    ids = [f"ev_{number}" for number in range(1_500)]
+    for id_ in ids:
+        # One by one, as workers do: whatever would get out of order has its chance.
+        publish(channel, [id_])
+    for name in names:
+        eventually(lambda name=name: len(receiver.ids(f"/{name}")) >= len(ids))  # type: ignore[misc]
+        assert receiver.ids(f"/{name}") == ids
+
+
 def test_several_processes_killed_again_and_again_lose_nothing_and_keep_the_order(
     channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
 ) -> None:
