@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from cli.doctor import consistency, gateway, management, result_backend, result_channel
+from cli.doctor import consistency, gateway, management, result_backend, result_channel, webhooks
 from cli.doctor import workers as workers_checks
 from cli.doctor.examination import Part, examine
 from cli.doctor.parts import gateway_part, settings_part, webhooks_part, workers_part
@@ -309,6 +309,7 @@ PARTS = {
     "result backend": result_backend.CHECKS,
     "database": database_checks.CHECKS,
     "gateway": gateway.CHECKS,
+    "webhooks": webhooks.CHECKS,
     "workers": workers_checks.CHECKS,
     "settings": consistency.CHECKS,
     "another broker": kombu_checks.AnyOther.checks,
