@@ -157,15 +157,17 @@ class Delivery:
                 return
 
     async def _try(self, endpoint: Endpoint, batch: Batch) -> Tried:
-        outcomes, state = batch.outcomes, State.of(batch.state)
+        # Those of an account that was taken from the endpoint since are sent to nobody.
+        outcomes = [each for each in batch.outcomes if endpoint.takes(each.account_id)]
+        state = State.of(batch.state)
         if not outcomes:
-            return Tried(Verdict(0, {}, ("last",)))
+            return Tried(Verdict(0, {}, ("last",)), batch.outcomes)
         answer = await self._post(endpoint, outcomes)
         now = time.time()
         if answer.is_delivered:
             if state.failures:
                 logger.warning("endpoint takes outcomes again", extra={"endpoint": endpoint.name})
-            return Tried(judge_success(state, endpoint.max_outcomes, now), outcomes)
+            return Tried(judge_success(state, endpoint.max_outcomes, now), batch.outcomes)
         verdict = judge_failure(state, answer, len(outcomes), self._limits, now)
         if state.is_in_doubt and answer.is_refusal and len(outcomes) == 1:
             return await self._compare(endpoint, Tried(verdict), outcomes[0])
@@ -175,7 +177,9 @@ class Delivery:
     async def _compare(self, endpoint: Endpoint, tried: Tried, refused: Waiting) -> Tried:
         """Find out whether one outcome is refused while another event's is taken."""
         other = await self._queues.find_other(endpoint, refused)
-        if other is None or not (await self._post(endpoint, [other])).is_delivered:
+        if other is None or not endpoint.takes(other.account_id):
+            return tried
+        if not (await self._post(endpoint, [other])).is_delivered:
             return tried
         # It may have come to itself between the two.
         answer = await self._post(endpoint, [refused])

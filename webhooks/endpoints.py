@@ -91,6 +91,10 @@ class Endpoint(BaseModel):
     format: Format = "outcomes"
     max_outcomes: Annotated[int, Field(ge=1, le=1_000)] = 100
 
+    def takes(self, account_id: str | None) -> bool:
+        """Return whether the outcomes of an account are for it; one of none is for all alone."""
+        return self.accounts == "all" or account_id in self.accounts
+
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from service.entries import read_head
 from webhooks.names import DUE, RETRIES, kept_of, queue_of, state_of
 from webhooks.scripts import CLAIM, FINISH, TAKE, run
 
@@ -44,6 +45,11 @@ class Waiting(NamedTuple):
     event: str
     entry: str
     text: str
+
+    @property
+    def account_id(self) -> str | None:
+        """Return whose it is, None if nobody's."""
+        return read_head({"outcome": self.text})[0].account_id
 
 
 class Batch(NamedTuple):

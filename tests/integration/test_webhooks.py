@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from tests.oldest_redis import oldest_redis
 from tests.service import eventually
 from tests.webhooks import (
     OTHER_SECRET,
@@ -333,6 +334,23 @@ def test_anything_in_the_stream_is_pushed(
     assert found[:2] == ["no JSON", {"other": "x"}]
 
 
+def test_an_account_that_is_taken_from_an_endpoint_is_so_at_once(
+    channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
+) -> None:
+    """What waits for the endpoint by then is sent to nobody, and what is of others goes on."""
+    receiver.answer = lambda _: Reply(503)
+    made = webhooks(endpoint("one", receiver.url(), accounts=["acct_1", "acct_2"]))
+    publish(channel, ["ev_1"], account="acct_1")
+    publish(channel, ["ev_2"], account="acct_2")
+    eventually(lambda: made.standing("one")["waiting"] == 2)
+    made.write(endpoint("one", receiver.url(), accounts=["acct_2"]))
+    publish(channel, ["ev_3"], account="acct_2")
+    made.started[0].wait_for_log("endpoints read again")
+    receiver.answer = accept
+    eventually(lambda: made.standing("one")["waiting"] == 0)
+    assert receiver.ids() == ["ev_2", "ev_3"]
+
+
 def test_as_cloudevents(
     channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
 ) -> None:
@@ -408,3 +426,38 @@ def firsts(receiver: Receiver) -> list[str]:
     """Return what an endpoint has taken, without what was repeated."""
     taken = receiver.outcomes("/one")
     return list(dict.fromkeys(f"{each['messageId']}/{each['index']}" for each in taken))
+
+
+def test_a_redis_that_is_full_is_drained(
+    channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
+) -> None:
+    """What is delivered makes room, so it is delivered although nothing else may be written."""
+    receiver.answer = lambda _: Reply(503)
+    made = webhooks(endpoint("one", receiver.url()))
+    publish(channel, ["ev_1", "ev_2", "ev_3"])
+    eventually(lambda: made.standing("one")["waiting"] == 3)
+    channel.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis.OutOfMemoryError):
+            channel.set("any", "thing")
+        receiver.answer = accept
+        eventually(lambda: made.standing("one")["waiting"] == 0, lambda: made.standing("one"))
+        assert receiver.ids() == ["ev_1", "ev_2", "ev_3"]
+    finally:
+        channel.config_set("maxmemory", 0)
+
+
+def test_on_the_oldest_redis_it_is_the_same(receiver: Receiver, tmp_path: Path) -> None:
+    """Refused and taken, in order, on 6.2."""
+    ids = [f"ev_{number}" for number in range(50)]
+    receiver.answer = lambda _: Reply(200 if len(receiver.requests) > 3 else 500)
+    with (
+        oldest_redis() as server,
+        closing(redis.Redis.from_url(server.url, decode_responses=True)) as channel,
+        closing(Webhooks(tmp_path, server.url, endpoint("one", receiver.url()))) as made,
+    ):
+        made.start()
+        eventually(lambda: has_group(channel))
+        publish(channel, ids)
+        eventually(lambda: len(receiver.ids()) == len(ids))
+        assert receiver.ids() == ids
