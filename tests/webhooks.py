@@ -215,6 +215,12 @@ class Webhooks:
             check=False,
         )
 
+    def do(self, *arguments: str) -> str:
+        """Run a command that works, and return what it prints."""
+        ended = self.run(*arguments)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
     def standing(self, name: str) -> dict[str, Any]:
         """Return how an endpoint stands, as the command lists it."""
 

@@ -169,13 +169,18 @@ class Delivery:
                 logger.warning("endpoint takes outcomes again", extra={"endpoint": endpoint.name})
             return Tried(judge_success(state, endpoint.max_outcomes, now), batch.outcomes)
         verdict = judge_failure(state, answer, len(outcomes), self._limits, now)
-        if state.is_in_doubt and answer.is_refusal and len(outcomes) == 1:
-            return await self._compare(endpoint, Tried(verdict), outcomes[0])
         self._say_failing(endpoint, state, answer, verdict)
+        if state.is_in_doubt and answer.is_refusal and verdict.disabled is None:
+            return await self._compare(endpoint, Tried(verdict), outcomes)
         return Tried(verdict)
 
-    async def _compare(self, endpoint: Endpoint, tried: Tried, refused: Waiting) -> Tried:
+    async def _compare(
+        self, endpoint: Endpoint, tried: Tried, outcomes: Sequence[Waiting]
+    ) -> Tried:
         """Find out whether one outcome is refused while another event's is taken."""
+        if len(outcomes) > 1:
+            return tried
+        (refused,) = outcomes
         other = await self._queues.find_other(endpoint, refused)
         if other is None or not endpoint.takes(other.account_id):
             return tried

@@ -92,10 +92,10 @@ def test_the_commands_show_and_mend(service: Service, webhooks: Callable[..., We
         eventually(lambda: made.standing("one")["state"] == "disabled")
         eventually(lambda: made.standing("one")["kept"] == 1)
         receiver.answer = accept
-        assert made.run("enable", "one").returncode == 0
-        assert '"overflow"' in made.run("kept", "one").stdout
+        made.do("enable", "one")
+        assert '"overflow"' in made.do("kept", "one")
         eventually(lambda: receiver.ids() == ["ev_2", "ev_3"])
-        assert made.run("replay", "one").returncode == 0
+        made.do("replay", "one")
         eventually(lambda: receiver.ids() == ["ev_2", "ev_3", "ev_1"])
         # What waits for an endpoint that the file does not have any more is shown, and may go.
         receiver.answer = lambda _: Reply(503)
@@ -104,8 +104,8 @@ def test_the_commands_show_and_mend(service: Service, webhooks: Callable[..., We
         made.write(endpoint("two", receiver.url()))
         process.stop()
         assert made.standing("one")["waiting"] == 1
-        assert "1 outcomes are forgotten" in made.run("drop", "one", "--yes").stdout
-        assert "one" not in made.run("list").stdout
+        assert "1 outcomes are forgotten" in made.do("drop", "one", "--yes")
+        assert "one" not in made.do("list")
         refused = made.run("enable", "one")
         assert refused.returncode == 2
         assert refused.stderr == "one: there is no such endpoint; there are: two\n"
@@ -190,11 +190,11 @@ def _use_everything(service: Service) -> None:
             eventually(lambda: has_group(service.channel))
             publish(service.channel, ["ev_1", "ev_2"])
             eventually(lambda: made.standing("one")["state"] == "disabled")
-            made.run("enable", "one")
-            made.run("replay", "one")
+            made.do("enable", "one")
+            made.do("replay", "one")
             eventually(lambda: made.standing("one")["waiting"] == 0)
-            made.run("drop", "one", "--yes")
-            made.run("list")
+            made.do("drop", "one", "--yes")
+            made.do("list")
             process.stop()
 
 

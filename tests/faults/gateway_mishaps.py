@@ -54,7 +54,7 @@ def webhook_disabled(it: WatchedRig) -> Iterator[None]:
     publish(channel, ["ev_1"])
     yield
     receiver.answer = accept
-    webhooks.run("enable", "one")
+    webhooks.do("enable", "one")
 
 
 def patch(gateway: Gateway) -> None:
