@@ -253,13 +253,15 @@ def test_what_there_is_no_room_for_is_set_aside_oldest_first(
     receiver.answer = lambda _: Reply(410)
     made = webhooks(endpoint("one", receiver.url()), SETTLE_WEBHOOKS_QUEUE_MAX_LENGTH="10")
     ids = [f"ev_{n}" for n in range(15)]
-    for id_ in ids:
+    publish(channel, ids[:1])
+    eventually(lambda: made.standing("one")["state"] == "disabled")
+    for id_ in ids[1:]:
         publish(channel, [id_])
     eventually(lambda: made.standing("one")["kept"] == 5, lambda: made.standing("one"))
     assert made.standing("one")["waiting"] == 10
     receiver.answer = accept
     made.do("enable", "one")
-    eventually(lambda: receiver.ids() == ids[5:])
+    eventually(lambda: receiver.ids() == ids[5:], receiver.ids)
     assert made.do("drop", "one", "--yes") == "5 outcomes are forgotten.\n"
     assert made.standing("one")["kept"] == 0
 
