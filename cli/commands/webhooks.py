@@ -15,6 +15,7 @@ from cli import exit_status
 from cli.endpoints import fields_of, lines_of
 from cli.errors import not_installed
 from cli.printable import printable
+from service.addresses import is_cluster
 from service.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ def read_endpoints(settings: Settings) -> Endpoints:
     """
     from webhooks.endpoints import COMMAND, SETTING, Endpoints  # noqa: PLC0415 - not for --help
 
+    if is_cluster(settings.result_channel_url):
+        raise SettingsError(
+            f"{settings.result_channel_variable}: outcomes cannot be pushed from a Redis Cluster: "
+            "set it to one Redis, or let consumers ask for them over HTTP"
+        )
     if not settings.webhooks_file:
         raise SettingsError(f"{SETTING}: is required: name a file of endpoints; see {COMMAND}")
     return Endpoints(Path(settings.webhooks_file))
