@@ -5,7 +5,7 @@ WORKDIR /app
 # What changes seldom first: a change of the code installs no dependency again.
 COPY pyproject.toml uv.lock ./
 COPY client/pyproject.toml client/
-RUN uv sync --locked --no-dev --extra http --no-install-workspace
+RUN uv sync --locked --no-dev --extra http --extra webhooks --no-install-workspace
 COPY README.md LICENSE celeryconfig.py ./
 COPY client client
 COPY db db
@@ -13,8 +13,9 @@ COPY tasks tasks
 COPY service service
 COPY worker worker
 COPY gateway gateway
+COPY webhooks webhooks
 COPY cli cli
-RUN uv sync --locked --no-dev --extra http --no-editable
+RUN uv sync --locked --no-dev --extra http --extra webhooks --no-editable
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home settle

@@ -57,10 +57,10 @@ def _expected() -> dict[str, tuple[type[Exception], ...]]:
     }
 
 
-def not_installed(error: ModuleNotFoundError) -> click.ClickException:
+def not_installed(error: ModuleNotFoundError, extra: str = "http") -> click.ClickException:
     """Say how to install what a command over HTTP needs."""
     return click.ClickException(
-        f"{error.name} is not installed: pip install '.[http]' in a checkout of Settle"
+        f"{error.name} is not installed: pip install '.[{extra}]' in a checkout of Settle"
     )
 
 

@@ -17,8 +17,8 @@ import click
 from cli import errors, exit_status
 
 COMMANDS = (
-    *("demo", "init", "migrate", "doctor", "gateway", "health", "top", "page", "events"),
-    *("publish", "outcomes", "dead", "retention", "config", "contracts", "bench"),
+    *("demo", "init", "migrate", "doctor", "gateway", "webhooks", "health", "top", "page"),
+    *("events", "publish", "outcomes", "dead", "retention", "config", "contracts", "bench"),
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.metrics import CATALOGUE as GATEWAY
 from service.settings import Settings, variable
+from webhooks.metrics import CATALOGUE as WEBHOOKS
 from worker.telling.metrics import CATALOGUE as WORKER
 
 
@@ -39,7 +40,8 @@ Celery's `--pool` (default `threads`).
 
 def metrics() -> str:
     """Write `docs/metrics.md`."""
-    return f"{_METRICS_HEAD}\n{WORKER.table()}\n\n{_METRICS_OF_GATEWAY}\n{GATEWAY.table()}\n"
+    parts = (_METRICS_HEAD, WORKER.table(), "", _METRICS_OF_GATEWAY, GATEWAY.table())
+    return "\n".join([*parts, "", _METRICS_OF_WEBHOOKS, WEBHOOKS.table(), ""])
 
 
 _METRICS_HEAD = """\
@@ -56,4 +58,10 @@ _METRICS_OF_GATEWAY = """\
 ## The gateway
 
 `settle gateway` serves these at `/metrics`, on its own port; where it has API keys, with one.
+"""
+
+_METRICS_OF_WEBHOOKS = """\
+## Webhooks
+
+`settle webhooks` serves these at `/metrics` of `SETTLE_METRICS_PORT`.
 """

@@ -35,7 +35,6 @@ from gateway.messages.enqueuing import Enqueuer
 from gateway.messages.operation import Messages
 from gateway.messages.records import Records
 from gateway.metrics import CATALOGUE
-from gateway.outcomes.channel import Channel
 from gateway.outcomes.hub import Hub
 from gateway.outcomes.operation import Outcomes
 from gateway.outcomes.stream import Stream
@@ -48,6 +47,7 @@ from gateway.requests.patience import Patience, until_stopped
 from gateway.requests.preferences import prefers_async
 from gateway.requests.problems import Problems
 from service.addresses import is_cluster
+from service.channel import Channel
 from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.checking import check_id
 from settle_client.errors import InvalidUpdateError

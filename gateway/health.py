@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import redis
 
-from gateway.trouble_log import TroubleLog
 from service.database_checks import ASK_DOCTOR
 from service.fitness import Obstacle
+from service.trouble_log import TroubleLog
 from tasks.errors import OutcomesNotPublishedError
 
 if TYPE_CHECKING:

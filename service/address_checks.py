@@ -6,6 +6,7 @@ What pydantic is handed, which wants a ValueError. Nothing is connected.
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from urllib.parse import parse_qsl, urlsplit
 
 from db.engine import engine_url
@@ -143,3 +144,19 @@ def check_backend(url: str) -> str:
         raise ValueError(NO_CLUSTER_BACKEND)
     # Celery has many others, each with a form of its own.
     return check_urls(url) if is_redis(url) or uses_sentinels(url) else url
+
+
+def check_networks(text: str) -> str:
+    """Return networks, with commas between them.
+
+    Raises:
+        ValueError: One is none; the text names it.
+    """
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            ip_network(part)
+        except ValueError:
+            raise ValueError(
+                f"{part} is no network: write them as 10.1.0.0/16, with commas between them"
+            ) from None
+    return text

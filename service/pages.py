@@ -51,6 +51,7 @@ _SECTIONS: Final[dict[str, dict[str, str]]] = {
         "sessions": "docs/postgresql.md#pgbouncer",
     },
     "gateway": {"": "docs/gateway.md#keys"},
+    "webhooks": {"": "docs/webhooks.md#endpoints"},
     "workers": {"": "docs/trouble.md#a-worker-waits", "names": PROCESSES},
     "settings": {
         "": SETTINGS,

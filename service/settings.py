@@ -19,6 +19,7 @@ from service.address_checks import (
     check_channel,
     check_database_url,
     check_http_url,
+    check_networks,
 )
 from service.addresses import hide_password, may_hold_outcomes, uses_sentinels
 
@@ -157,15 +158,16 @@ class Settings(BaseSettings):
 
     log_format: Literal["auto", "human", "json"] = Field(
         default="auto",
-        description="How workers and gateways write their log: `human`, one JSON object a line "
-        "(`json`), or for humans on a terminal and as JSON elsewhere (`auto`).",
+        description="How workers, gateways and `settle webhooks` write their log: `human`, one "
+        "JSON object a line (`json`), or for humans on a terminal and as JSON elsewhere (`auto`).",
     )
     metrics_port: int = Field(
         default=0,
         ge=0,
         le=65_535,
-        description="The port on which a worker serves `/metrics`, `/livez` and `/readyz`; 0 for "
-        "none. Each worker on a machine needs its own, and does not start if it is taken.",
+        description="The port on which a worker serves `/metrics`, `/livez` and `/readyz`, and "
+        "`settle webhooks` the first two; 0 for none. Each process on a machine needs its own, and "
+        "does not start if it is taken.",
     )
     metrics_host: str = Field(
         default="127.0.0.1",
@@ -204,6 +206,53 @@ class Settings(BaseSettings):
         ge=1,
         description="How many requests a second the gateway takes with each name of an API key, "
         "in each of its processes. Not set: as many as come.",
+    )
+
+    webhooks_file: str | None = Field(
+        default=None,
+        description="The TOML file with the endpoints that outcomes are pushed to by "
+        "`settle webhooks`, and their secrets; see `settle webhooks new-endpoint`. It is read "
+        "again when it changes.",
+    )
+    webhooks_allowed_networks: Annotated[str, AfterValidator(check_networks)] = Field(
+        default="",
+        description="Networks, with commas between them, to which outcomes may be pushed though "
+        "they are not public, and without TLS: `10.1.0.0/16, fd00::/8`.",
+    )
+    webhooks_timeout_seconds: float = Field(
+        default=15,
+        ge=0.1,
+        le=60,
+        description="How many seconds an endpoint may take for a request, from the look-up of its "
+        "name on.",
+    )
+    webhooks_retry_max_wait_seconds: float = Field(
+        default=3_600,
+        gt=0,
+        le=86_400,
+        description="The longest pause, in seconds, between two tries at an endpoint that fails. "
+        "Each is drawn at random below a limit, which begins at 1 second and doubles.",
+    )
+    webhooks_disable_after_days: float = Field(
+        default=5,
+        gt=0,
+        le=365,
+        description="After how many days without a request that it took an endpoint is disabled, "
+        "until `settle webhooks enable`.",
+    )
+    webhooks_queue_max_length: int = Field(
+        default=100_000,
+        ge=1,
+        le=10_000_000,
+        description="How many outcomes wait for one endpoint at most; the oldest beyond that are "
+        "set aside, of which as many are kept. About 400 bytes of Redis memory each.",
+    )
+    webhooks_max_requests: int = Field(
+        default=64,
+        ge=1,
+        le=1_000,
+        description="To how many endpoints one process of `settle webhooks` sends at the same "
+        "time; half of that at most to endpoints that failed last.",
     )
 
     page_host: str = Field(

@@ -36,6 +36,7 @@ class RedisUrls(NamedTuple):
     operator: str
     housekeeper: str
     gateway: str
+    webhooks: str
 
 
 class CannotCreateUsersError(Exception):

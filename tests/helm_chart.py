@@ -27,7 +27,7 @@ OF_A_RELEASE = [
 
 __all__ = ["CHART", "EVERYTHING", "OF_A_RELEASE", "Objects", "helm", "named", "render"]
 CHART = ROOT / "deploy" / "helm" / "settle"
-EVERYTHING = {"keda": {"enabled": True}, "podMonitor": {"enabled": True}}
+EVERYTHING = {name: {"enabled": True} for name in ("keda", "podMonitor", "webhooks")}
 
 Objects = dict[tuple[str, str], dict[str, Any]]
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".mutation"
-PACKAGES = ("cli", "worker", "gateway", "service", "tasks", "settle_client", "db")
+PACKAGES = ("cli", "worker", "gateway", "webhooks", "service", "tasks", "settle_client", "db")
 NOT_LAID_OUT = (".git", ".venv", FOLDER.name)
 OF_MUTMUT = (".py", ".pyc", ".meta")
 # Longer than any test takes as the code is, also on a busy machine.

@@ -25,6 +25,7 @@ PROCESSES = {
         "SETTLE_OUTCOME_URL": "settle-gateway",
         "DATABASE_URL": "settle_gateway",
     },
+    "webhooks": {"SETTLE_OUTCOME_URL": "settle-webhooks"},
     "producer": {"CELERY_BROKER_URL": "settle-producer", "SETTLE_OUTCOME_URL": "settle-consumer"},
     "consumer": {"SETTLE_OUTCOME_URL": "settle-consumer"},
     "operator": {"CELERY_BROKER_URL": "settle-operator"},

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from cli.contracts import envelopes as transport
-from cli.contracts import samples
+from cli.contracts import pushed, samples
 from settle_client.outcome import Outcome, Problem
 from settle_client.update import StatusUpdate
 from tasks.events import Event
@@ -31,6 +31,8 @@ FILES = {
     "problem": "Problem",
     "dead-letter": "DeadLetter",
     "event": "Event",
+    "pushed": "Pushed",
+    "cloud-event": "CloudEvent",
 }
 
 
@@ -47,6 +49,7 @@ def components(place: str) -> dict[str, Schema]:
     schemas = {
         **{name: _for_outsiders(schema) for name, schema in written.items()},
         **transport.schemas(place),
+        **pushed.schemas(place),
     }
     # Said aloud, for whoever generates code from it: the whole event may be sent.
     schemas["StatusUpdate"]["additionalProperties"] = True

@@ -43,5 +43,7 @@ def examine_all(settings: Settings, app: Any) -> Iterator[CheckResult]:
     yield from examine(parts.database_part(settings, sessions))
     if settings.gateway_keys_file:
         yield from examine(parts.gateway_part(settings.gateway_keys_file))
+    if settings.webhooks_file:
+        yield from examine(parts.webhooks_part(settings.webhooks_file))
     yield from examine(parts.workers_part(answers))
     yield from examine(parts.settings_part(settings, answers))

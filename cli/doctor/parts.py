@@ -14,6 +14,7 @@ from cli.doctor import (
     management,
     result_backend,
     result_channel,
+    webhooks,
     workers,
 )
 from cli.doctor.examination import Part
@@ -99,6 +100,12 @@ def database_part(settings: Settings, sessions: int) -> Part:
 def gateway_part(keys_file: str) -> Part:
     """Examine the keys of the gateway."""
     return Part("gateway", keys_file, "", lambda: nullcontext(Path(keys_file)), gateway.CHECKS)
+
+
+def webhooks_part(endpoints_file: str) -> Part:
+    """Examine the endpoints that outcomes are pushed to."""
+    path = Path(endpoints_file)
+    return Part("webhooks", endpoints_file, "", lambda: nullcontext(path), webhooks.CHECKS)
 
 
 def workers_part(answers: workers.Workers) -> Part:

@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import hmac
 import json
-import logging
-import re
 import secrets
-import tomllib
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from service.settings import SettingsError
+from service.toml_file import TomlFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-
-logger = logging.getLogger(__name__)
 
 RANDOM_BYTES = 32
 PREFIX = "settle_"
@@ -69,86 +63,22 @@ class Keys:
         Raises:
             SettingsError: The file cannot be read, or what it says cannot be meant.
         """
-        self._path = path
-        self._seen = self._said = _version(path)
-        self._keys = _read(path)
-        if not self._keys:
-            raise SettingsError(
-                f"SETTLE_GATEWAY_KEYS_FILE: {path} has no keys: see settle gateway new-key"
-            )
+        self._file = TomlFile(
+            path,
+            lambda found: _File.model_validate(found).key,
+            setting="SETTLE_GATEWAY_KEYS_FILE",
+            what="keys",
+            command="settle gateway new-key",
+        )
 
     def find(self, token: str) -> Key | None:
         """Return the key that a client has shown, if it is one."""
-        self._read_again_if_changed()
         digest = sha256(token.encode()).hexdigest()
         found = None
-        for key in self._keys:
+        for key in self._file.entries():
             if hmac.compare_digest(key.sha256, digest):
                 found = key
         return found
-
-    def _read_again_if_changed(self) -> None:
-        version = _version(self._path)
-        if version != self._seen:
-            self._read_again(version)
-        self._said = version
-
-    def _read_again(self, version: tuple[int, ...] | None) -> None:
-        try:
-            self._keys = _read(self._path)
-        except SettingsError as error:
-            # Tried with every request, and said once: what is wrong may be mended without
-            # a change of the file, as when it may be read at last.
-            if version != self._said:
-                logger.error("keys not read again", extra={"error": str(error)})  # noqa: TRY400
-        else:
-            self._seen = version
-            logger.info("keys read again", extra={"keys": len(self._keys)})
-
-
-def _version(path: Path) -> tuple[int, ...] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    # With the size, for a file that is written in two steps may have one time for both.
-    return status.st_mtime_ns, status.st_ino, status.st_size
-
-
-def _read(path: Path) -> list[Key]:
-    try:
-        return _File.model_validate(tomllib.loads(path.read_text("utf-8"))).key
-    except FileNotFoundError:
-        reason = f"{path} is not there: see settle gateway new-key"
-    except OSError as error:
-        reason = f"{path}: {error.strerror or error}"
-    except tomllib.TOMLDecodeError as error:
-        # Where it goes wrong, and not what stands there, for it may be a key.
-        place = re.search(r"at (line \d+, column \d+|end of document)", str(error))
-        reason = f"{path} is not TOML: see {place[1] if place else 'it'}"
-    except UnicodeDecodeError:
-        reason = f"{path} is not UTF-8"
-    except ValidationError as error:
-        reason = f"{path}: {_explain(error)}"
-    raise SettingsError(f"SETTLE_GATEWAY_KEYS_FILE: {reason}")
-
-
-def _explain(error: ValidationError) -> str:
-    """Say which entries are wrong and why, and never what they say, for it may be a key."""
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{_path(problem['loc'])}: {_words(problem)}" for problem in problems)
-
-
-def _words(problem: Any) -> str:
-    if problem["type"] == "missing":
-        return "is required"
-    text: str = problem["msg"].removeprefix("Value error, ")
-    return text.replace("Input should be", "must be").replace("String should", "must")
-
-
-def _path(location: Sequence[int | str]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return "".join(parts).removeprefix(".") or "the file"
 
 
 def draw(name: str, accounts: list[str] | Literal["all"]) -> tuple[str, Key]:

@@ -16,11 +16,11 @@ from starlette.responses import Response
 from gateway.messages import terms
 from gateway.messages.pinning import pin
 from gateway.messages.records import record_of
-from gateway.outcomes.channel import ChannelAwayError
 from gateway.requests.preferences import ASYNC
 from gateway.requests.problems import BusyError
 from gateway.terms import CHANNEL_AWAY, JSON, RETRY_SOON
-from gateway.trouble_log import TroubleLog
+from service.channel import ChannelAwayError
+from service.trouble_log import TroubleLog
 from settle_client.broker import make_async_queue
 from settle_client.envelope import bulk
 from settle_client.outcome import encode_json

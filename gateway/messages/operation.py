@@ -17,11 +17,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.messages import terms
-from gateway.outcomes.channel import ChannelAwayError
 from gateway.outcomes.positions import Position
-from gateway.outcomes.stream import PageSize
+from gateway.outcomes.stream import page_size, sizes_of
 from gateway.outcomes.terms import AWAY
 from gateway.terms import JSON, RETRY_SOON
+from service.channel import ChannelAwayError
 from settle_client.outcome import encode_json
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Messages:
         return _answer(message_id, search)
 
     async def _look(self, message_id: str, record: Record) -> Search:
-        search, size = Search(message_id, record), PageSize()
+        search, size = Search(message_id, record), page_size()
         until = time.monotonic() + LOOK_SECONDS
         while search.awaited and time.monotonic() < until:
             page = await self._stream.read(search.position, size.entries)
@@ -107,7 +107,7 @@ class Messages:
             search.take(page.entries)
             if len(page.entries) < size.entries:
                 break
-            size.learn(page.entries)
+            size.learn(sizes_of(page.entries))
         return search
 
 

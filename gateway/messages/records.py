@@ -17,9 +17,9 @@ from settle_client.outcome import encode_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.outcomes.channel import Channel
     from gateway.outcomes.positions import Position
     from gateway.outcomes.stream import Entry
+    from service.channel import Channel
     from settle_client.update import StatusUpdate
 
 KEY = "event-messages:{}"

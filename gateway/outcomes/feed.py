@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from gateway.outcomes.channel import ChannelAwayError
 from gateway.outcomes.hub import Gone, Heard, Signal
-from gateway.outcomes.stream import PageSize
+from gateway.outcomes.stream import page_size, sizes_of
+from service.channel import ChannelAwayError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -115,14 +115,14 @@ class Feed:
         self, wanted: Filter, after: Position, until: Position | None = None
     ) -> AsyncIterator[Heard | Gone]:
         """Yield what is behind a position, to another or to the end of the stream."""
-        size, is_over = PageSize(), False
+        size, is_over = page_size(), False
         while not is_over and not self._hub.is_stopping and (until is None or after < until):
             page = await self._read(after, size.entries)
             if not page.extent.has_all_behind(after):
                 after = page.extent.next_after(after)
                 yield Gone(after, page.extent)
             is_over = len(page.entries) < size.entries
-            size.learn(page.entries)
+            size.learn(sizes_of(page.entries))
             if page.entries:
                 after = page.entries[-1].position
                 yield Heard([one for one in page.entries if wanted.takes(one)], after)

@@ -16,8 +16,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway import metrics
-from gateway.outcomes.channel import ChannelAwayError
-from gateway.outcomes.stream import PageSize
+from gateway.outcomes.stream import page_size, sizes_of
+from service.channel import ChannelAwayError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -131,7 +131,7 @@ class Hub:
 
     def __init__(self, stream: Stream) -> None:
         """Read nothing yet."""
-        self._stream, self._size = stream, PageSize()
+        self._stream, self._size = stream, page_size()
         self._listeners: set[Listener] = set()
         self._reading: asyncio.Task[None] | None = None
         self._beginning: asyncio.Task[None] | None = None
@@ -222,7 +222,7 @@ class Hub:
         accounts = frozenset(entry.account_id for entry in entries)
         self.position = entries[-1].position
         chunk = _Chunk(entries, accounts, self.position, self._read_bytes)
-        self._size.learn(entries)
+        self._size.learn(sizes_of(entries))
         self._read_bytes += sum(len(entry.text) + BYTES_PER_ENTRY for entry in entries)
         if self._added is not None:
             self._added += len(entries)

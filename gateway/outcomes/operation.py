@@ -18,12 +18,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.outcomes import server_sent_events, terms
-from gateway.outcomes.channel import ChannelAwayError
 from gateway.outcomes.feed import Feed, TrimmedError
 from gateway.outcomes.forms import written
 from gateway.outcomes.hub import Gone, Heard, Signal
 from gateway.outcomes.queries import read_query, read_subscription
 from gateway.terms import JSON, RETRY_SOON
+from service.channel import ChannelAwayError
 from settle_client.outcome import encode_json
 
 if TYPE_CHECKING:

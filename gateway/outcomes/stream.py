@@ -6,22 +6,17 @@ came.
 
 from __future__ import annotations
 
-import json
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from gateway.outcomes.positions import BEGINNING, Extent, Position
+from service.entries import PageSize, read_head
 from settle_client.names import OUTCOMES
 from settle_client.reading import entries_of
-from settle_client.salvage import UnreadOutcome, read_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gateway.outcomes.channel import Channel
-    from settle_client.outcome import Outcome
+    from service.channel import Channel
 
 MAX_ENTRIES_PER_READ = 500
 # Where payloads are large, fewer entries are read at a time.
@@ -46,17 +41,6 @@ class Page(NamedTuple):
 
     entries: list[Entry]
     extent: Extent
-
-
-class _Head(msgspec.Struct, rename="camel"):
-    id: str | None = None
-    account_id: str | None = None
-    message_id: str | None = None
-    reason: str | None = None
-    index: int | None = None
-
-
-_decode = msgspec.json.Decoder(_Head).decode
 
 
 class Stream:
@@ -104,41 +88,20 @@ class Stream:
             )
 
 
-class PageSize:
-    """How many entries to read at once, so that they are not too many bytes."""
+def page_size() -> PageSize:
+    """Return how many entries to read at once, to begin with."""
+    return PageSize(MAX_ENTRIES_PER_READ, BYTES_PER_READ)
 
-    def __init__(self) -> None:
-        self.entries = 10
 
-    def learn(self, entries: Iterable[Entry]) -> None:
-        """Learn from some that were read."""
-        sizes = [len(entry.text) for entry in entries]
-        if sizes:
-            fitting = math.ceil(BYTES_PER_READ * len(sizes) / max(sum(sizes), 1))
-            self.entries = min(fitting, MAX_ENTRIES_PER_READ)
+def sizes_of(entries: Iterable[Entry]) -> Iterable[int]:
+    """Return how large entries are."""
+    return (len(entry.text) for entry in entries)
 
 
 def _entry(id_: str, fields: dict[str, str]) -> Entry:
-    text = fields.get("outcome", "")
-    head: _Head | Outcome
-    try:
-        head = _decode(text)
-    except (ValueError, RecursionError):
-        text, head = _salvage(text or json.dumps(fields))
+    head, text = read_head(fields)
     return Entry(
         *(Position.of(id_), head.id, head.account_id),
         *(head.message_id, head.reason, head.index),
-        # Between the values of a JSON text a line break is a space, and within one there is none.
-        text.replace("\n", " ").replace("\r", " ").encode(errors="replace"),
+        text.encode(errors="replace"),
     )
-
-
-def _salvage(text: str) -> tuple[str, Outcome]:
-    """Read what is no outcome as this version knows them; what is not JSON becomes a string."""
-    outcome = read_outcome(text)
-    if isinstance(outcome, UnreadOutcome):
-        try:
-            msgspec.json.decode(text)
-        except (ValueError, RecursionError):
-            text = json.dumps(text)
-    return text, outcome

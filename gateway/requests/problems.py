@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from db import DatabaseError, TransientDatabaseError
 from gateway import terms
-from gateway.trouble_log import TroubleLog
+from service.trouble_log import TroubleLog
 from settle_client.outcome import Problem, encode_json
 from tasks.errors import NotUnderstoodError, OutcomesNotPublishedError
 

@@ -11,15 +11,14 @@ import logging
 import resource
 import signal
 import socket
-import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from gateway.serving.connection import Connection
+from service import log
 from service.garbage import collect_seldom
-from service.lines import HumanFormatter, JsonFormatter, is_json
 from service.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -108,11 +107,6 @@ def _allow_many_connections() -> None:
 
 def log_as(log_format: str) -> None:
     """Write the log to stderr, in the form that the settings name."""
-    is_terminal = sys.stderr.isatty()
-    in_json = is_json(log_format, is_terminal=is_terminal)
-    handler = logging.StreamHandler()
-    form: Any = JsonFormatter() if in_json else HumanFormatter(color=is_terminal)
-    handler.setFormatter(form)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log.log_as(log_format)
     # Whoever does not speak HTTP has been answered.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)

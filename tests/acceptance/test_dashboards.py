@@ -8,7 +8,7 @@ import math
 import re
 import shutil
 import subprocess
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -20,6 +20,7 @@ from tests.prometheus import FOLDER, RULES, Prometheus, quicker_expression, shor
 from tests.service import eventually
 from tests.started import started
 from tests.watching import Watched
+from tests.webhooks import Receiver, Webhooks, endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,21 @@ def shop(
         gateway = gateways.start(SETTLE_GATEWAY_KEYS_FILE=str(file))
         prometheus.use_key(its_key)
         prometheus.scrape("settle-gateway", gateway.port)
-        yield Shop(gateway, key)
+        with pushing(lasting_service, prometheus):
+            yield Shop(gateway, key)
+
+
+@contextmanager
+def pushing(service: Service, prometheus: Prometheus) -> Iterator[None]:
+    """Let outcomes be pushed to an endpoint."""
+    watched = Watched()
+    with Receiver() as receiver:
+        one = endpoint("one", receiver.url())
+        made = Webhooks(service.folder, service.users.webhooks, one, **watched.settings)
+        with closing(made):
+            made.start()
+            prometheus.scrape("settle-webhooks", watched.port)
+            yield
 
 
 def work(service: Service, shop: Shop) -> None:
@@ -133,7 +148,7 @@ def test_no_alert_is_raised_by_a_service_that_is_well(
         service.wait({sent.id: [id_]})
         return not prometheus.query(f"ALERTS{shorter('[10m]')}")
 
-    eventually(lambda: len(prometheus.query("up == 1")) == 3)
+    eventually(lambda: len(prometheus.query("up == 1")) == 4)
     eventually(is_calm, lambda: prometheus.query("ALERTS"))
 
 

@@ -16,9 +16,9 @@ import redis
 
 from cli.embedded import dies_with_parent, free_port
 from gateway.messages.records import Records, record_of
-from gateway.outcomes.channel import Channel, ChannelAwayError
 from gateway.outcomes.positions import BEGINNING
 from gateway.outcomes.stream import Stream
+from service.channel import Channel, ChannelAwayError
 from settle_client.checking import check_all
 from settle_client.outcomes import OutcomeClient
 from settle_client.redis_server import open_reader

@@ -1,4 +1,4 @@
-"""What each alert on the gateway is there for: as `tests.faults.mishaps` has it for workers."""
+"""What each alert on gateways and webhooks is there for; `tests.faults.mishaps` has workers'."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from tests.faults.watched_rig import LOCKED, Mishap, WatchedRig
 from tests.gateway import Gateway, completed
+from tests.service import eventually
+from tests.webhooks import Receiver, Reply, accept, endpoint, has_group, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +44,19 @@ def gateway_outcomes_not_published(it: WatchedRig) -> Iterator[None]:
     it.rig.outcomes.start()
 
 
+def webhook_disabled(it: WatchedRig) -> Iterator[None]:
+    """An endpoint says that it is gone, and a person sees to it."""
+    receiver = it.rig.at_end.enter_context(Receiver(lambda _: Reply(410)))
+    webhooks = it.start_webhooks(endpoint("one", receiver.url()))
+    yield
+    channel = it.rig.service.channel
+    eventually(lambda: has_group(channel))
+    publish(channel, ["ev_1"])
+    yield
+    receiver.answer = accept
+    webhooks.do("enable", "one")
+
+
 def patch(gateway: Gateway) -> None:
     """Ask a gateway for an update, whatever it answers."""
     gateway.patch(completed(LOCKED))
@@ -51,4 +66,5 @@ GATEWAY_MISHAPS: dict[str, Mishap] = {
     "SettleGatewayDown": gateway_down,
     "SettleGatewayFails": gateway_fails,
     "SettleGatewayOutcomesNotPublished": gateway_outcomes_not_published,
+    "SettleWebhookDisabled": webhook_disabled,
 }

@@ -13,6 +13,7 @@ from tests.faults.backlogs import item, one
 from tests.faults.memory import push
 from tests.service import PATIENCE_SECONDS, eventually
 from tests.watching import Watched
+from tests.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
@@ -38,6 +39,7 @@ class WatchedRig:
         self._gateways = gateways
         self._ports: list[int] = []
         self._gateway_ports: list[int] = []
+        self._webhooks_ports: list[int] = []
         # Done again and again until an alert is as it should be.
         self.meanwhile: Callable[[], object] = lambda: None
 
@@ -70,9 +72,20 @@ class WatchedRig:
         self.prometheus.scrape("settle-gateway", gateway.port)
         return gateway
 
+    def start_webhooks(self, *endpoints: str) -> Webhooks:
+        """Start `settle webhooks` for some endpoints, and let it be scraped."""
+        watched = Watched()
+        folder, url = self.rig.service.folder, self.rig.outcomes.url
+        webhooks = Webhooks(folder, url, *endpoints, **watched.settings)
+        self.rig.at_end.callback(webhooks.close)
+        webhooks.start()
+        self._webhooks_ports.append(watched.port)
+        self.prometheus.scrape("settle-webhooks", *self._webhooks_ports)
+        return webhooks
+
     def is_watched(self) -> bool:
         """Return whether everything that was started has been scraped."""
-        ports = len(self._ports) + len(self._gateway_ports)
+        ports = len(self._ports) + len(self._gateway_ports) + len(self._webhooks_ports)
         return len(self.prometheus.query("up == 1")) == ports
 
     def send(self, count: int, status: str = "completed", **headers: Any) -> None:

@@ -11,12 +11,12 @@ import pytest
 import redis
 
 from gateway.outcomes import hub as listening
-from gateway.outcomes.channel import Channel
 from gateway.outcomes.feed import Feed, TrimmedError
 from gateway.outcomes.filters import Filter
 from gateway.outcomes.hub import Gone, Heard, Hub, Signal
 from gateway.outcomes.positions import BEGINNING, Position
 from gateway.outcomes.stream import Stream
+from service.channel import Channel
 from settle_client.redis_server import open_reader
 from tests.listening import outcome
 from tests.oldest_redis import oldest_redis

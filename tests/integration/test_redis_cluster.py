@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from gateway.messages.records import Records, record_of
-from gateway.outcomes.channel import Channel
 from gateway.outcomes.positions import BEGINNING
 from gateway.outcomes.stream import Stream
+from service.channel import Channel
 from service.connections import make_service
 from service.settings import Settings
 from settle_client.async_outcomes import AsyncOutcomeClient

@@ -12,7 +12,7 @@ from tests.building import ROOT, uv
 if TYPE_CHECKING:
     from pathlib import Path
 
-PACKAGES = ("cli", "worker", "gateway", "service", "tasks", "db")
+PACKAGES = ("cli", "worker", "gateway", "webhooks", "service", "tasks", "db")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from gateway import metrics as gateway
+from webhooks import metrics as webhooks
 from worker.telling.metrics import CATALOGUE, REGISTRY
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ ALERTS: list[dict[str, Any]] = [
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 SERIES: dict[str, Metric] = {
-    name: metric for metric in (*CATALOGUE, *gateway.CATALOGUE) for name in metric.series
+    name: metric
+    for metric in (*CATALOGUE, *gateway.CATALOGUE, *webhooks.CATALOGUE)
+    for name in metric.series
 }
 OF_THE_PROCESS = {
     sample.name

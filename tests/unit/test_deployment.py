@@ -33,6 +33,7 @@ from tests.deployment import (
     variables,
     workloads,
 )
+from webhooks.endpoints import Endpoints
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,7 @@ WORKERS = [
     workload for workload in OURS if workload.command[:4] == ["celery", "-A", "worker", "worker"]
 ]
 GATEWAYS = [workload for workload in OURS if workload.command == ["settle", "gateway"]]
+WEBHOOKS = [workload for workload in OURS if workload.command == ["settle", "webhooks"]]
 PODS = [pytest.param(pod, id=name) for name, pod in pods()]
 PORT = "SETTLE_METRICS_PORT"
 # What the images of others read.
@@ -116,7 +118,7 @@ def test_every_variable_of_the_compose_file_is_in_the_example() -> None:
     assert names | {"COMPOSE_PROFILES"} == set(re.findall(r"^#?(\w+)=", example, re.MULTILINE))
 
 
-@pytest.mark.parametrize("workload", WORKERS, ids=place)
+@pytest.mark.parametrize("workload", [*WORKERS, *WEBHOOKS], ids=place)
 def test_a_worker_is_given_the_time_to_stop(workload: Workload) -> None:
     """More than its own limit, after which it ends itself."""
     assert workload.grace_seconds is not None
@@ -166,11 +168,25 @@ def test_examples_of_keys_are_what_the_gateway_reads(tmp_path: Path) -> None:
         Keys(file)
 
 
-def test_the_image_can_serve_http() -> None:
-    """It has the extra that the gateway needs."""
+def test_examples_of_endpoints_are_what_webhooks_read(tmp_path: Path) -> None:
+    """In the folder that compose mounts, and in the secret."""
+    commented_out = (ROOT / "deploy/webhooks/webhooks.example.toml").read_text("utf-8")
+    example = re.sub(r"^#(?=\S)", "", commented_out, flags=re.MULTILINE)
+    file = tmp_path / "webhooks.toml"
+    for text in (example, secrets()["settle-webhooks-endpoints"]["webhooks.toml"]):
+        file.write_text(text, "utf-8")
+        Endpoints(file)
+    assert len(WEBHOOKS) == 2
+    for workload in WEBHOOKS:
+        assert workload.environment["SETTLE_WEBHOOKS_FILE"] == "/etc/settle/webhooks.toml"
+        assert workload.environment["SETTLE_METRICS_PORT"] == "9464"
+
+
+def test_the_image_can_speak_http() -> None:
+    """It has the extras that the gateway and webhooks need."""
     lines = re.findall(r"^RUN uv sync.*$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert lines
-    assert all("--extra http" in line for line in lines)
+    assert all("--extra http --extra webhooks" in line for line in lines)
 
 
 def test_the_image_has_every_package() -> None:
@@ -288,6 +304,7 @@ def test_kustomize_names_every_file() -> None:
     assert set(secrets()) == {
         *("settle-worker", "settle-owner", "settle-housekeeper", "settle-flower"),
         *("settle-gateway", "settle-gateway-keys", "settle-gateway-metrics"),
+        *("settle-webhooks", "settle-webhooks-endpoints"),
     }
 
 
@@ -310,6 +327,7 @@ def test_secrets_that_are_used_are_in_the_example() -> None:
     [
         ("settle-worker", {"settle-worker"}),
         ("settle-gateway", {"settle-gateway", "settle-producer"}),
+        ("settle-webhooks", {"settle-webhooks"}),
         ("settle-retention", {"settle-housekeeper"}),
         ("settle-flower", {"settle-operator"}),
     ],

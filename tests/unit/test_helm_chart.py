@@ -128,11 +128,12 @@ def test_the_table_is_migrated_before_pods_of_a_new_version() -> None:
     }
 
 
-@pytest.mark.parametrize("part", ["gateway", "migrate", "retention", "flower"])
+@pytest.mark.parametrize("part", ["gateway", "webhooks", "migrate", "retention", "flower"])
 def test_a_part_that_is_not_wanted_is_not_there(part: str) -> None:
     """Nor anything that belongs to it."""
     monitored = {"podMonitor": {"enabled": True}}
-    assert any(name == f"settle-{part}" for _, name in render(monitored))
+    there = render({part: {"enabled": True}, **monitored})
+    assert any(name == f"settle-{part}" for _, name in there)
     left = render({part: {"enabled": False}, **monitored})
     assert not any(name == f"settle-{part}" for _, name in left)
 

@@ -131,8 +131,8 @@ def test_the_packages_own_names() -> None:
 def test_the_commands_and_the_settings() -> None:
     """Scripts and deployments name them."""
     assert list(COMMANDS) == [
-        *("demo", "init", "migrate", "doctor", "gateway", "health", "top", "page", "events"),
-        *("publish", "outcomes", "dead", "retention", "config", "contracts", "bench"),
+        *("demo", "init", "migrate", "doctor", "gateway", "webhooks", "health", "top", "page"),
+        *("events", "publish", "outcomes", "dead", "retention", "config", "contracts", "bench"),
     ]
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",
@@ -164,6 +164,13 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_GATEWAY_KEYS_FILE",
         "SETTLE_GATEWAY_BODY_MAX_BYTES",
         "SETTLE_GATEWAY_REQUESTS_PER_SECOND",
+        "SETTLE_WEBHOOKS_FILE",
+        "SETTLE_WEBHOOKS_ALLOWED_NETWORKS",
+        "SETTLE_WEBHOOKS_TIMEOUT_SECONDS",
+        "SETTLE_WEBHOOKS_RETRY_MAX_WAIT_SECONDS",
+        "SETTLE_WEBHOOKS_DISABLE_AFTER_DAYS",
+        "SETTLE_WEBHOOKS_QUEUE_MAX_LENGTH",
+        "SETTLE_WEBHOOKS_MAX_REQUESTS",
         "SETTLE_PAGE_HOST",
         "SETTLE_PAGE_PORT",
         "SETTLE_PAGE_KEY",

@@ -15,18 +15,19 @@ from tasks.latest_letters import DESCRIBE_LETTERS
 from tasks.publishing import KEEP_DEAD_LETTER, PUBLISH_OUTCOMES, TRY_ADDING
 from tasks.retention import COUNT_ENTRIES
 from tasks.room import MAKE_ROOM
+from webhooks import scripts as pushing
 from worker.transport.redis import scripts
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(
-    file for folder in ("tasks", "worker") for file in ROOT.joinpath(folder).rglob("*.lua")
-)
+FOLDERS = ("tasks", "webhooks", "worker")
+FILES = sorted(file for folder in FOLDERS for file in ROOT.joinpath(folder).rglob("*.lua"))
 RUN = (
     *(scripts.FETCH, scripts.EXPIRED, scripts.LOOK_UP, scripts.MOVE, scripts.RENEW, scripts.FORMER),
     *(scripts.BIND, scripts.BIND_FOR_A_WHILE),
     *(PUBLISH_OUTCOMES, KEEP_DEAD_LETTER, TRY_ADDING, COUNT_ENTRIES, MAKE_ROOM),
     *(DESCRIBE_LETTERS, REPLACE_LETTER),
     *(scripts.DELAY, scripts.DUE, scripts.NOTE),
+    *(pushing.ROUTE, pushing.CLAIM, pushing.TAKE, pushing.FINISH, pushing.REPLAY, pushing.ENABLE),
 )
 
 

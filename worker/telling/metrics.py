@@ -2,7 +2,7 @@
 
 They are about one worker and are observed in its main process, where slots
 report to, whatever the pool. Each is written by one module. Where they can be had
-is `worker.watching.exposition`'s.
+is `service.exposition`'s.
 """
 
 from __future__ import annotations

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from celery import bootsteps
 from celery.utils.log import get_logger
 
+from service.exposition import Exposition
 from service.settings import load_settings
 from settle_client.names import QUEUE
+from worker.telling.metrics import REGISTRY
 from worker.telling.vitals import vitals
-from worker.watching.exposition import Exposition
 from worker.watching.gauges import load_of, look_up, snapshot
 from worker.watching.judging import judge_live, judge_ready, longest_seconds
 from worker.watching.pulse import Pulse
@@ -60,7 +61,8 @@ class Monitoring(bootsteps.StartStopStep):
     def _listen(self) -> Exposition:
         host, port = self._settings.metrics_host, self._settings.metrics_port
         try:
-            return Exposition(host, port, {"/livez": self._live, "/readyz": self._ready})
+            probes = {"/livez": self._live, "/readyz": self._ready}
+            return Exposition(host, port, REGISTRY, probes)
         except OSError as error:
             # A worker that nobody sees, or that another answers for, is worse than none.
             sys.exit(

@@ -43,7 +43,7 @@ def test_each_has_one_password_and_it_is_its_own() -> None:
     entered = "".join(drawn[name] for name in TEXTS)
     passwords = dict(re.findall(r"CREATE ROLE (\w+) LOGIN PASSWORD '(\w+)'", entered))
     passwords |= dict(re.findall(r"ACL SETUSER (\S+) reset .*>(\w+)", entered))
-    assert len(set(passwords.values())) == len(passwords) == 10
+    assert len(set(passwords.values())) == len(passwords) == 11
     for process, connects in PROCESSES.items():
         logins = re.findall(
             r"//(\S+?):(\w+)@(?:db:5432/settle|redis:6379/0)$",

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from cli.doctor import consistency, gateway, management, result_backend, result_channel
+from cli.doctor import consistency, gateway, management, result_backend, result_channel, webhooks
 from cli.doctor import workers as workers_checks
 from cli.doctor.examination import Part, examine
-from cli.doctor.parts import gateway_part, settings_part, workers_part
+from cli.doctor.parts import gateway_part, settings_part, webhooks_part, workers_part
 from cli.doctor.workers import WorkerFacts, Workers, ask_workers
 from gateway.access.keys import as_toml, draw
 from service import database_checks, pages, redis_checks
@@ -22,6 +22,7 @@ from service.finding import Finding, Verdict, failure, ok
 from service.pages import section
 from service.settings import Settings
 from tests.deployment import ROOT
+from tests.webhooks import endpoint
 from worker.transport import kombu as kombu_checks
 from worker.transport.rabbitmq import checks as rabbitmq_checks
 from worker.transport.redis import checks as worker_checks
@@ -212,6 +213,21 @@ def test_sessions_are_counted_by_pool() -> None:
     assert (threads.sessions, prefork.sessions) == (20, 30)
 
 
+def test_the_endpoints_are_those_of_the_file(tmp_path: Path) -> None:
+    """One that webhooks would not take fails, for they go on with what stood there before."""
+    file = tmp_path / "webhooks.toml"
+    file.write_text(endpoint("one", "https://one.example/"))
+    (understood,) = examine(webhooks_part(str(file)))
+    assert understood.finding.verdict is Verdict.OK
+    file.write_text("")
+    (empty,) = examine(webhooks_part(str(file)))
+    assert (empty.finding.verdict, empty.finding.found) == (
+        Verdict.FAILURE,
+        f"{file} has no endpoints: see settle webhooks new-endpoint",
+    )
+    assert empty.finding.fix
+
+
 def test_the_gateways_keys_are_those_of_the_file(tmp_path: Path) -> None:
     """One that it would not take fails, for it may go on with keys that were taken out."""
     file = tmp_path / "keys.toml"
@@ -293,6 +309,7 @@ PARTS = {
     "result backend": result_backend.CHECKS,
     "database": database_checks.CHECKS,
     "gateway": gateway.CHECKS,
+    "webhooks": webhooks.CHECKS,
     "workers": workers_checks.CHECKS,
     "settings": consistency.CHECKS,
     "another broker": kombu_checks.AnyOther.checks,

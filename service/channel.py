@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from gateway.trouble_log import TroubleLog
+from service.trouble_log import TroubleLog
 from settle_client.redis_server import clients_of
 
 if TYPE_CHECKING:

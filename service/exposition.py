@@ -1,4 +1,4 @@
-"""The little HTTP server of a worker: `/metrics`, `/livez`, `/readyz`.
+"""The little HTTP server of a process that has no other: `/metrics`, `/livez`, `/readyz`.
 
 For a Prometheus and for probes, in plain text, on loopback unless set
 otherwise. Nobody is asked who they are. No secret is in it, and no content of a
@@ -16,12 +16,13 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
 
-from worker.telling.metrics import REGISTRY
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from worker.watching.judging import Judgement
+    from prometheus_client import CollectorRegistry
+
+    # Whether it holds, and why.
+    Judgement = tuple[bool, str]
 
 SILENT_CLIENT_SECONDS = 5
 
@@ -45,18 +46,25 @@ class _Handler(WSGIRequestHandler):
 class Exposition:
     """Listens from when it is made, and answers from when it is started."""
 
-    def __init__(self, host: str, port: int, probes: dict[str, Callable[[], Judgement]]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        probes: Mapping[str, Callable[[], Judgement]],
+    ) -> None:
         """Listen.
 
         Args:
             host: On which address.
             port: On which port.
+            registry: Of its metrics.
             probes: What is asked for each path.
 
         Raises:
             OSError: It cannot.
         """
-        self._probes, self._metrics = probes, make_wsgi_app(REGISTRY)
+        self._probes, self._metrics = probes, make_wsgi_app(registry)
         server = _ServerOfSix if ":" in host else _Server
         self._server = make_server(host, port, self._answer, server, _Handler)
         self._thread = threading.Thread(
