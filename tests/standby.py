@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psycopg
 import pytest
@@ -17,6 +17,13 @@ from tests.service import eventually
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# Whether the standby has all that the primary has written.
+FOLLOWED = """
+SELECT bool_or(sync_state = 'sync' AND replay_lsn >= pg_current_wal_lsn())
+FROM pg_stat_replication
+"""
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 class Standby(Postgres):
@@ -69,11 +76,32 @@ class Pair(NamedTuple):
         wait_until_read_only(self.primary.url)
 
 
+def follow_synchronously(primary: Postgres) -> None:
+    """Let a primary commit nothing any more that its standby has not got."""
+    alter(primary, "SET synchronous_standby_names = '*'")
+    wait_for(primary, FOLLOWED, True)
+
+
 def set_read_only(url: str, value: str) -> None:
     """Change what a server's transactions may do, those of the sessions that it has too."""
+    _alter(url, f"SET default_transaction_read_only = {value}")
+
+
+def alter(server: Postgres, what: str) -> None:
+    """Change how a server is set."""
+    _alter(server.url, what)
+
+
+def _alter(url: str, what: str) -> None:
     with psycopg.connect(url, autocommit=True) as owner:
-        owner.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}".encode())
+        owner.execute(f"ALTER SYSTEM {what}".encode())
         owner.execute("SELECT pg_reload_conf()")
+
+
+def wait_for(server: Postgres, query: str, answer: Any) -> None:
+    """Wait until a server answers so."""
+    with psycopg.connect(server.url, autocommit=True) as owner:
+        eventually(lambda: owner.execute(query.encode()).fetchone() == (answer,))
 
 
 def wait_until_read_only(url: str) -> None:

@@ -26,7 +26,15 @@ from tests.faults.network import Link
 from tests.faults.strikes import CHANCE, kill_a_worker
 from tests.service import eventually
 from tests.shop import shop_beside
-from tests.standby import Standby, set_read_only, wait_until_read_only
+from tests.standby import (
+    FOLLOWED,
+    Standby,
+    alter,
+    follow_synchronously,
+    set_read_only,
+    wait_for,
+    wait_until_read_only,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,11 +64,6 @@ CREATE TRIGGER guard BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION guard
 """
 NO_GUARD = "DROP TRIGGER guard ON events; DROP FUNCTION guard()"
 WRITING = "SELECT count(*) FROM pg_stat_activity WHERE backend_xid IS NOT NULL"
-# Whether the standby has all that the primary has written.
-FOLLOWED = """
-SELECT bool_or(sync_state = 'sync' AND replay_lsn >= pg_current_wal_lsn())
-FROM pg_stat_replication
-"""
 
 
 def alone(strike: Strike) -> Stage:
@@ -260,28 +263,9 @@ def with_a_standby(rig: Rig) -> Iterator[Strike]:
         alter(first, "RESET default_transaction_read_only")
 
 
-def follow_synchronously(primary: Postgres) -> None:
-    """Let a primary commit nothing any more that its standby has not got."""
-    alter(primary, "SET synchronous_standby_names = '*'")
-    wait_for(primary, FOLLOWED, True)
-
-
 def retire(primary: Postgres) -> None:
     """Let a primary take no writes any more, and keep its sessions."""
     set_read_only(primary.url, "on")
     wait_until_read_only(primary.url)
     wait_for(primary, WRITING, 0)
     wait_for(primary, FOLLOWED, True)
-
-
-def alter(server: Postgres, what: str) -> None:
-    """Change how a server is set."""
-    with psycopg.connect(server.url, autocommit=True) as owner:
-        owner.execute(f"ALTER SYSTEM {what}".encode())
-        owner.execute("SELECT pg_reload_conf()")
-
-
-def wait_for(server: Postgres, query: str, answer: Any) -> None:
-    """Wait until a server answers so."""
-    with psycopg.connect(server.url, autocommit=True) as owner:
-        eventually(lambda: owner.execute(query.encode()).fetchone() == (answer,))
