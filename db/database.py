@@ -15,6 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.creating import create_events
 from db.engine import make_engine
 from db.errors import TransientDatabaseError, translate_error
+from db.facts import WaitingFacts
+from db.inspection_queries import COMMITS_WAITING
 from db.rows import Created, Creation, EventRow, Rows, Settlement
 from db.statements import read_events, read_settlers, settle_pending_events
 from db.transactions import transaction, wait_like_a_writer
@@ -34,6 +36,7 @@ NOTHING: dict[str, list[str]] = {
     "account_ids": [],
     "message_ids": [],
 }
+COMMITS_WAIT = "commits wait for a synchronous standby"
 READ_ONLY = "25006: the server takes no writes"
 
 
@@ -184,7 +187,8 @@ class Database:
     def check(self) -> None:
         """See that updates can be settled, by settling none.
 
-        The server takes writes, and the table and the rights are there.
+        The server takes writes, the table and the rights are there, and no commit waits for
+        a standby for too long.
 
         Raises:
             DatabaseError: See `db.errors`.
@@ -192,8 +196,11 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 connection.execute(settle_pending_events(with_payload=True), NOTHING)
+                waiting = connection.exec_driver_sql(COMMITS_WAITING).one()
         except SQLAlchemyError as error:
             raise translate_error(error) from error
+        if WaitingFacts(*waiting).for_too_long:
+            raise TransientDatabaseError(COMMITS_WAIT)
 
     def _refuse_read_only(self, connection: sqlalchemy.Connection) -> None:
         """Refuse a server whose place another may have taken: it would speak of the past."""

@@ -166,3 +166,23 @@ def test_a_reader_writes_nothing_where_no_commit_waits(servers: Pair, database: 
         look_up_who_settled_nothing(database)
         create_again(database)
         assert anybody.execute(TRANSACTIONS).fetchone() == before
+
+
+def test_a_message_that_comes_again_heals_what_a_failover_has_undone(
+    servers: Pair, database: Database
+) -> None:
+    """Of a standby that nobody waited for; unless another message of that event comes first."""
+    alter(servers.primary, "RESET synchronous_standby_names")
+    wait_for(servers.primary, "SHOW synchronous_standby_names", "")
+    servers.standby.stop()
+    events = ["ev_1", "ev_2"]
+    updates = [Settlement(id_, "completed", None, "m") for id_ in events]
+    told = database.settle_pending_events(updates)
+    servers.primary.stop(immediate=True)
+    servers.standby.start().promote()
+    with closing(Database(servers.standby.url)) as promoted:
+        assert [promoted.read_events(events)[id_].status for id_ in events] == [None, None]
+        promoted.settle_pending_events([Settlement("ev_2", "failed", None, "other")])
+        again = promoted.settle_pending_events(updates)
+    assert [told[id_].settled_by for id_ in events] == ["m", "m"]
+    assert [again[id_].settled_by for id_ in events] == ["m", "other"]
