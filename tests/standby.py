@@ -29,10 +29,16 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 class Standby(Postgres):
     """A copy of another server that follows it, until it is promoted."""
 
-    def __init__(self, directory: Path, primary: Postgres) -> None:
-        """Prepare a standby whose data will be in a folder; the primary runs."""
+    def __init__(self, directory: Path, primary: Postgres, url: str = "") -> None:
+        """Prepare a standby whose data will be in a folder; the primary runs.
+
+        Args:
+            directory: The folder.
+            primary: Of what it is a copy.
+            url: Where it follows the primary, if not at its own address.
+        """
         super().__init__(directory)
-        self._primary = primary
+        self._primary_url = url or primary.url
 
     def prepare(self) -> Self:
         """Begin to copy the primary, in the background; `start` waits for it."""
@@ -45,7 +51,7 @@ class Standby(Postgres):
             [
                 *(*self._prefix, *dies_with_parent("TERM")),
                 *(str(self._bin / "pg_basebackup"), "--pgdata", str(self._data)),
-                *("--dbname", self._primary.url, "--write-recovery-conf", "--no-sync"),
+                *("--dbname", self._primary_url, "--write-recovery-conf", "--no-sync"),
                 *("--wal-method", "stream", "--checkpoint", "fast"),
             ]
         )
