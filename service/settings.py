@@ -103,6 +103,13 @@ class Settings(BaseSettings):
         "settlement is held back rather than that one is trimmed which they have not acknowledged. "
         "A group that is not there yet has read nothing.",
     )
+    outcome_min_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="How many replicas of the result channel's Redis must have an outcome before "
+        "its message is acknowledged; without, a failover may lose the latest.",
+    )
     outcome_payload: bool = Field(
         default=False,
         description="Put the event's payload into the outcomes on the result channel.",
