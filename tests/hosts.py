@@ -26,8 +26,8 @@ class HostsUnavailable(Exception):  # noqa: N818 - as of servers
 class Host:
     """A network namespace with an address."""
 
-    def __init__(self, name: str, address: str) -> None:
-        self.name, self.address = name, address
+    def __init__(self, name: str, address: str, bridge: str) -> None:
+        self.name, self.address, self._bridge = name, address, bridge
 
     @property
     def prefix(self) -> tuple[str, ...]:
@@ -38,9 +38,15 @@ class Host:
         """Let nothing in and nothing out."""
         _ip("link", "set", self.name, "down")
 
+    def part(self) -> None:
+        """Let it reach no other host; it is reached from here all the same."""
+        _ip("link", "set", self.name, "nomaster")
+        _ip("route", "add", f"{self.address}/32", "dev", self.name)
+
     def join(self) -> None:
         """Let everything in and out again."""
-        _ip("link", "set", self.name, "up")
+        _ip("route", "delete", f"{self.address}/32", "dev", self.name, check=False)
+        _ip("link", "set", self.name, "master", self._bridge, "up")
 
 
 @contextmanager
@@ -54,7 +60,9 @@ def hosts(count: int) -> Iterator[list[Host]]:
         raise HostsUnavailable("network namespaces take root, and iproute2")
     bridge = f"st{secrets.token_hex(3)}"
     network = _make_bridge(bridge)
-    made = [Host(f"{bridge}-{number}", f"{network}.{number + 10}") for number in range(count)]
+    made = [
+        Host(f"{bridge}-{number}", f"{network}.{number + 10}", bridge) for number in range(count)
+    ]
     try:
         for host in made:
             _attach(host, bridge)

@@ -26,6 +26,7 @@ from tests.faults.contenders import CONTENDERS, SETTLE
 from tests.faults.rig import durable_servers, rig
 from tests.faults.storms import (
     STORMS,
+    STORMS_BEHIND_SENTINELS,
     STORMS_OF_FAILOVERS,
     STORMS_ON_A_CLUSTER,
     STORMS_ON_RABBITMQ,
@@ -52,7 +53,13 @@ BROKERS: dict[int, Callable[[Path], RabbitMQ | Cluster | None]] = {
     1: RabbitMQ,
     NODES: Cluster,
 }
-ALL = (*STORMS, *STORMS_OF_FAILOVERS, *STORMS_ON_RABBITMQ, *STORMS_ON_A_CLUSTER)
+ALL = (
+    *STORMS,
+    *STORMS_OF_FAILOVERS,
+    *STORMS_BEHIND_SENTINELS,
+    *STORMS_ON_RABBITMQ,
+    *STORMS_ON_A_CLUSTER,
+)
 
 
 def figures(result: Weathered) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests import rabbitmq_cluster
-from tests.faults import failovers, nodes, stages, strikes
+from tests.faults import failovers, nodes, redis_failovers, stages, strikes
 from tests.faults.failovers import failing_over
+from tests.faults.redis_failovers import behind_sentinels
 from tests.faults.stages import alone
 from tests.faults.strikes import CHANCE
 
@@ -134,6 +135,28 @@ STORMS_OF_FAILOVERS = tuple(
         ("a standby that lags", failing_over(failovers.kill_the_primary_of_a_laggard), 0),
         ("no standby to wait for", failing_over(failovers.kill_the_standby), 1),
         ("waits that are cancelled", failing_over(failovers.cancel_what_waits), 2),
+    )
+)
+STORMS_BEHIND_SENTINELS = tuple(
+    Storm(f"Redis fails over: {name}", stage, 20, times_in_short)
+    for name, stage, times_in_short in (
+        (
+            "kill -9 of the primary",
+            *(behind_sentinels(redis_failovers.kill_the_primary), 0),
+        ),
+        (
+            "kill -9 of the primary, a replica waited for",
+            *(behind_sentinels(redis_failovers.kill_the_primary, min_replicas=1), 1),
+        ),
+        (
+            "the primary parted from the others",
+            *(behind_sentinels(redis_failovers.part_the_primary, namespaces=True), 0),
+        ),
+        (
+            "the primary parted from the others, a replica waited for",
+            behind_sentinels(redis_failovers.part_the_primary, min_replicas=1, namespaces=True),
+            1,
+        ),
     )
 )
 STORMS_ON_RABBITMQ = tuple(

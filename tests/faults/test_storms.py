@@ -10,6 +10,7 @@ import pytest
 from tests.faults.stages import alone
 from tests.faults.storms import (
     STORMS,
+    STORMS_BEHIND_SENTINELS,
     STORMS_OF_FAILOVERS,
     STORMS_ON_A_CLUSTER,
     STORMS_ON_RABBITMQ,
@@ -42,11 +43,11 @@ def test_storm(rig: Rig, storm: Storm) -> None:
 
 @pytest.mark.parametrize(
     "storm",
-    [storm for storm in STORMS_OF_FAILOVERS if storm.times_in_short],
+    [storm for storm in (*STORMS_OF_FAILOVERS, *STORMS_BEHIND_SENTINELS) if storm.times_in_short],
     ids=lambda storm: storm.name,
 )
 def test_storm_of_failovers(rig: Rig, storm: Storm) -> None:
-    """Lost 0, wrong 0: nothing was answered that the new primary has not."""
+    """Lost 0, wrong 0: nothing was answered, or taken, that the new primary has not."""
     try:
         check(rig, storm, storm.times_in_short)
     except HostsUnavailable as error:

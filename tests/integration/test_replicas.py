@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
 from settle_client.async_producer import AsyncProducer
 from settle_client.errors import NotSentError
@@ -36,7 +35,7 @@ def group() -> Iterator[RedisGroup]:
 @pytest.fixture
 def client(group: RedisGroup) -> Iterator[Any]:
     """Give a way to the primary."""
-    with redis.Redis(port=group.primary.port, decode_responses=True) as client:
+    with group.primary.client(decode_responses=True, socket_timeout=10) as client:
         yield client
 
 
@@ -55,7 +54,7 @@ def test_what_is_published_is_on_replicas(group: RedisGroup, client: Any) -> Non
         client.script_flush()
         publisher.publish([ANSWER], [LETTER])
     for server in group.servers:
-        with redis.Redis(port=server.port) as each:
+        with server.client() as each:
             assert each.xlen(OUTCOMES) == 2
 
 
@@ -88,7 +87,7 @@ def test_what_is_sent_is_on_replicas(group: RedisGroup) -> None:
         producer.send(UPDATE)
         producer.flush()
         for server in group.servers:
-            with redis.Redis(port=server.port) as each:
+            with server.client() as each:
                 assert each.llen(QUEUE) == 1
         stop_replicas(group)
         sent = producer.send(UPDATE)
