@@ -129,34 +129,36 @@ def kill_the_primary(rig: Rig, group: RedisGroup) -> float:
     """Kill the primary with SIGKILL, and let it come back as a replica."""
     struck, old = time.time(), group.primary
     old.stop(immediate=True)
-    seconds = _seconds_until_outcomes(rig, group, struck, old)
+    eventually(lambda: _has_moved(group, old))
+    rig.recover(time.time())
+    seconds = time.time() - struck
     group.start_again(old)
     return seconds
 
 
 def part_the_primary(rig: Rig, group: RedisGroup) -> float:
-    """Let the primary reach no replica and no other sentinel, but those who work with it."""
+    """Let the primary reach no replica and no other sentinel, but those who work with it.
+
+    Its own sentinel tells them still that it is the primary, until it hears of the others.
+    """
     struck, old = time.time(), group.primary
     assert old.host
     old.host.part()
-    seconds = _seconds_until_outcomes(rig, group, struck, old)
+    eventually(lambda: _has_moved(group, old))
     time.sleep(CHANCE.uniform(0.5, 2))
     old.host.join()
-    return seconds
-
-
-def _seconds_until_outcomes(rig: Rig, group: RedisGroup, struck: float, old: Replica) -> float:
-    eventually(lambda: _has_moved(group, old))
-    # Of the new primary, whoever still speaks with the old one.
-    channel, rig.service.channel = rig.service.channel, group.primary.client(decode_responses=True)
-    try:
-        rig.recover(time.time())
-    finally:
-        rig.service.channel = channel
+    eventually(lambda: _follows(old))
+    rig.recover(time.time())
     return time.time() - struck
 
 
 def _has_moved(group: RedisGroup, old: Replica) -> bool:
     with suppress(RedisError):
         return group.primary is not old
+    return False
+
+
+def _follows(server: Replica) -> bool:
+    with suppress(RedisError), server.client() as client:
+        return bool(client.info("replication")["role"] == "slave")
     return False
