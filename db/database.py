@@ -15,8 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.creating import create_events
 from db.engine import make_engine
 from db.errors import TransientDatabaseError, translate_error
+from db.facts import WaitingFacts
+from db.inspection_queries import COMMITS_WAITING
 from db.rows import Created, Creation, EventRow, Rows, Settlement
 from db.statements import read_events, read_settlers, settle_pending_events
+from db.transactions import transaction, wait_like_a_writer
 from db.tries import Tries
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ NOTHING: dict[str, list[str]] = {
     "account_ids": [],
     "message_ids": [],
 }
+COMMITS_WAIT = "commits wait for a synchronous standby"
 READ_ONLY = "25006: the server takes no writes"
 
 
@@ -97,19 +101,18 @@ class Database:
         """
         rows, tries = Rows(), Tries()
         remaining = list(settlements)
-        try:
-            with self.engine.begin() as connection:
-                while True:
-                    came = _settle_once(
-                        connection, remaining, with_payload=with_payload, accounts=accounts
-                    )
-                    rows.update(came)
-                    rows.changed += came.changed
-                    remaining = tries.worth_another(remaining, rows)
-                    if not remaining:
-                        break
-        except SQLAlchemyError as error:
-            raise translate_error(error) from error
+        with transaction(self.engine) as connection:
+            while True:
+                came = _settle_once(
+                    connection, remaining, with_payload=with_payload, accounts=accounts
+                )
+                rows.update(came)
+                rows.changed += came.changed
+                remaining = tries.worth_another(remaining, rows)
+                if not remaining:
+                    break
+            if not rows.changed:
+                wait_like_a_writer(connection)
         return rows
 
     def read_events(
@@ -159,11 +162,11 @@ class Database:
             NotAllowedError: Nothing was created; the role may not.
             DatabaseError: Nothing was created; an operator must act.
         """
-        try:
-            with self.engine.begin() as connection:
-                return create_events(connection, creations)
-        except SQLAlchemyError as error:
-            raise translate_error(error) from error
+        with transaction(self.engine) as connection:
+            created = create_events(connection, creations)
+            if not any(each.is_new for each in created):
+                wait_like_a_writer(connection)
+        return created
 
     def read_settlers(self, event_ids: Sequence[str]) -> dict[str, str]:
         """Read by which messages events were settled, after whoever is settling them now.
@@ -174,17 +177,18 @@ class Database:
         Raises:
             DatabaseError: See `db.errors`.
         """
-        try:
-            with self.engine.begin() as connection:
-                read = connection.execute(read_settlers(), {"event_ids": list(event_ids)})
-                return {id_: settled_by for id_, settled_by in read.all() if settled_by is not None}
-        except SQLAlchemyError as error:
-            raise translate_error(error) from error
+        with transaction(self.engine) as connection:
+            read = connection.execute(read_settlers(), {"event_ids": list(event_ids)})
+            settlers = {id_: settled_by for id_, settled_by in read.all() if settled_by is not None}
+            # Rows that are locked are written, but there may be none.
+            wait_like_a_writer(connection)
+        return settlers
 
     def check(self) -> None:
         """See that updates can be settled, by settling none.
 
-        The server takes writes, and the table and the rights are there.
+        The server takes writes, the table and the rights are there, and no commit waits for
+        a standby for too long.
 
         Raises:
             DatabaseError: See `db.errors`.
@@ -192,8 +196,11 @@ class Database:
         try:
             with self.engine.connect() as connection:
                 connection.execute(settle_pending_events(with_payload=True), NOTHING)
+                waiting = connection.exec_driver_sql(COMMITS_WAITING).one()
         except SQLAlchemyError as error:
             raise translate_error(error) from error
+        if WaitingFacts(*waiting).for_too_long:
+            raise TransientDatabaseError(COMMITS_WAIT)
 
     def _refuse_read_only(self, connection: sqlalchemy.Connection) -> None:
         """Refuse a server whose place another may have taken: it would speak of the past."""

@@ -15,6 +15,9 @@ from db.sessions import STARTUP, set_up_sessions
 CONNECT_TIMEOUT_SECONDS = 5
 # A dead link is noticed by the kernel, not by waiting for a statement timeout.
 TCP_USER_TIMEOUT_MILLISECONDS = 15_000
+# While an answer is waited for nothing is sent that could remain without an acknowledgement: a
+# host that is gone, or cut off, is noticed by asking it. The system's own patience is two hours.
+KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 DEFAULT_PORT = "5432"
 AS_IN = "write it as in postgresql://user:password@host:5432/settle"
 
@@ -90,6 +93,7 @@ def make_engine(
         "application_name": application_name,
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "tcp_user_timeout": TCP_USER_TIMEOUT_MILLISECONDS,
+        **KEEPALIVES,
     }
     engine = sqlalchemy.create_engine(
         target,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# For a standby that lags, or is started anew.
+COMMIT_MAY_WAIT_SECONDS = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
@@ -22,6 +25,34 @@ class ServerFacts:
     sessions_free: int
     pooled: bool
     encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandbyFacts:
+    """Who follows the server, and whether a commit waits for any of them.
+
+    `names` are those that commits wait for, as the server is set; '' for none. `waited_for`:
+    sessions of this role wait for them. `followers` are all that there are, `synchronous`
+    those of them that commits wait for, None if this role may not see that.
+    """
+
+    names: str
+    waited_for: bool
+    followers: int
+    synchronous: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFacts:
+    """How many sessions wait for a standby in their commit, and how long the first does."""
+
+    commits: int
+    longest_seconds: float
+
+    @property
+    def for_too_long(self) -> bool:
+        """Return whether it is not merely slow: perhaps there is no standby to wait for."""
+        return self.longest_seconds > COMMIT_MAY_WAIT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

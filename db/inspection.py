@@ -20,7 +20,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import inspection_queries
 from db.engine import make_engine
 from db.errors import translate_error
-from db.facts import PrivilegeFacts, SchemaFacts, ServerFacts, TableFacts
+from db.facts import (
+    PrivilegeFacts,
+    SchemaFacts,
+    ServerFacts,
+    StandbyFacts,
+    TableFacts,
+    WaitingFacts,
+)
 from db.models import FILLFACTOR_PERCENT, TRIGGERS, EventModel
 from db.sessions import is_pooled
 
@@ -86,6 +93,16 @@ class Inspection:
             pooled=is_pooled(self._connection),
             encoding=encoding,
         )
+
+    def standbys(self) -> StandbyFacts:
+        """Describe who follows the server."""
+        (row,) = self._rows(inspection_queries.STANDBYS)
+        names, waited_for, followers, synchronous, hidden = row
+        return StandbyFacts(names, waited_for, followers, None if hidden else synchronous)
+
+    def waiting(self) -> WaitingFacts:
+        """Describe what commits wait for a standby."""
+        return WaitingFacts(*self._rows(inspection_queries.COMMITS_WAITING)[0])
 
     def clock_ahead_seconds(self) -> float:
         """Return by how much the server's clock is ahead of this machine's."""

@@ -72,3 +72,17 @@ TABLE_PRIVILEGES = """
 SELECT name FROM unnest(ARRAY['INSERT', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS name
 WHERE has_table_privilege(to_regclass(:table)::oid, name)
 """
+# Who waits in its commit for a synchronous standby, and for how many seconds the first of them.
+# What sessions wait for is seen of one's own role only, and of all with pg_read_all_stats.
+COMMITS_WAITING = """
+SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(query_start)), 0)::float
+FROM pg_stat_activity WHERE wait_event = 'SyncRep'
+"""
+# Those that follow are counted for everybody; what each of them is, is hidden alike.
+STANDBYS = """
+SELECT current_setting('synchronous_standby_names'),
+  current_setting('synchronous_commit') NOT IN ('off', 'local'), count(*),
+  count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')),
+  coalesce(bool_or(sync_state IS NULL), false)
+FROM pg_stat_replication
+"""

@@ -19,7 +19,7 @@ A session that is of no use any more, although its connection is good, is droppe
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 
@@ -55,6 +55,10 @@ STARTUP = {"client_encoding": "utf8"}
 IS_OWN = "pg_backend_pid() = %(pid)s"
 SET_IF_OWN = "set_config('{name}', %({name})s, pg_backend_pid() <> %(pid)s)"
 POOLED = "settle_pooled"
+# Set once the server has warned that a commit did not wait for its standby to the end. The
+# warning has no code of its own.
+WAIT_CANCELLED = "settle_wait_cancelled"
+WAITS_IN = "SyncRepWaitForLSN"
 
 # After these another session, perhaps with another server, may do at once: a failover
 # that left this one open, a server that goes or is not there yet; what was prepared has
@@ -106,6 +110,7 @@ def _set_up(
     entry: ConnectionPoolEntry,
 ) -> None:
     register_loaders(connection)
+    connection.add_notice_handler(partial(_note_cancelled_wait, entry.info))
     wanted = {**settings, **_pinned_here(connection.info)}
     pooled = not _set_if_own(connection, wanted)
     # Parameters cannot be bound in SET; these are words and numbers of ours.
@@ -114,6 +119,11 @@ def _set_up(
     )
     if pooled:
         connection.prepare_threshold = None
+
+
+def _note_cancelled_wait(info: dict[str, Any], notice: psycopg.errors.Diagnostic) -> None:
+    if notice.source_function == WAITS_IN:
+        info[WAIT_CANCELLED] = True
 
 
 def _pinned_here(server: psycopg.ConnectionInfo) -> dict[str, str]:

@@ -73,12 +73,12 @@ def check_url(url: str) -> str:
 
 
 def check_channel(url: str) -> str:
-    """Return the URL of the result channel, or those of some nodes of a cluster.
+    """Return the URL of the result channel, or those of sentinels, or of nodes of a cluster.
 
     Raises:
         ValueError: It is none; the text quotes no more of it than its kind.
     """
-    return check_urls(url) if is_cluster(url) else check_url(url)
+    return check_urls(url) if is_cluster(url) or uses_sentinels(url) else check_url(url)
 
 
 def check_http_url(url: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from settle_client.redis_server import MASTER_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,12 +56,19 @@ def is_cluster(url: str) -> bool:
 
 def may_hold_outcomes(url: str) -> bool:
     """Return whether the result channel may be where a URL points to."""
-    return is_redis(url) or is_cluster(url)
+    return is_redis(url) or is_cluster(url) or uses_sentinels(url)
 
 
 def uses_sentinels(url: str) -> bool:
     """Return whether a URL names the sentinels of a Redis or Valkey."""
     return scheme_of(url) == SENTINEL_SCHEME
+
+
+def name_primary(url: str, name: str | None) -> str:
+    """Return a URL, if it is one of sentinels with the name of the primary that they watch."""
+    if not uses_sentinels(url) or not name:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{MASTER_NAME}={quote(name)}"
 
 
 def why_no_broker(url: str) -> str | None:

@@ -82,6 +82,7 @@ def make_service(settings: Settings) -> Service:
             stream_max_length=settings.outcome_stream_max_length,
             keep_for=settings.groups_kept_for,
             letters=letters,
+            min_replicas=settings.outcome_min_replicas,
         ),
         message_max_updates=settings.message_max_updates,
         outcome_payload=settings.outcome_payload,

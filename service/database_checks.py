@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # What to do about a database that cannot be reached.
 START = "start it, or correct DATABASE_URL"
+STANDBY = "start the standby, or let the server wait for another: synchronous_standby_names"
 ASK_DOCTOR = "see what settle doctor says"
 OLDEST_VERSION = 15
 MIGRATE = "settle migrate, as the owner of the table"
@@ -73,6 +74,38 @@ def durability(database: ReachedDatabase) -> Finding:
             "synchronous_commit = on, for the server, the database and the role",
         )
     return ok(f"fsync on, synchronous_commit {facts.synchronous_commit}")
+
+
+def commits(database: ReachedDatabase) -> Finding:
+    """Check that no commit waits for a standby that may not be there."""
+    waiting = database.inspection.waiting()
+    if not waiting.for_too_long:
+        return ok("none waits for a standby")
+    found = f"{waiting.commits} wait for a synchronous standby"
+    return failure(f"{found}, {waiting.longest_seconds:.0f} s by now", STANDBY)
+
+
+def standby(database: ReachedDatabase) -> Finding:
+    """Check whether what is answered outlives the server."""
+    facts = database.inspection.standbys()
+    if not facts.names:
+        if not facts.followers:
+            return ok("none follows, and commits wait for none")
+        return warning(
+            "one follows that commits do not wait for: a failover may undo what was answered last",
+            "synchronous_standby_names = 'ANY 1 (…)', with two standbys or more to choose from",
+        )
+    if not facts.waited_for:
+        return warning(
+            "synchronous_standby_names is set, but this role's commits do not wait",
+            "synchronous_commit = on, for the server, the database and the role",
+        )
+    if facts.synchronous == 0 or not facts.followers:
+        return failure("none of those that commits wait for is there", STANDBY)
+    which = f"{facts.followers}, which of them is hidden"
+    if facts.synchronous is not None:
+        which = f"{facts.synchronous} of {facts.followers} that follow"
+    return ok(f"commits wait for {which}")
 
 
 def migration(database: ReachedDatabase) -> Finding:
@@ -191,6 +224,6 @@ def clock(database: ReachedDatabase) -> Finding:
 
 
 CHECKS = (
-    *(server, durability, migration, table, hot_updates, lists, privileges),
+    *(server, durability, standby, commits, migration, table, hot_updates, lists, privileges),
     *(sessions, clock),
 )

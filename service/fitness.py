@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # A failure of one of them keeps updates from being settled, or makes it unsafe.
 NEEDED = (
     database_checks.server,
+    database_checks.commits,
     # Before the migration, which is not found either by whom the search path misleads.
     database_checks.table,
     database_checks.migration,

@@ -43,6 +43,8 @@ _SECTIONS: Final[dict[str, dict[str, str]]] = {
     "database": {
         "": POSTGRESQL,
         "server": "docs/postgresql.md#failover",
+        "standby": "docs/postgresql.md#synchronous-standbys",
+        "commits": "docs/postgresql.md#synchronous-standbys",
         "migration": "docs/upgrades.md#migrations-while-workers-run",
         "table": "docs/postgresql.md#the-table",
         "privileges": GRANTS_PAGE,

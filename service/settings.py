@@ -21,7 +21,7 @@ from service.address_checks import (
     check_http_url,
     check_networks,
 )
-from service.addresses import hide_password, may_hold_outcomes, uses_sentinels
+from service.addresses import hide_password, may_hold_outcomes, name_primary, uses_sentinels
 
 
 class SettingsError(ValueError):
@@ -41,8 +41,8 @@ class Settings(BaseSettings):
     )
     sentinel_master: str | None = Field(
         default=None,
-        description="The name under which the sentinels know the broker's primary; "
-        "required with a `sentinel://` broker.",
+        description="The name under which the sentinels know the primary of the broker, and of the "
+        "result channel; required with a `sentinel://` of either.",
     )
     rabbitmq_management_url: Annotated[str, AfterValidator(check_http_url)] | None = Field(
         default=None,
@@ -103,6 +103,13 @@ class Settings(BaseSettings):
         description="Consumer groups, with commas between them, that are to read every outcome: "
         "settlement is held back rather than that one is trimmed which they have not acknowledged. "
         "A group that is not there yet has read nothing.",
+    )
+    outcome_min_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="How many replicas of the result channel's Redis must have an outcome before "
+        "its message is acknowledged; without, a failover may lose the latest.",
     )
     outcome_payload: bool = Field(
         default=False,
@@ -282,22 +289,29 @@ class Settings(BaseSettings):
             )
         if not may_hold_outcomes(self.result_channel_url):
             name = self.result_channel_variable
-            raise ValueError(f"{name}: must be redis:// or rediss://, or either with +cluster")
+            known = "redis://, rediss://, either with +cluster, or sentinel://"
+            raise ValueError(f"{name}: must be {known}")
         return self
 
     @model_validator(mode="after")
     def _need_a_primary(self) -> Settings:
-        if uses_sentinels(self.broker_url) and not self.sentinel_master:
+        behind = uses_sentinels(self.broker_url) or uses_sentinels(self.outcome_url or "")
+        if behind and not self.sentinel_master:
             raise ValueError(
-                "SETTLE_SENTINEL_MASTER: is required, because the broker is behind sentinels: "
-                "set it to the name of the primary that they watch"
+                "SETTLE_SENTINEL_MASTER: is required behind sentinels: set it to the name of the "
+                "primary that they watch"
             )
         return self
 
     @property
     def result_channel_url(self) -> str:
-        """Return the Redis of the result channel."""
-        return self.outcome_url or self.broker_url
+        """Return the Redis of the result channel; behind sentinels it says whom they watch."""
+        return name_primary(self.outcome_url or self.broker_url, self.sentinel_master)
+
+    @property
+    def channel_is_on_broker(self) -> bool:
+        """Return whether the result channel is on the broker's server."""
+        return self.outcome_url in (None, self.broker_url)
 
     @property
     def groups_kept_for(self) -> tuple[str, ...]:

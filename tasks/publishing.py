@@ -20,6 +20,7 @@ from settle_client.moments import timestamp
 from settle_client.names import DEAD_LETTERS, OUTCOMES
 from tasks.errors import OutcomesNotPublishedError
 from tasks.memory_limit import write
+from tasks.replicas import ReplicatedScript
 from tasks.room import Room
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class OutcomePublisher:
         stream_max_length: int,
         keep_for: Sequence[str] = (),
         letters: redis.Redis | None = None,
+        min_replicas: int = 0,
     ) -> None:
         """Write through a client.
 
@@ -71,13 +73,18 @@ class OutcomePublisher:
             stream_max_length: Entries the stream is trimmed to, approximately.
             keep_for: Consumer groups for which it is not, until they are done with them.
             letters: For the dead letters, if that is another.
+            min_replicas: How many replicas must have what counts as published.
         """
         self._client, self._letters = client, letters or client
         self._room = Room(client, keep_for, stream_max_length) if keep_for else None
         # What makes room trims; publishing does not.
         self._stream_max_length = UNTRIMMED if keep_for else stream_max_length
-        self._publish = client.register_script(PUBLISH_OUTCOMES)
-        self._keep = self._letters.register_script(KEEP_DEAD_LETTER)
+        self._min_replicas = min_replicas
+        self._publish = self._script(client, PUBLISH_OUTCOMES)
+        self._keep = self._script(self._letters, KEEP_DEAD_LETTER)
+
+    def _script(self, client: redis.Redis, text: str) -> ReplicatedScript:
+        return ReplicatedScript(client, client.register_script(text), self._min_replicas)
 
     def publish(self, outcomes: Sequence[Outcome], dead_letters: Sequence[DeadLetter] = ()) -> None:
         """Publish outcomes in order, after the dead letters that belong to them.
@@ -115,7 +122,7 @@ class OutcomePublisher:
             if self._room is not None:
                 self._room.make(1)
             for client, stream in ((self._client, OUTCOMES), (self._letters, DEAD_LETTERS)):
-                write(client, client.register_script(TRY_ADDING), stream, [])
+                write(client, self._script(client, TRY_ADDING), stream, [])
         except redis.RedisError as error:
             raise OutcomesNotPublishedError(f"{type(error).__name__}: {error}") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psycopg
 import pytest
@@ -18,14 +18,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Whether the standby has all that the primary has written.
+FOLLOWED = """
+SELECT bool_or(sync_state = 'sync' AND replay_lsn >= pg_current_wal_lsn())
+FROM pg_stat_replication
+"""
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
 
 class Standby(Postgres):
     """A copy of another server that follows it, until it is promoted."""
 
-    def __init__(self, directory: Path, primary: Postgres) -> None:
-        """Prepare a standby whose data will be in a folder; the primary runs."""
+    def __init__(self, directory: Path, primary: Postgres, url: str = "") -> None:
+        """Prepare a standby whose data will be in a folder; the primary runs.
+
+        Args:
+            directory: The folder.
+            primary: Of what it is a copy.
+            url: Where it follows the primary, if not at its own address.
+        """
         super().__init__(directory)
-        self._primary = primary
+        self._primary_url = url or primary.url
 
     def prepare(self) -> Self:
         """Begin to copy the primary, in the background; `start` waits for it."""
@@ -38,7 +51,7 @@ class Standby(Postgres):
             [
                 *(*self._prefix, *dies_with_parent("TERM")),
                 *(str(self._bin / "pg_basebackup"), "--pgdata", str(self._data)),
-                *("--dbname", self._primary.url, "--write-recovery-conf", "--no-sync"),
+                *("--dbname", self._primary_url, "--write-recovery-conf", "--no-sync"),
                 *("--wal-method", "stream", "--checkpoint", "fast"),
             ]
         )
@@ -69,11 +82,32 @@ class Pair(NamedTuple):
         wait_until_read_only(self.primary.url)
 
 
+def follow_synchronously(primary: Postgres) -> None:
+    """Let a primary commit nothing any more that its standby has not got."""
+    alter(primary, "SET synchronous_standby_names = '*'")
+    wait_for(primary, FOLLOWED, True)
+
+
 def set_read_only(url: str, value: str) -> None:
     """Change what a server's transactions may do, those of the sessions that it has too."""
+    _alter(url, f"SET default_transaction_read_only = {value}")
+
+
+def alter(server: Postgres, what: str) -> None:
+    """Change how a server is set."""
+    _alter(server.url, what)
+
+
+def _alter(url: str, what: str) -> None:
     with psycopg.connect(url, autocommit=True) as owner:
-        owner.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}".encode())
+        owner.execute(f"ALTER SYSTEM {what}".encode())
         owner.execute("SELECT pg_reload_conf()")
+
+
+def wait_for(server: Postgres, query: str, answer: Any) -> None:
+    """Wait until a server answers so."""
+    with psycopg.connect(server.url, autocommit=True) as owner:
+        eventually(lambda: owner.execute(query.encode()).fetchone() == (answer,))
 
 
 def wait_until_read_only(url: str) -> None:

@@ -54,7 +54,7 @@ def management_part(settings: Settings) -> Part:
 def result_channel_part(settings: Settings) -> Part:
     """Examine the result channel, with its server if that is not the broker."""
     url = settings.result_channel_url
-    is_broker = url == settings.broker_url
+    is_broker = settings.channel_is_on_broker
     variable = "CELERY_BROKER_URL" if is_broker else "SETTLE_OUTCOME_URL"
     reach = partial(
         reaching.reach_redis,

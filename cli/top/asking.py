@@ -36,7 +36,7 @@ class Asker:
         self._broker = Kept(partial(broker.reach, settings))
         self._count, self._count_delayed = broker.waiting, broker.delayed
         self._channel = result_channel_of(settings)
-        self._is_one_server = settings.result_channel_url == settings.broker_url
+        self._is_one_server = settings.channel_is_on_broker
 
     def poll(self) -> Poll:
         """Ask them all."""

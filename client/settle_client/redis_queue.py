@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from settle_client.errors import AddressError, SettleError
 from settle_client.names import CLUSTER_PREFIX, QUEUE
 from settle_client.redis_server import clients_of, names_cluster, open_client
 
@@ -22,29 +23,66 @@ BINDINGS = f"_kombu.binding.{QUEUE}", f"_kombu.binding_permanent.{QUEUE}"
 BINDING = f"{QUEUE}\x06\x16\x06\x16{QUEUE}"
 
 
+# Less than any command may take.
+WAIT_MILLISECONDS = 2_000
+
+
+class NotReplicatedError(SettleError):
+    """Redis has the messages, and too few of its replicas: they are sent again."""
+
+    def __init__(self, reached: int, min_replicas: int) -> None:
+        super().__init__(f"{reached} of {min_replicas} replicas have the messages")
+
+
 class _Layout:
     """What to write, for a client of redis-py."""
 
     asynchronous: bool
 
-    def __init__(self, url: str, *, global_keyprefix: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        global_keyprefix: str | None = None,
+        min_replicas: int = 0,
+        **options: Any,
+    ) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
             url: See `settle_client.redis_server`.
             global_keyprefix: What the keys of this queue begin with, as kombu has it; by
                 default nothing, or on a cluster what puts all of them into one slot.
+            min_replicas: How many replicas of the server must have a message, too.
             options: See `settle_client.redis_server`.
 
         Raises:
             AddressError: The URL or an option cannot be meant.
         """
+        if min_replicas and names_cluster(url):
+            raise AddressError("min_replicas cannot be waited for on a Redis Cluster: leave it out")
+        self._min_replicas = min_replicas
         if global_keyprefix is None:
             global_keyprefix = CLUSTER_PREFIX if names_cluster(url) else ""
         self._prefix = global_keyprefix
         key = self._prefix + QUEUE
         self._client = open_client(url, asynchronous=self.asynchronous, key=key, **options)
         self._is_bound = False
+
+    def _batch(self, envelopes: Sequence[Envelope]) -> Any:
+        """Return what is to go over one connection: who has written there may wait there."""
+        batch = self._client.pipeline(transaction=False)
+        for command in self._commands(envelopes):
+            batch.execute_command(*command)
+        batch.execute_command("WAIT", self._min_replicas, WAIT_MILLISECONDS)
+        return batch
+
+    def _check(self, answers: Sequence[Any]) -> None:
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        if answers[-1] < self._min_replicas:
+            raise NotReplicatedError(answers[-1], self._min_replicas)
 
     def _commands(self, envelopes: Sequence[Envelope]) -> Iterator[tuple[Any, ...]]:
         if not self._is_bound:
@@ -66,6 +104,9 @@ class RedisQueue(_Layout):
             Exception: Of the driver; it is not known which of them the broker has.
         """
         try:
+            if self._min_replicas:
+                self._check(self._batch(envelopes).execute(raise_on_error=False))
+                return
             for command in self._commands(envelopes):
                 self._client.execute_command(*command)
         except BaseException:
@@ -91,6 +132,9 @@ class AsyncRedisQueue(_Layout):
             Exception: Of the driver; it is not known which of them the broker has.
         """
         try:
+            if self._min_replicas:
+                self._check(await self._batch(envelopes).execute(raise_on_error=False))
+                return
             for command in self._commands(envelopes):
                 await self._client.execute_command(*command)
         except BaseException:

@@ -20,6 +20,7 @@ SENTINEL = "sentinel://"
 CLUSTER = ("redis+cluster://", "rediss+cluster://")
 SCHEMES = ("redis://", "rediss://", "unix://", SENTINEL, *CLUSTER)
 SENTINEL_PORT = 26_379
+MASTER_NAME = "master_name"
 
 # Longer than any command takes, short enough to notice a link that died.
 SOCKET_TIMEOUT_SECONDS = 10
@@ -45,7 +46,7 @@ def open_client(url: str, *, asynchronous: bool, key: str = OUTCOMES, **options:
         asynchronous: Make the one whose commands are awaited.
         key: Of a cluster, what the client is for: this key, and those in its slot.
         options: Of redis-py's connections, and with sentinels `master_name` and
-            `sentinel_kwargs`.
+            `sentinel_kwargs`. The URL may have `?master_name=` in their place.
 
     Raises:
         AddressError: The URL or an option cannot be meant; the text has no secret.
@@ -115,12 +116,13 @@ def _open_primary(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
     from redis.connection import parse_url  # noqa: PLC0415
     from redis.sentinel import Sentinel  # noqa: PLC0415
 
-    name = options.pop("master_name", None)
+    # The first says who we are to the primary, and which database is meant.
+    parts = [parse_url("redis://" + part.removeprefix(SENTINEL)) for part in url.split(";") if part]
+    named = [name for part in parts if (name := part.pop(MASTER_NAME, None))]
+    name = options.pop(MASTER_NAME, None) or next(iter(named), None)
     if not name:
         raise AddressError("behind sentinels the option master_name says whom they watch")
     sentinel_options = options.pop("sentinel_kwargs", None)
-    # The first says who we are to the primary, and which database is meant.
-    parts = [parse_url("redis://" + part.removeprefix(SENTINEL)) for part in url.split(";") if part]
     addresses = [(part.get("host", "127.0.0.1"), part.get("port", SENTINEL_PORT)) for part in parts]
     options = {**options, **{k: v for k, v in parts[0].items() if k not in ("host", "port")}}
     if any(option.startswith("ssl_") for option in options):

@@ -26,6 +26,8 @@ from tests.faults.contenders import CONTENDERS, SETTLE
 from tests.faults.rig import durable_servers, rig
 from tests.faults.storms import (
     STORMS,
+    STORMS_BEHIND_SENTINELS,
+    STORMS_OF_FAILOVERS,
     STORMS_ON_A_CLUSTER,
     STORMS_ON_RABBITMQ,
     Storm,
@@ -45,14 +47,19 @@ HEAD = """\
 | failure | times | worker | messages | lost | wrong | stuck | recovery, median / longest |
 |---|--:|---|--:|--:|--:|--:|--:|
 """
-EVENTS = 400_000
 # By how many nodes of RabbitMQ a storm wants.
 BROKERS: dict[int, Callable[[Path], RabbitMQ | Cluster | None]] = {
     0: lambda _: None,
     1: RabbitMQ,
     NODES: Cluster,
 }
-ALL = (*STORMS, *STORMS_ON_RABBITMQ, *STORMS_ON_A_CLUSTER)
+ALL = (
+    *STORMS,
+    *STORMS_OF_FAILOVERS,
+    *STORMS_BEHIND_SENTINELS,
+    *STORMS_ON_RABBITMQ,
+    *STORMS_ON_A_CLUSTER,
+)
 
 
 def figures(result: Weathered) -> dict[str, Any]:
@@ -147,7 +154,7 @@ def _weather(
             stack.enter_context(node)
         servers = stack.enter_context(durable_servers())
         at = stack.enter_context(rig(servers, folder, contender, node))
-        at.start_load(EVENTS, per_second)
+        at.start_load(storm.events, per_second)
         result = weather(at, storm, times, lambda: progress.advance(task))
     progress.remove_task(task)
     return result

@@ -23,7 +23,7 @@ class Link:
     def __init__(self, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         """Forward to a port on loopback, once started; take TLS if there is a context for it."""
         self.server_port, self._tls = port, tls
-        self.port = 0
+        self.server_host, self.port = "127.0.0.1", 0
         self.delay_seconds = 0.0
         self.silent = False
         self._loop = asyncio.new_event_loop()
@@ -69,7 +69,7 @@ class Link:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # asyncio would print that it was cancelled, at the end.
         with suppress(OSError, asyncio.CancelledError):
-            there = await asyncio.open_connection("127.0.0.1", self.server_port)
+            there = await asyncio.open_connection(self.server_host, self.server_port)
             both = asyncio.gather(self._forward(reader, there[1]), self._forward(there[0], writer))
             self._writers |= {writer, there[1]}
             await both

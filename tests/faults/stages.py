@@ -17,22 +17,19 @@ import psycopg
 from redis.exceptions import OutOfMemoryError
 
 from cli.embedded import Redis, temporary_folder
-from db import Database
 from settle_client import OutcomeClient
 from settle_client.envelope import single
 from settle_client.names import QUEUE
 from settle_client.update import StatusUpdate
 from tests.faults.network import Link
-from tests.faults.strikes import CHANCE, kill_a_worker
+from tests.faults.strikes import kill_a_worker
 from tests.service import eventually
 from tests.shop import shop_beside
-from tests.standby import Standby, set_read_only, wait_until_read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from cli.embedded import Postgres
     from tests.faults.rig import Rig
 
     # May return in how many seconds outcomes came again, if it has seen that.
@@ -55,12 +52,6 @@ END $$;
 CREATE TRIGGER guard BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION guard()
 """
 NO_GUARD = "DROP TRIGGER guard ON events; DROP FUNCTION guard()"
-WRITING = "SELECT count(*) FROM pg_stat_activity WHERE backend_xid IS NOT NULL"
-# Whether the standby has all that the primary has written.
-FOLLOWED = """
-SELECT bool_or(sync_state = 'sync' AND replay_lsn >= pg_current_wal_lsn())
-FROM pg_stat_replication
-"""
 
 
 def alone(strike: Strike) -> Stage:
@@ -228,60 +219,3 @@ def with_a_guard(rig: Rig) -> Iterator[Strike]:
         rig.claims.append(told_otherwise)
         yield strike
         owner.execute(NO_GUARD)
-
-
-@contextmanager
-def with_a_standby(rig: Rig) -> Iterator[Strike]:
-    """Reach PostgreSQL at an address that moves, after a crash or from a primary that lives on."""
-    first = rig.postgres
-    with temporary_folder() as folder, ExitStack() as standbys, Link(first.port) as link:
-        rig.links = [link]
-        numbers = count()
-
-        def strike(rig: Rig) -> None:
-            standby = Standby(folder / str(next(numbers)), rig.postgres)
-            standbys.enter_context(standby)
-            follow_synchronously(rig.postgres)
-            if CHANCE.random() < 0.5:
-                rig.postgres.stop(immediate=True)
-            else:
-                retire(rig.postgres)
-            standby.promote()
-            link.server_port = standby.port
-            rig.postgres, service = standby, rig.service
-            service.database.close()
-            service.database_url, service.database = standby.url, Database(standby.url)
-
-        yield strike
-        for worker in rig.workers:
-            worker.kill()
-        rig.postgres = first.start()
-        alter(first, "RESET synchronous_standby_names")
-        alter(first, "RESET default_transaction_read_only")
-
-
-def follow_synchronously(primary: Postgres) -> None:
-    """Let a primary commit nothing any more that its standby has not got."""
-    alter(primary, "SET synchronous_standby_names = '*'")
-    wait_for(primary, FOLLOWED, True)
-
-
-def retire(primary: Postgres) -> None:
-    """Let a primary take no writes any more, and keep its sessions."""
-    set_read_only(primary.url, "on")
-    wait_until_read_only(primary.url)
-    wait_for(primary, WRITING, 0)
-    wait_for(primary, FOLLOWED, True)
-
-
-def alter(server: Postgres, what: str) -> None:
-    """Change how a server is set."""
-    with psycopg.connect(server.url, autocommit=True) as owner:
-        owner.execute(f"ALTER SYSTEM {what}".encode())
-        owner.execute("SELECT pg_reload_conf()")
-
-
-def wait_for(server: Postgres, query: str, answer: Any) -> None:
-    """Wait until a server answers so."""
-    with psycopg.connect(server.url, autocommit=True) as owner:
-        eventually(lambda: owner.execute(query.encode()).fetchone() == (answer,))

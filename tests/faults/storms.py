@@ -8,7 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests import rabbitmq_cluster
-from tests.faults import nodes, stages, strikes
+from tests.faults import failovers, nodes, redis_failovers, stages, strikes
+from tests.faults.failovers import failing_over
+from tests.faults.redis_failovers import behind_sentinels
 from tests.faults.stages import alone
 from tests.faults.strikes import CHANCE
 
@@ -32,6 +34,7 @@ class Storm:
         settings: Of the workers.
         nodes: Of RabbitMQ, where that is the broker rather than a Redis.
         leaves_dead_letters: Whether some of what is sent cannot be applied.
+        events: How many there are, in the long form; whoever copies the database copies them.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Storm:
     settings: tuple[tuple[str, str], ...] = ()
     nodes: int = 0
     leaves_dead_letters: bool = False
+    events: int = 400_000
 
 
 # Some of the odd messages take their time, and a lease must last for it.
@@ -66,7 +70,6 @@ STORMS = (
     Storm("kill -9 of one of two workers", alone(strikes.kill_a_worker), 50, 3, workers=2),
     Storm("PostgreSQL restarted", restart_postgres, 10, 3),
     Storm("PostgreSQL crashed", crash_postgres, 10, 3),
-    Storm("failover to a standby", stages.with_a_standby, 20, 2),
     Storm("broker crashed", alone(strikes.crash_the_broker), 10, 3),
     Storm("broker out of memory", stages.short_of_memory, 20, 2),
     Storm("outcome Redis crashed", alone(strikes.crash_the_outcome_redis), 10, 3),
@@ -97,6 +100,64 @@ STORMS = (
         *(alone(strikes.lock_rows), 5, 1),
         settings=FOR_LOCKED_ROWS,
     ),
+)
+STORMS_OF_FAILOVERS = tuple(
+    Storm(f"PostgreSQL fails over: {name}", stage, 20, times_in_short, events=60_000)
+    for name, stage, times_in_short in (
+        ("kill -9 of the primary, one address", failing_over(failovers.kill_the_primary), 1),
+        (
+            "kill -9 of the primary, several hosts",
+            *(failing_over(failovers.kill_the_primary, several_hosts=True), 1),
+        ),
+        ("a switchover, one address", failing_over(failovers.switch_over), 1),
+        (
+            "a switchover, several hosts",
+            *(failing_over(failovers.switch_over, several_hosts=True), 0),
+        ),
+        (
+            "a primary that goes on answering, one address",
+            *(failing_over(failovers.retire_the_primary), 0),
+        ),
+        (
+            "a primary that goes on answering, several hosts",
+            *(failing_over(failovers.retire_the_primary, several_hosts=True), 1),
+        ),
+        (
+            "a primary that is cut off, one address",
+            *(failing_over(failovers.cut_the_primary_off, namespaces=True), 1),
+        ),
+        (
+            "a primary that is cut off, several hosts",
+            failing_over(failovers.cut_the_primary_off, several_hosts=True, namespaces=True),
+            0,
+        ),
+        ("a primary that is cut off with a worker", failing_over(failovers.divide), 1),
+        ("a standby that lags", failing_over(failovers.kill_the_primary_of_a_laggard), 0),
+        ("no standby to wait for", failing_over(failovers.kill_the_standby), 1),
+        ("waits that are cancelled", failing_over(failovers.cancel_what_waits), 2),
+    )
+)
+STORMS_BEHIND_SENTINELS = tuple(
+    Storm(f"Redis fails over: {name}", stage, 20, times_in_short)
+    for name, stage, times_in_short in (
+        (
+            "kill -9 of the primary",
+            *(behind_sentinels(redis_failovers.kill_the_primary), 0),
+        ),
+        (
+            "kill -9 of the primary, a replica waited for",
+            *(behind_sentinels(redis_failovers.kill_the_primary, min_replicas=1), 1),
+        ),
+        (
+            "the primary parted from the others",
+            *(behind_sentinels(redis_failovers.part_the_primary, namespaces=True), 0),
+        ),
+        (
+            "the primary parted from the others, a replica waited for",
+            behind_sentinels(redis_failovers.part_the_primary, min_replicas=1, namespaces=True),
+            1,
+        ),
+    )
 )
 STORMS_ON_RABBITMQ = tuple(
     replace(storm, name=f"RabbitMQ: {storm.name}", nodes=1)

@@ -8,8 +8,17 @@ import psutil
 import pytest
 
 from tests.faults.stages import alone
-from tests.faults.storms import STORMS, STORMS_ON_A_CLUSTER, STORMS_ON_RABBITMQ, Storm, weather
+from tests.faults.storms import (
+    STORMS,
+    STORMS_BEHIND_SENTINELS,
+    STORMS_OF_FAILOVERS,
+    STORMS_ON_A_CLUSTER,
+    STORMS_ON_RABBITMQ,
+    Storm,
+    weather,
+)
 from tests.faults.strikes import CHANCE, crash_the_broker, kill_a_worker
+from tests.hosts import HostsUnavailable
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
@@ -30,6 +39,19 @@ def check(rig: Rig, storm: Storm, times: int) -> None:
 def test_storm(rig: Rig, storm: Storm) -> None:
     """Lost 0, wrong 0."""
     check(rig, storm, storm.times_in_short)
+
+
+@pytest.mark.parametrize(
+    "storm",
+    [storm for storm in (*STORMS_OF_FAILOVERS, *STORMS_BEHIND_SENTINELS) if storm.times_in_short],
+    ids=lambda storm: storm.name,
+)
+def test_storm_of_failovers(rig: Rig, storm: Storm) -> None:
+    """Lost 0, wrong 0: nothing was answered, or taken, that the new primary has not."""
+    try:
+        check(rig, storm, storm.times_in_short)
+    except HostsUnavailable as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("pool", ["prefork", "solo"])

@@ -248,6 +248,8 @@ def test_a_database_that_was_never_migrated_is_a_failure(urls: Urls) -> None:
     change(urls.database, "DROP DATABASE settle_bare WITH (FORCE)")
     assert {check: finding.verdict for check, finding in findings.items()} == {
         "server": Verdict.OK,
+        "standby": Verdict.OK,
+        "commits": Verdict.OK,
         "migration": Verdict.FAILURE,
         "table": Verdict.FAILURE,
         "hot updates": Verdict.UNKNOWN,

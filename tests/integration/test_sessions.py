@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,8 @@ from tests.pgbouncer import in_front_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+# A liveness probe is more patient.
+ENOUGH_SECONDS = 60
 HAS_TRANSACTION_TIMEOUT = 170_000
 PINNED = {
     "DateStyle": "iso, mdy",
@@ -189,6 +193,22 @@ def test_a_batch_may_take_as_long_as_its_statements_may(contrary_url: str) -> No
             pytest.skip("this PostgreSQL has no transaction_timeout")
         wanted = {"transaction_timeout": "0"}
         assert show(connection, wanted) == wanted
+
+
+def test_a_server_that_is_gone_is_noticed_while_its_answer_is_waited_for(
+    database_url: str,
+) -> None:
+    """The kernel asks for it: a host that was cut off sends nothing, not even an end."""
+    with engine(database_url) as made, made.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        with socket.socket(fileno=os.dup(driver.fileno())) as asking:
+            assert asking.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            seconds = [
+                asking.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL)
+            ]
+    assert sum(seconds) < ENOUGH_SECONDS
 
 
 def test_what_is_not_committed_is_undone(database_url: str) -> None:

@@ -1,8 +1,8 @@
 """Whether a worker is live and whether it is ready; pure, the time is passed in.
 
 Live says that starting it anew would not help: it is asked before a worker is
-killed. A worker whose server does not answer waits, and is live; stuck is one
-that gets no further although all its servers answer. Ready says that it settles
+killed. A worker whose server does not answer, or cannot be used, waits, and is live; stuck
+is one that gets no further although all is well with its servers. Ready says that it settles
 updates. Imports nothing that takes time, for `settle health` is run every few
 seconds.
 """
@@ -43,7 +43,7 @@ def judge_live(vitals: Vitals, now: float, most_seconds: float) -> Judgement:
         most_seconds: See `longest_seconds`.
     """
     overdue = _overdue(vitals, now, most_seconds)
-    away = _away(vitals, SERVERS | BROKER)
+    away = _away(vitals, SERVERS | BROKER) or _unfit(vitals)
     if overdue and not away:
         return Judgement(False, f"stuck: {overdue}")
     if overdue:
@@ -69,8 +69,8 @@ def judge_ready(vitals: Vitals) -> Judgement:
         return Judgement(False, _connecting(vitals))
     if away := _away(vitals, SERVERS):
         return Judgement(False, away)
-    if vitals.unfit:
-        return Judgement(False, f"the database cannot be used: {vitals.unfit}")
+    if unfit := _unfit(vitals):
+        return Judgement(False, unfit)
     if not vitals.consuming:
         return Judgement(
             False, f"it does not consume: {vitals.stopped_because or 'it was told so'}"
@@ -88,6 +88,10 @@ def _away(vitals: Vitals, names: dict[str, str]) -> str:
         if reason:
             return f"{name} does not answer: {reason}"
     return ""
+
+
+def _unfit(vitals: Vitals) -> str:
+    return f"the database cannot be used: {vitals.unfit}" if vitals.unfit else ""
 
 
 def _connecting(vitals: Vitals) -> str:

@@ -55,7 +55,7 @@ class Sampler:
         self._channel = result_channel_of(settings)
         # Of the broker's server Celery says whether it is away.
         url = settings.result_channel_url
-        self._has_own_channel = url != settings.broker_url or is_cluster(url)
+        self._has_own_channel = not settings.channel_is_on_broker or is_cluster(url)
         self._failures: dict[str, str] = {}
         self._fixes = {
             "broker": "start it, or correct CELERY_BROKER_URL",

@@ -65,6 +65,17 @@ def test_sentinels_say_which_server_it_is(asynchronous: bool) -> None:
 
 
 @BOTH
+def test_a_url_may_say_whom_the_sentinels_watch(asynchronous: bool) -> None:
+    """For those who are handed a URL and no options."""
+    for url in (
+        "sentinel://one;sentinel://two/3?master_name=a%20b",
+        "sentinel://h?master_name=a%20b",
+    ):
+        client = open_client(url, asynchronous=asynchronous)
+        assert client.connection_pool.service_name == "a b"
+
+
+@BOTH
 @pytest.mark.parametrize("url", ["sentinel://", "SENTINEL://127.0.0.1", "Sentinel://"])
 def test_a_sentinel_is_on_this_machine_unless_it_says_where(url: str, asynchronous: bool) -> None:
     """At its usual port, however the scheme is written."""

@@ -223,3 +223,27 @@ def test_groups_are_named_with_commas_between(
     """However that looks."""
     monkeypatch.setenv("SETTLE_OUTCOME_KEEP_FOR_GROUPS", said)
     assert load_settings().groups_kept_for == groups
+
+
+@pytest.mark.parametrize(
+    ("broker", "outcomes", "channel"),
+    [
+        ("sentinel://a;sentinel://b/1", "", "sentinel://a;sentinel://b/1?master_name=the%20one"),
+        ("amqp://a", "sentinel://a?ssl_cert_reqs=none", "&master_name=the%20one"),
+        ("sentinel://a", "redis://b", "redis://b"),
+    ],
+    ids=["the broker's", "its own", "a plain one"],
+)
+def test_a_result_channel_behind_sentinels_says_whom_they_watch(
+    monkeypatch: pytest.MonkeyPatch, broker: str, outcomes: str, channel: str
+) -> None:
+    """So that whoever opens it needs nothing but its URL."""
+    monkeypatch.setenv("CELERY_BROKER_URL", broker)
+    if outcomes:
+        monkeypatch.setenv("SETTLE_OUTCOME_URL", outcomes)
+    with pytest.raises(SettingsError, match="SETTLE_SENTINEL_MASTER: is required"):
+        load_settings()
+    monkeypatch.setenv("SETTLE_SENTINEL_MASTER", "the one")
+    settings = load_settings()
+    assert settings.result_channel_url.endswith(channel)
+    assert settings.channel_is_on_broker is not bool(outcomes)

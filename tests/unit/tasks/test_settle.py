@@ -244,6 +244,26 @@ def test_a_batch_of_which_too_much_is_refused_is_tried_in_parts(
     assert reasons == ["refused"] * 19 + [None]
 
 
+def test_what_is_looked_up_is_told_after_a_commit() -> None:
+    """Only a commit waits until what was read is where it outlives the server."""
+
+    class Noting(Refusing):
+        def settle_pending_events(self, *args: Any, **options: Any) -> Rows:
+            rows = super().settle_pending_events(*args, **options)
+            asked.append("commit")
+            return rows
+
+        def read_events(self, *args: Any, **options: Any) -> Any:
+            asked.append("read")
+            return super().read_events(*args, **options)
+
+    events = Noting({"ev_1": "acct_1"}, {"ev_1": DatabaseError("no")})
+    asked: list[str] = []
+    (answer,) = settle_batch([Message("m", (update(),))], events)[0]
+    assert answer.reason == "refused"
+    assert asked[-2:] == ["read", "commit"]
+
+
 def test_a_statement_that_fails_with_nothing_to_do_is_not_tried_for_each_update() -> None:
     """Such as one without a privilege: it is the system, at the cost of one more."""
 

@@ -132,6 +132,19 @@ def stop_consuming(vitals: Vitals) -> None:
     vitals.consuming, vitals.stopped_because = False, "80% are not valid"
 
 
+def test_a_worker_whose_database_cannot_be_used_is_not_stuck() -> None:
+    """It waits for somebody to mend that, and would after a restart, too."""
+    vitals = well()
+    vitals.begin_try("job", 0.0)
+    vitals.turned_at = LATER
+    assert not judge_live(vitals, LATER, MOST).holds
+    vitals.unfit = "commits wait"
+    verdict = judge_live(vitals, LATER, MOST)
+    assert verdict.holds
+    assert verdict.why.startswith("waiting: a batch has been in its slot")
+    assert verdict.why.endswith("the database cannot be used: commits wait")
+
+
 @pytest.mark.parametrize(
     ("trouble", "why"),
     [

@@ -61,7 +61,7 @@ class Redis:
 
     def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
         """Connect, to look at it, and see that it answers."""
-        length = settings.outcome_stream_max_length if _has_outcomes(settings) else 0
+        length = settings.outcome_stream_max_length if settings.channel_is_on_broker else 0
         return reach_redis(settings.broker_url, stream_max_length=length)
 
     def waiting(self, server: RedisServer) -> tuple[float, float]:
@@ -126,15 +126,11 @@ class Cluster(Redis):
     @contextmanager
     def reach(self, settings: Settings) -> Iterator[RedisServer]:
         """Connect, to look at it, and see that it answers."""
-        length = settings.outcome_stream_max_length if _has_outcomes(settings) else 0
+        length = settings.outcome_stream_max_length if settings.channel_is_on_broker else 0
         key = CLUSTER_PREFIX + QUEUE
         with reach_redis(settings.broker_url, stream_max_length=length, key=key) as server:
             server.prefix = CLUSTER_PREFIX
             yield server
-
-
-def _has_outcomes(settings: Settings) -> bool:
-    return settings.result_channel_url == settings.broker_url
 
 
 def _age_seconds(items: list[bytes]) -> float:

@@ -1,0 +1,118 @@
+"""What counts as written: what enough replicas have, if that is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from settle_client.async_producer import AsyncProducer
+from settle_client.errors import NotSentError
+from settle_client.names import OUTCOMES, QUEUE
+from settle_client.producer import Producer
+from tasks.errors import OutcomesNotPublishedError
+from tasks.publishing import DeadLetter, OutcomePublisher
+from tasks.settle import invalid
+from tests.redis_group import NAME, RedisGroup
+from tests.started import started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+UPDATE = {"id": "ev_1", "status": "completed"}
+ANSWER = invalid("m", None, None, "it is not JSON")
+LETTER = DeadLetter("m", "it is not JSON", "{", {})
+
+
+@pytest.fixture
+def group() -> Iterator[RedisGroup]:
+    """Give a primary with two replicas."""
+    with started(RedisGroup) as group:
+        yield group
+
+
+@pytest.fixture
+def client(group: RedisGroup) -> Iterator[Any]:
+    """Give a way to the primary."""
+    with group.primary.client(decode_responses=True, socket_timeout=10) as client:
+        yield client
+
+
+def stop_replicas(group: RedisGroup) -> None:
+    """Let the primary be alone."""
+    primary = group.primary
+    for server in group.servers:
+        if server is not primary:
+            server.stop(immediate=True)
+
+
+def test_what_is_published_is_on_replicas(group: RedisGroup, client: Any) -> None:
+    """Outcomes and dead letters, whatever the server has of the scripts."""
+    publisher = OutcomePublisher(client, stream_max_length=100, min_replicas=2)
+    for _ in range(2):
+        client.script_flush()
+        publisher.publish([ANSWER], [LETTER])
+    for server in group.servers:
+        with server.client() as each:
+            assert each.xlen(OUTCOMES) == 2
+
+
+def test_what_no_replica_has_is_not_published(group: RedisGroup, client: Any) -> None:
+    """It is said, and so is that nothing can be published, before anything is."""
+    publisher = OutcomePublisher(client, stream_max_length=100, min_replicas=1)
+    publisher.check()
+    stop_replicas(group)
+    ways: tuple[Callable[[], None], ...] = (lambda: publisher.publish([ANSWER]), publisher.check)
+    for publish in ways:
+        with pytest.raises(OutcomesNotPublishedError, match="0 of 1 replicas") as caught:
+            publish()
+        assert caught.value.outcomes == 0
+    OutcomePublisher(client, stream_max_length=100).publish([ANSWER])
+
+
+def test_a_server_that_refuses_is_quoted_and_its_outcomes_are_not(client: Any) -> None:
+    """As one that is to have replicas, and has none."""
+    client.config_set("min-replicas-to-write", 3)
+    publisher = OutcomePublisher(client, stream_max_length=100, min_replicas=1)
+    with pytest.raises(OutcomesNotPublishedError, match="enough good replicas") as it:
+        publisher.publish([ANSWER])
+    assert "it is not JSON" not in str(it.value)
+
+
+def test_what_is_sent_is_on_replicas(group: RedisGroup) -> None:
+    """What is confirmed, and no more: it is sent again under its id until it is."""
+    behind: dict[str, Any] = {"master_name": NAME, "min_replicas": 2, "timeout_seconds": 5.0}
+    with Producer(group.url, **behind) as producer:
+        producer.send(UPDATE)
+        producer.flush()
+        for server in group.servers:
+            with server.client() as each:
+                assert each.llen(QUEUE) == 1
+        stop_replicas(group)
+        sent = producer.send(UPDATE)
+        with pytest.raises(NotSentError, match="of 2 replicas") as caught:
+            producer.flush()
+        assert caught.value.message_ids == (sent,)
+        for server in group.servers:
+            server.start()
+        producer.flush()
+
+
+def test_what_is_sent_from_an_event_loop_is_on_replicas(group: RedisGroup) -> None:
+    """The same for the other face."""
+
+    async def send() -> None:
+        behind: dict[str, Any] = {"master_name": NAME, "min_replicas": 1, "timeout_seconds": 3.0}
+        async with AsyncProducer(group.url, **behind) as producer:
+            await producer.send(UPDATE)
+            await producer.flush()
+            stop_replicas(group)
+            await producer.send(UPDATE)
+            with pytest.raises(NotSentError, match="0 of 1 replicas"):
+                await producer.flush()
+            for server in group.servers:
+                server.start()
+            await producer.flush()
+
+    asyncio.run(send())
