@@ -20,6 +20,7 @@ BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 SOURCE = "/v2/api/events"
 TYPE = "settle.event.outcome"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def cloud_event(head: Head, text: str, entry_id: str) -> str:
@@ -46,5 +47,8 @@ def cloud_event(head: Head, text: str, entry_id: str) -> str:
 
 
 def published_at(entry_id: str) -> datetime:
-    """Return when an entry was added to the stream, by the clock of its Redis."""
-    return _EPOCH + timedelta(milliseconds=int(entry_id.partition("-")[0]))
+    """Return when an entry was added to the stream, by the clock of its Redis.
+
+    Who adds to a stream may choose the id: beyond what Python has days for, it is the last.
+    """
+    return _EPOCH + timedelta(milliseconds=min(int(entry_id.partition("-")[0]), _LAST_MILLISECOND))

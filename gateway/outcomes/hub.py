@@ -138,7 +138,7 @@ class Hub:
         self._pause_seconds = 0.0
         self._added: int | None = None
         self._read_bytes = 0
-        self.is_stopping = False
+        self.is_stopping = self._is_closed = False
         metrics.LISTENERS.set_function(lambda: len(self._listeners))
 
     @asynccontextmanager
@@ -170,10 +170,11 @@ class Hub:
 
     async def close(self) -> None:
         """Read no more."""
+        self._is_closed = True
         if self._reading is not None:
             self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
+            # redis-py may swallow that (Python 3.11): then it ends with what it waits for.
+            await asyncio.wait([self._reading])
 
     async def _begin(self) -> None:
         extent = await self._stream.extent()
@@ -188,7 +189,7 @@ class Hub:
                     await self._read_some()
                 except ChannelAwayError:
                     await self._wait_out()
-                if not self._listeners:
+                if self._is_closed or not self._listeners:
                     break
         finally:
             self._reading, self._pause_seconds = None, 0.0
