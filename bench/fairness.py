@@ -29,7 +29,8 @@ from bench.contenders import SETTLE
 from bench.errors import BenchError
 from bench.event_ids import event_id
 from bench.http_load import LoadSpec, load, percentile
-from bench.rig import listening, rig
+from bench.processes import listening
+from bench.rig import rig
 from cli.embedded import free_port
 from db.loading import NewEvent, load_events
 from gateway.access.keys import as_toml, draw
