@@ -113,9 +113,9 @@ def _run(
     }
     if not measured:
         raise click.UsageError(f"--only names nothing of: {', '.join(everything)}")
-    machine = _machine(at)
+    about = machine(at)
     rates = _in_turns(measured, rounds, console)
-    results |= {"machine": machine, "rounds": rounds, **rates}
+    results |= {"machine": about, "rounds": rounds, **rates}
     if not only:
         latency: dict[str, list[float]] = {}
         results["latency"] = latency
@@ -188,7 +188,7 @@ def _latencies(
 
 def _run_http(at: Rig, rounds: int, console: Console) -> dict[str, Any]:
     try:
-        machine = _machine(at, PACKAGES_OF_HTTP)
+        about = machine(at, PACKAGES_OF_HTTP)
         from bench.http import compare  # noqa: PLC0415 - of a group
     except ModuleNotFoundError as error:
         raise BenchError(
@@ -198,10 +198,11 @@ def _run_http(at: Rig, rounds: int, console: Console) -> dict[str, Any]:
     def say(text: str) -> None:
         console.print(text, highlight=False)
 
-    return {"machine": machine, "http": compare(at, rounds, say)}
+    return {"machine": about, "http": compare(at, rounds, say)}
 
 
-def _machine(at: Rig, packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+def machine(at: Rig, packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Return what a run was on."""
     with psycopg.connect(at.database_url) as connection:
         (postgres,) = connection.execute("SHOW server_version").fetchone() or ("",)
     server = at.redis.info("server")

@@ -39,6 +39,8 @@ class LoadSpec(msgspec.Struct, frozen=True):
         updates_each: How many updates a request carries.
         events: How many pending events there are; each is named once.
         seconds: After which no further request is sent.
+        token: An API key, if one is to be shown.
+        first: The number of the first of these events.
     """
 
     port: int
@@ -47,6 +49,8 @@ class LoadSpec(msgspec.Struct, frozen=True):
     updates_each: int
     events: int
     seconds: float
+    token: str = ""
+    first: int = 0
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -58,6 +62,8 @@ class Measured(msgspec.Struct, frozen=True):
         per_second: Events settled a second, from the first request to the last answer.
         p50: Seconds that half of the requests took at most.
         p99: Seconds that 99 of a hundred took at most; of fewer, the longest.
+        began: When the first of these was sent, by this machine's monotonic clock.
+        ended: When the last was answered.
     """
 
     settled: int
@@ -65,6 +71,8 @@ class Measured(msgspec.Struct, frozen=True):
     per_second: float
     p50: float
     p99: float
+    began: float
+    ended: float
 
 
 def load(spec: LoadSpec) -> Measured:
@@ -87,12 +95,13 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
 
 
-def render(path: str, ids: range) -> bytes:
-    """Write a request that settles some events."""
+def render(path: str, ids: range, token: str = "") -> bytes:
+    """Write a request that settles some events, with an API key if there is one."""
     body = msgspec.json.encode([{"id": event_id(n), "status": "completed"} for n in ids])
+    shown = f"Authorization: Bearer {token}\r\n" if token else ""
     head = (
         f"PATCH {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"{shown}Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -101,8 +110,9 @@ async def measure(spec: LoadSpec) -> Measured:
     """Run a load in this process."""
     small = min(spec.updates_each, WARM_UP_UPDATES)
     warm_up = small * WARM_UP_REQUESTS * spec.connections
-    first = make_requests(spec.path, small, range(warm_up))
-    rest = make_requests(spec.path, spec.updates_each, range(warm_up, spec.events))
+    numbers = range(spec.first, spec.first + spec.events)
+    first = make_requests(spec, small, numbers[:warm_up])
+    rest = make_requests(spec, spec.updates_each, numbers[warm_up:])
     loop = asyncio.get_running_loop()
     clients = [
         (await loop.create_connection(Client, "127.0.0.1", spec.port))[1]
@@ -111,6 +121,7 @@ async def measure(spec: LoadSpec) -> Measured:
     await send(clients, iter(first), small, PATIENCE_SECONDS)
     for client in clients:
         client.latencies.clear()
+    began = time.perf_counter()
     took = await send(clients, iter(rest), spec.updates_each, spec.seconds)
     for client in clients:
         client.close()
@@ -122,6 +133,8 @@ async def measure(spec: LoadSpec) -> Measured:
         per_second=settled / took,
         p50=percentile(latencies, 0.5),
         p99=percentile(latencies, 0.99),
+        began=began,
+        ended=began + took,
     )
 
 
@@ -136,11 +149,12 @@ async def send(
     return time.perf_counter() - started
 
 
-def make_requests(path: str, updates_each: int, numbers: range) -> list[bytes]:
+def make_requests(spec: LoadSpec, updates_each: int, numbers: range) -> list[bytes]:
     """Make requests for events with these numbers, as many as there are whole ones."""
     last = numbers.stop - updates_each + 1
     return [
-        render(path, range(n, n + updates_each)) for n in range(numbers.start, last, updates_each)
+        render(spec.path, range(n, n + updates_each), spec.token)
+        for n in range(numbers.start, last, updates_each)
     ]
 
 

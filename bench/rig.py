@@ -49,14 +49,14 @@ class Rig:
         self.rabbitmq_url = rabbitmq_url
         self.redis: Any = redis.Redis.from_url(broker_url, decode_responses=True)
 
-    def reset(self, events: int, *, rows: int = 0) -> None:
+    def reset(self, events: int, *, rows: int = 0, account: str = "acct_1") -> None:
         """Begin with an empty broker and so many pending events, and others up to `rows`."""
         self.redis.flushdb()
         graphile_worker.drop(self.database_url)
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute("TRUNCATE events")
             connection.execute(OTHER_EVENTS, [rows - events])
-        load_events(self.database_url, (NewEvent(event_id(n), "acct_1") for n in range(events)))
+        load_events(self.database_url, (NewEvent(event_id(n), account) for n in range(events)))
 
     def queue_url(self, contender: Contender) -> str:
         """Return the broker that a contender's messages are sent to."""

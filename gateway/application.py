@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ from starlette.routing import Route
 
 from gateway import terms
 from gateway.access.admission import Admission
+from gateway.access.fields import RateLimitFields
+from gateway.access.policies import Policies
+from gateway.access.shared_buckets import ANSWER_SECONDS, SharedBuckets
 from gateway.counting import Counting
 from gateway.events.collection import Collection
 from gateway.events.creating import Creator
@@ -66,10 +69,13 @@ if TYPE_CHECKING:
     from service.connections import Service
     from service.settings import Settings
     from settle_client.outcome import Outcome
+    from settle_client.update import StatusUpdate
 
 logger = logging.getLogger(__name__)
 
 CATCH_UP_SECONDS = 1.0
+# Of a few hundred updates; understood one in a turn of the loop.
+LARGE_BODY_BYTES = 16_384
 # Of a batch; a server that does not answer at all keeps nobody waiting for longer.
 STATEMENTS = 2
 # Made at once, apart from other questions: a list may take long.
@@ -99,17 +105,29 @@ class Gateway:
 
     def __init__(self, settings: Settings, service: Service, keys: Keys | None) -> None:
         self._service, self._max_updates = service, settings.message_max_updates
-        self._admission = Admission(keys, settings.gateway_requests_per_second)
+        self._buckets = SharedBuckets(
+            open_reader(
+                settings.result_channel_url, asynchronous=True, socket_timeout=ANSWER_SECONDS
+            )
+        )
+        self._admission = Admission(
+            keys,
+            Policies(keys, settings.gateway_updates_per_second),
+            self._buckets,
+            settings.gateway_requests_per_second,
+        )
         self._reader = Reader(settings.gateway_body_max_bytes)
         self._publisher = PatientPublisher(service.publisher)
         self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
+        self._turn = asyncio.Lock()
         self._patience = Patience(STATEMENTS * settings.statement_timeout_seconds)
         self._lists = Patience(STATEMENTS * settings.statement_timeout_seconds, LISTS)
+        charge = self._admission.charge
         self.collection = Collection(
             self._admission,
             GET=Lister(service.database, self._lists).list,
-            PATCH=OneSettler(self._settle, self._reader).settle,
-            POST=Creator(service.database, self._reader, self._patience).create,
+            PATCH=OneSettler(self._settle, self._reader, charge).settle,
+            POST=Creator(service.database, self._reader, self._patience, charge).create,
         )
         self._health = Health(service, self._publisher)
         self.problems = Problems()
@@ -126,16 +144,22 @@ class Gateway:
         if request.method != "PATCH":
             # Otherwise GET would be taken to ask for an event of this name.
             raise HTTPException(405, headers={"Allow": "PATCH"})
-        accounts = self._admission.admit(request)
+        accounts = await self._admission.admit(request)
         message_id = message_id_of(request)
         with until_stopped():
             body = await self._reader.read(request)
-        updates = understand_request(body, max_updates=self._max_updates)
+        updates = await self._understand(body)
+        await self._admission.charge(request, (update.account_id for update in updates))
         if prefers_async(request):
             with until_stopped():
                 return await self._enqueuer.accept(message_id, updates, accounts)
         message = Message(message_id, tuple(updates))
         return answer(await self._settle(message, accounts))
+
+    async def _understand(self, body: bytes) -> list[StatusUpdate]:
+        # The loop is to see to others between two that take long.
+        async with self._turn if len(body) > LARGE_BODY_BYTES else nullcontext():
+            return understand_request(body, max_updates=self._max_updates)
 
     async def _settle(self, message: Message, accounts: frozenset[str] | None) -> list[Outcome]:
         outcomes = await self._patience.wait_for(self._settler.settle(message, accounts))
@@ -144,7 +168,7 @@ class Gateway:
 
     async def look(self, request: Request) -> Response:
         """Show an event as it stands."""
-        accounts = self._admission.admit(request)
+        accounts = await self._admission.admit(request)
         try:
             id_ = check_id(request.path_params["id"])
         except InvalidUpdateError as error:
@@ -165,7 +189,7 @@ class Gateway:
 
     async def expose_metrics(self, request: Request) -> Response:
         """Expose the metrics."""
-        self._admission.admit(request)
+        await self._admission.admit(request)
         return Response(generate_latest(CATALOGUE.registry), media_type=CONTENT_TYPE_LATEST)
 
     @asynccontextmanager
@@ -182,6 +206,7 @@ class Gateway:
             await self.hub.close()
             await self._enqueuer.close()
             await self._channel.close()
+            await self._buckets.close()
             self._patience.close()
             self._lists.close()
             self._settler.close()
@@ -220,7 +245,11 @@ def make_application(
             *gateway.messages.routes,
             *pages(contract),
         ],
-        middleware=[Middleware(TrailingSlash), Middleware(Counting)],
+        middleware=[
+            Middleware(TrailingSlash),
+            Middleware(Counting),
+            Middleware(RateLimitFields),
+        ],
         exception_handlers=gateway.problems.handlers,
         lifespan=gateway.running,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.access.terms import POLICIES
 from service.catalogue import BUCKETS_OF_SECONDS, BUCKETS_OF_UPDATES, OUTCOMES, Catalogue
 
 CATALOGUE: Final = Catalogue()
@@ -37,6 +38,19 @@ REQUEST_SECONDS = CATALOGUE.histogram(
 REQUESTS_OPEN = CATALOGUE.gauge(
     "settle_gateway_requests_open",
     "Requests that are not answered yet.",
+)
+
+# -- written by gateway.access ------------------------------------------------------------
+
+LIMITED = CATALOGUE.counter(
+    "settle_gateway_limited_requests_total",
+    "Requests answered 429, by the limit that was reached.",
+    policy=POLICIES,
+)
+LIMITED_ALONE = CATALOGUE.counter(
+    "settle_gateway_limits_not_shared_total",
+    "How often a request was held to limits by what this process alone has seen, because the "
+    "Redis that gateways share did not answer.",
 )
 
 # -- written by gateway.events.settling, when a batch is published ------------------------------

@@ -24,6 +24,7 @@ MAX_HEAD_BYTES: Final = 2**16
 
 BAD_MESSAGE_ID: Final = "Idempotency-Key: must be 1 to 255 visible ASCII characters, given once"
 NO_KEY: Final = "Authorization: must be Bearer <API key>"
+TWO_KEYS: Final = "Authorization: must be given once"
 UNKNOWN_KEY: Final = "Authorization: the API key is not known"
 NOT_LOCAL: Final = "Host: without API keys only requests to localhost are served"
 NO_EVENT: Final = "there is no such event"
@@ -87,8 +88,3 @@ def other_method(method: str, allowed: str) -> str:
 def too_large(max_bytes: int) -> str:
     """Say that a body is too large."""
     return f"the body is larger than {max_bytes:,} bytes: send fewer updates at once"
-
-
-def too_often(requests_per_second: int) -> str:
-    """Say that requests come too fast."""
-    return f"more than {requests_per_second:,} requests a second"

@@ -211,8 +211,17 @@ class Settings(BaseSettings):
     gateway_requests_per_second: int | None = Field(
         default=None,
         ge=1,
-        description="How many requests a second the gateway takes with each name of an API key, "
-        "in each of its processes. Not set: as many as come.",
+        le=10**9,
+        description="How many requests a second gateways take with each name of an API key, all "
+        "of them together; the file of keys may say otherwise of a key. Not set: as many as come.",
+    )
+    gateway_updates_per_second: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**9,
+        description="How many updates, and events to create, gateways take a second for each "
+        "account, all of them together, with whichever keys; the file of keys may say otherwise "
+        "of an account. Not set: as many as come.",
     )
 
     webhooks_file: str | None = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from gateway.events.publishing import PatientPublisher
@@ -42,6 +43,8 @@ class Stub:
         self.fails_on: dict[str, Exception] = {}
         self.fails_once_on: dict[str, Exception] = {}
         self.channel_is_away = False
+        self.work_seconds = 0.0
+        self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
 
     def settle_pending_events(
@@ -52,8 +55,15 @@ class Stub:
         accounts: frozenset[str] | None = None,
     ) -> Rows:
         """Settle, once the gate is open."""
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
         self.begun.release()
         self.is_open.wait()
+        # So that who may be at it together, is.
+        time.sleep(self.work_seconds)
+        with self._lock:
+            self.at_once -= 1
         ids = [settlement.event_id for settlement in settlements]
         with self._lock:
             self.batches.append(ids)

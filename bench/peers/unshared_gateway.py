@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 class OneRequestBatcher(settling.AccountsBatcher):
     """Lets each request leave by itself, as many at once as there are slots."""
 
-    @property
-    def may_leave(self) -> bool:
+    def may_leave(self, share: int) -> bool:
         """Return whether there is one."""
         return len(self) > 0
 

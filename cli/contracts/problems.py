@@ -6,6 +6,7 @@ from typing import Any
 
 from cli.contracts.examples import REFUSALS, field_error, problem
 from gateway import terms
+from gateway.access import terms as limit_terms
 from service.settings import Settings
 
 MAX_BODY_BYTES: int = Settings.model_fields["gateway_body_max_bytes"].default
@@ -27,6 +28,18 @@ HEADERS = {
         "description": "With 415: how a body may be encoded.",
         "schema": {"type": "string"},
         "example": terms.PLAIN_ONLY["Accept-Encoding"],
+    },
+    limit_terms.POLICY_FIELD: {
+        "description": "The limits that a request was held to, as "
+        "draft-ietf-httpapi-ratelimit-headers-11 has it. In every answer, if there are any.",
+        "schema": {"type": "string"},
+        "example": '"key-requests";q=100;w=1, '
+        '"account-updates";q=2000;qu="updates";w=1;pk=:YWNjdF85:',
+    },
+    limit_terms.LIMIT_FIELD: {
+        "description": "What is left of them, `r`, and for how many seconds that is to do, `t`.",
+        "schema": {"type": "string"},
+        "example": '"key-requests";r=99;t=1, "account-updates";r=0;t=1;pk=:YWNjdF85:',
     },
     "Link": {
         "description": "Where the next page is, as RFC 8288 has it; not with the last one.",
@@ -63,9 +76,9 @@ _SHARED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     ),
     "429": (
         "TooManyRequests",
-        "More requests than the key may make.",
-        ("Retry-After",),
-        terms.too_often(100),
+        "More requests or updates than the key, or an account, may have: nothing is applied.",
+        ("Retry-After", limit_terms.POLICY_FIELD, limit_terms.LIMIT_FIELD),
+        limit_terms.too_often(limit_terms.ACCOUNT_UPDATES, 2_000, 1, "acct_9"),
     ),
     "500": (
         "InternalServerError",

@@ -1,4 +1,4 @@
-"""Who is let in: by API key and within its rate, or, without any keys, from this machine alone."""
+"""Who is let in: by API key and within limits, or, without any keys, from this machine alone."""
 
 from __future__ import annotations
 
@@ -6,36 +6,53 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from starlette.exceptions import HTTPException
 
-from gateway import terms
+from gateway import metrics, terms
+from gateway.access.fields import Limit, show
+from gateway.access.policies import Caller
+from gateway.access.terms import too_often
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
     from starlette.requests import Request
 
     from gateway.access.keys import Keys
+    from gateway.access.policies import Due, Policies
+    from gateway.access.shared_buckets import SharedBuckets
+
+    # `Admission.charge`.
+    Charge = Callable[[Request, Iterable[str | None]], Awaitable[None]]
 
 SCHEME = "bearer"
+# Where a request keeps who asks.
+CALLER = "settle.caller"
 
 
 class Admission:
-    """Asks each request for its key."""
+    """Asks each request for its key, and holds it to its limits."""
 
-    def __init__(self, keys: Keys | None, requests_per_second: int | None) -> None:
+    def __init__(
+        self,
+        keys: Keys | None,
+        policies: Policies,
+        buckets: SharedBuckets,
+        requests_per_second: int | None = None,
+    ) -> None:
         """Begin with no request made.
 
         Args:
             keys: None where there are none.
-            requests_per_second: With each key, or of all without keys; None for any number.
+            policies: Which limits there are.
+            buckets: What is left of them.
+            requests_per_second: With each key that has no rate of its own, or of all without
+                keys; None for any number.
         """
-        self._keys = keys
-        self._rate = requests_per_second and RateLimitItemPerSecond(requests_per_second)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._keys, self._policies, self._buckets = keys, policies, buckets
+        self._requests_per_second = requests_per_second
 
-    def admit(self, request: Request) -> frozenset[str] | None:
+    async def admit(self, request: Request) -> frozenset[str] | None:
         """Let a request in.
 
         Returns:
@@ -44,13 +61,40 @@ class Admission:
         Raises:
             HTTPException: It is not let in.
         """
-        name, accounts = self.identify(request)
-        if self._rate and not self._limiter.hit(self._rate, name):
-            raise HTTPException(429, terms.too_often(self._rate.amount), terms.RETRY_SOON)
-        return accounts
+        caller = self.identify(request)
+        request.scope[CALLER] = caller
+        if due := self._policies.of_request(caller):
+            await self._take(request, due)
+        return caller.accounts
 
-    def identify(self, request: Request) -> tuple[str, frozenset[str] | None]:
-        """Return who asks, and the accounts whose events they may see; counts nothing.
+    async def charge(self, request: Request, accounts: Iterable[str | None]) -> None:
+        """Hold a request that was let in to the limits of its updates, before any is applied.
+
+        Args:
+            request: Whose updates are valid.
+            accounts: The account that each of them names, None where it names none.
+
+        Raises:
+            HTTPException: They are too many.
+        """
+        if due := self._policies.of_updates(request.scope[CALLER], accounts):
+            await self._take(request, due)
+
+    async def _take(self, request: Request, due: list[Due]) -> None:
+        taken = await self._buckets.take([one.claim for one in due])
+        limits = [Limit.of(*pair) for pair in zip(due, taken.missing_seconds, strict=True)]
+        show(request.scope, limits)
+        if taken.is_taken:
+            return
+        # By what was rounded on its way, each may seem to have some left.
+        reached = max(limits, key=lambda limit: (not limit.left, limit.wait_seconds))
+        wait, (policy, account, claim) = reached.wait_seconds, reached.due
+        metrics.LIMITED.labels(policy).inc()
+        message = too_often(policy, claim.per_second, wait, account)
+        raise HTTPException(429, message, {"Retry-After": str(wait)})
+
+    def identify(self, request: Request) -> Caller:
+        """Return who asks; counts nothing.
 
         Raises:
             HTTPException: They are not let in, or not any more.
@@ -58,14 +102,18 @@ class Admission:
         if self._keys is None:
             if not is_from_here(request):
                 raise HTTPException(401, terms.NOT_LOCAL, terms.ASK_FOR_KEY)
-            return "", None
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            return Caller("", None, self._requests_per_second, None)
+        shown = request.headers.getlist("authorization")
+        if len(shown) > 1:
+            raise HTTPException(401, terms.TWO_KEYS, terms.ASK_FOR_KEY)
+        scheme, _, token = (shown[0] if shown else "").strip().partition(" ")
         if scheme.lower() != SCHEME or not token:
             raise HTTPException(401, terms.NO_KEY, terms.ASK_FOR_KEY)
         key = self._keys.find(token.strip())
         if key is None:
             raise HTTPException(401, terms.UNKNOWN_KEY, terms.ASK_FOR_KEY)
-        return key.name, key.account_ids
+        rate = key.requests_per_second or self._requests_per_second
+        return Caller(key.name, key.account_ids, rate, key.updates_per_second)
 
 
 def is_from_here(request: Request) -> bool:

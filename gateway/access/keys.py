@@ -1,4 +1,4 @@
-"""API keys: whose requests are served, and whose events they may see.
+"""API keys: whose requests are served, whose events they may see, and how often.
 
 The file holds the SHA-256 of each key. That is enough for a key that was drawn at
 random and is as long as ours; it would not be for a password. Keys are compared in
@@ -12,9 +12,9 @@ import json
 import secrets
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from service.toml_file import TomlFile
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RANDOM_BYTES = 32
+# None: as the settings have it.
+Rate = Annotated[int, Field(ge=1, le=10**9)] | None
 PREFIX = "settle_"
 
 
@@ -36,11 +38,13 @@ def _accounts(value: object) -> object:
 class Key(BaseModel):
     """What the file says of a key."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     accounts: Annotated[list[str] | Literal["all"], BeforeValidator(_accounts)]
+    requests_per_second: Rate = None
+    updates_per_second: Rate = None
 
     @cached_property
     def account_ids(self) -> frozenset[str] | None:
@@ -48,10 +52,30 @@ class Key(BaseModel):
         return None if self.accounts == "all" else frozenset(self.accounts)
 
 
+class Account(BaseModel):
+    """What the file says of an account, whichever keys it is asked for with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(min_length=1)]
+    updates_per_second: Annotated[int, Field(ge=1, le=10**9)]
+
+
 class _File(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: list[Key] = []
+    account: list[Account] = []
+
+    @cached_property
+    def of_accounts(self) -> dict[str, int]:
+        return {account.id: account.updates_per_second for account in self.account}
+
+    @model_validator(mode="after")
+    def _name_accounts_once(self) -> _File:
+        if len(self.of_accounts) < len(self.account):
+            raise ValueError("account: each may have one entry")
+        return self
 
 
 class Keys:
@@ -63,9 +87,10 @@ class Keys:
         Raises:
             SettingsError: The file cannot be read, or what it says cannot be meant.
         """
+        self._of_accounts: dict[str, int] = {}
         self._file = TomlFile(
             path,
-            lambda found: _File.model_validate(found).key,
+            self._understand,
             setting="SETTLE_GATEWAY_KEYS_FILE",
             what="keys",
             command="settle gateway new-key",
@@ -80,6 +105,16 @@ class Keys:
                 found = key
         return found
 
+    @property
+    def of_accounts(self) -> dict[str, int]:
+        """Return how many updates a second each account may have, of those that the file names."""
+        return self._of_accounts
+
+    def _understand(self, found: dict[str, Any]) -> list[Key]:
+        file = _File.model_validate(found)
+        self._of_accounts = file.of_accounts
+        return file.key
+
 
 def draw(name: str, accounts: list[str] | Literal["all"]) -> tuple[str, Key]:
     """Draw a key at random; return what its holder sends, and what the file says of it."""
@@ -92,6 +127,6 @@ def as_toml(key: Key) -> str:
     # JSON's texts and lists of texts are TOML's too, but for this one control character.
     texts = {
         name: json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        for name, value in key.model_dump().items()
+        for name, value in key.model_dump(exclude_none=True).items()
     }
     return "\n".join(["[[key]]", *(f"{name} = {text}" for name, text in texts.items())])

@@ -33,6 +33,6 @@ class Collection:
 
     async def answer(self, request: Request) -> Response:
         """Do what the method says, for whoever is let in."""
-        accounts = self._admission.admit(request)
+        accounts = await self._admission.admit(request)
         method = "GET" if request.method == "HEAD" else request.method
         return await self._operations[method](request, accounts)

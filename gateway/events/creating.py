@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from db import Database
+    from gateway.access.admission import Charge
     from gateway.requests.body import Reader
     from gateway.requests.patience import Patience
     from tasks.new_events import NewEvent
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
 class Creator:
     """Creates the events of requests."""
 
-    def __init__(self, database: Database, reader: Reader, patience: Patience) -> None:
+    def __init__(
+        self, database: Database, reader: Reader, patience: Patience, charge: Charge
+    ) -> None:
         self._database, self._reader, self._patience = database, reader, patience
+        self._charge = charge
 
     async def create(self, request: Request, accounts: frozenset[str] | None) -> Response:
         """Create the events of a request, and answer with what became of each.
@@ -46,6 +50,7 @@ class Creator:
             body = await self._reader.read(request)
         events = understand_new_events(body)
         _check_accounts(events, accounts)
+        await self._charge(request, [event.account_id for event in events])
         creations = [event.as_creation() for event in events]
         try:
             created = await self._patience.ask(partial(self._database.create_events, creations))

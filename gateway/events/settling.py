@@ -5,8 +5,9 @@ while one is at it share the next batch, and its transaction, which is what make
 many small ones fast (docs/adr/0013-shared-transactions.md). They do not wait for one
 that is late, as it is when somebody has locked a row, nor when they fill a batch, nor
 for those who may see other accounts: these find a slot also where all others are taken
-by batches that are late. A request is never split, and is answered with the outcomes of
-its own updates.
+by batches that are late. While several ask, none has more than its share of the slots
+(`gateway.events.sharing`). A request is never split, and is answered with the
+outcomes of its own updates.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from gateway import metrics
 from gateway.access.accounts import EventsOfAccounts
+from gateway.events.sharing import SLOTS, Sharing, is_too_much
 from gateway.requests.problems import BusyError
 from gateway.requests.retrying import insist
 from service.batching import Batch, Batcher
@@ -34,13 +36,8 @@ if TYPE_CHECKING:
 
     Accounts = frozenset[str] | None
 
-SLOTS = 8
-# Longer than a batch takes whose rows are not locked, on a busy machine.
-LATE_SECONDS = 0.1
 # What a dead letter says of how its update came.
 DELIVERY = {"door": "http"}
-# So many updates may wait for a slot: seconds of work, and some hundred bytes each.
-MAX_WAITING_UPDATES = 100_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,10 +73,16 @@ class AccountsBatcher(Batcher[Asked]):
         """Return how many slots it leaves to others."""
         return 1 if self.late else 0
 
-    @property
-    def may_leave(self) -> bool:
-        """Return whether a batch is to leave, if there is a slot."""
-        return len(self) > 0 and (not self.awaited or self.update_count >= self.max_updates)
+    def may_leave(self, share: int) -> bool:
+        """Return whether a batch is to leave, if there is a slot.
+
+        Args:
+            share: How many may be under way at once, but for those that are late.
+        """
+        return len(self) > 0 and (
+            not self.awaited
+            or (self.update_count >= self.max_updates and len(self.awaited) < share)
+        )
 
 
 class Settler:
@@ -98,6 +101,7 @@ class Settler:
         self._batchers: dict[Accounts, AccountsBatcher] = {}
         self._threads = ThreadPoolExecutor(SLOTS, thread_name_prefix="slot")
         self._free = SLOTS
+        self._sharing = Sharing()
 
     async def settle(self, message: Message, accounts: Accounts) -> list[Outcome]:
         """Settle a message: committed and published on return.
@@ -115,13 +119,16 @@ class Settler:
             OutcomesNotPublishedError: It may be committed. Then the same message is
                 answered later, and its outcomes are published meanwhile.
         """
-        if sum(batcher.update_count for batcher in self._batchers.values()) >= MAX_WAITING_UPDATES:
-            raise BusyError
-        asked = Asked(message, asyncio.get_running_loop().create_future())
+        now = time.monotonic()
+        self._sharing.note(accounts, now)
         batcher = self._batchers.get(accounts)
         if batcher is None:
             batcher = self._batchers[accounts] = AccountsBatcher(accounts, self._max_updates)
-        batcher.add([asked], time.monotonic())
+        waiting = [one.update_count for one in self._batchers.values()]
+        if is_too_much(batcher.update_count, waiting):
+            raise BusyError
+        asked = Asked(message, asyncio.get_running_loop().create_future())
+        batcher.add([asked], now)
         self._fill_slots()
         return await asked.answer
 
@@ -131,14 +138,16 @@ class Settler:
         self._threads.shutdown()
 
     def _fill_slots(self) -> None:
+        share = self._sharing.slots(time.monotonic())
         for accounts, batcher in list(self._batchers.items()):
-            while self._free > batcher.leaves_slots and batcher.may_leave:
+            while self._free > batcher.leaves_slots and batcher.may_leave(share):
                 self._start(batcher)
             if batcher.is_idle:
                 del self._batchers[accounts]
 
     def _start(self, batcher: AccountsBatcher) -> None:
-        batch = batcher.take(time.monotonic())
+        now = time.monotonic()
+        batch = batcher.take(now)
         if batch is None:
             return
         # Whoever had a batch waits behind the others for the next.
@@ -148,7 +157,7 @@ class Settler:
         loop = asyncio.get_running_loop()
         messages = [asked.message for asked in batch.items]
         work = loop.run_in_executor(self._threads, self._work, messages, batcher.accounts)
-        late = loop.call_later(LATE_SECONDS, self._await_no_more, batcher, batch)
+        late = loop.call_later(self._sharing.late_seconds(now), self._await_no_more, batcher, batch)
         work.add_done_callback(partial(self._answer, batcher, batch, late))
 
     def _await_no_more(self, batcher: AccountsBatcher, batch: Batch[Asked]) -> None:

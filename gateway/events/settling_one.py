@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from gateway.access.admission import Charge
     from gateway.requests.body import Reader
     from settle_client.outcome import Outcome
 
@@ -35,14 +36,16 @@ class OneSettler:
         self,
         settle: Callable[[Message, frozenset[str] | None], Awaitable[list[Outcome]]],
         reader: Reader,
+        charge: Charge,
     ) -> None:
         """Begin with none.
 
         Args:
             settle: Settles a message in time.
             reader: Reads bodies.
+            charge: Holds a request to its limits.
         """
-        self._settle, self._reader = settle, reader
+        self._settle, self._reader, self._charge = settle, reader, charge
 
     async def settle(self, request: Request, accounts: frozenset[str] | None) -> Response:
         """Settle the event of a request.
@@ -57,7 +60,9 @@ class OneSettler:
         message_id = message_id_of(request)
         with until_stopped():
             body = await self._reader.read(request)
-        message = Message(message_id, (understand_one(body),))
+        update = understand_one(body)
+        await self._charge(request, [update.account_id])
+        message = Message(message_id, (update,))
         (outcome,) = await self._settle(message, accounts)
         return answer_one(outcome)
 

@@ -83,7 +83,7 @@ class Messages:
 
     async def show(self, request: Request) -> Response:
         """Answer with the outcomes of a message, and how many are awaited."""
-        accounts = self._admission.admit(request)
+        accounts = await self._admission.admit(request)
         message_id = request.path_params["id"]
         try:
             record = await self._records.find(message_id)

@@ -66,7 +66,7 @@ class Outcomes:
 
     async def show(self, request: Request) -> Response:
         """Answer with outcomes, in the form that is asked for."""
-        accounts = self._admission.admit(request)
+        accounts = await self._admission.admit(request)
         as_stream = terms.EVENT_STREAM in request.headers.get("accept", "").lower()
         query = (read_subscription if as_stream else read_query)(request, accounts)
         try:
@@ -126,7 +126,7 @@ class Outcomes:
     def _is_still_let_in(self, request: Request, query: Query) -> bool:
         """Return whether a listener may still hear what it may hear by its request."""
         try:
-            _, accounts = self._admission.identify(request)
+            accounts = self._admission.identify(request).accounts
         except HTTPException:
             return False
         return accounts == query.wanted.accounts

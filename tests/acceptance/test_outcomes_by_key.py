@@ -63,6 +63,34 @@ def test_no_operation_is_open_without_its_key(
             check_is_problem(answer, 401, "Unauthorized", "Authorization: ")
 
 
+@pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "Bearer    ", "  beAreR "])
+def test_every_operation_is_opened_by_its_key(
+    locked: Gateway, tokens: dict[str, str], scheme: str
+) -> None:
+    """By the scheme in any case, and however many spaces are around."""
+    shown = {"Authorization": tokens["shop"].replace("Bearer ", scheme)}
+    for parameter in OPERATIONS:
+        method, path = parameter.values
+        answer = locked.ask(str(method), str(path).replace("{id}", "ev_1"), "[]", JSON | shown)
+        assert answer.status != 401, (method, path, answer)
+
+
+def test_no_operation_takes_two_keys_at_once(locked: Gateway, tokens: dict[str, str]) -> None:
+    """Two headers that disagree, or do not: a proxy may look at the one, and the gateway not."""
+    for parameter in OPERATIONS:
+        method, path = parameter.values
+        for second in (tokens["ops"], tokens["shop"], "Basic c2hvcDo="):
+            connection = locked.connect()
+            connection.putrequest(str(method), str(path).replace("{id}", "ev_1"))
+            for value in (tokens["shop"], second):
+                connection.putheader("Authorization", value)
+            connection.putheader("Content-Length", "0")
+            connection.endheaders()
+            answer = connection.getresponse()
+            assert (answer.status, b"given once" in answer.read()) == (401, True)
+            connection.close()
+
+
 def test_a_key_hears_of_its_accounts_alone(
     service: Service, locked: Gateway, tokens: dict[str, str]
 ) -> None:

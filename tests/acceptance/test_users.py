@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from cli.embedded import dies_with_parent, free_port
+from gateway.access.shared_buckets import KEY, TAKE
 from gateway.messages.records import Records, record_of
 from gateway.outcomes.positions import BEGINNING
 from gateway.outcomes.stream import Stream
@@ -109,7 +110,7 @@ def test_the_gateway_settles_and_publishes(service: Service, gateways: Gateways)
 
 
 def test_the_gateway_needs_all_that_it_may(urls: Urls, curious: RedisUrls) -> None:
-    """Without any one of its commands, keys and channels it cannot publish, read or remember."""
+    """Without any one of its commands, keys and channels it cannot publish, read, keep or limit."""
     name = urlsplit(curious.gateway).username
     rules = [rule for line in documented_rules("settle-gateway")[1:] for rule in line]
     nothing = ("resetkeys", "resetchannels", "-@all", "+@connection")
@@ -118,7 +119,7 @@ def test_the_gateway_needs_all_that_it_may(urls: Urls, curious: RedisUrls) -> No
             allowed = [rule for rule in rules if rule != missing]
             owner.execute_command("ACL", "SETUSER", name, *nothing, *allowed)
             owner.script_flush()
-            with pytest.raises((OutcomesNotPublishedError, ChannelAwayError)):
+            with pytest.raises((OutcomesNotPublishedError, ChannelAwayError, redis.ResponseError)):
                 use_channel(curious.gateway)
         owner.execute_command("ACL", "SETUSER", name, *nothing, *rules)
         use_channel(curious.gateway)
@@ -130,6 +131,7 @@ def use_channel(url: str) -> None:
     letters = [DeadLetter("message", "reason", "{}", {})]
     with redis.Redis.from_url(url) as client:
         OutcomePublisher(client, stream_max_length=1).publish(outcomes, letters)
+        client.register_script(TAKE)([KEY.format("bucket")], [1, 1])
 
     async def read_and_remember() -> None:
         channel = Channel(open_reader(url, asynchronous=True))
@@ -177,6 +179,7 @@ def use_channel(url: str) -> None:
         ("gateway", "XRANGE event-status-updates.dead - +"),
         ("gateway", "XTRIM event-outcomes MAXLEN 0"),
         ("gateway", "DEL event-messages:m"),
+        ("gateway", "DEL event-limits:a"),
         ("gateway", "GET event-outcomes.secret"),
         ("gateway", "DEL event-outcomes"),
         ("gateway", "SUBSCRIBE event-outcomes"),

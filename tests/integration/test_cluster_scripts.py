@@ -16,7 +16,7 @@ from tests.started import started
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDERS = (Path("tasks"), Path("worker/transport/redis/scripts"))
+FOLDERS = (Path("gateway/access"), Path("tasks"), Path("worker/transport/redis/scripts"))
 SCRIPTS = {path.stem: path for folder in FOLDERS for path in folder.glob("*.lua")}
 TAIL = ',"","q"]'
 ENTRY = f"[item{TAIL}"
@@ -67,6 +67,7 @@ CALLS = {
     "publish_outcomes": Call(("{q}stream",), ("1", 10, "outcome")),
     "renew": Call(("{q}index",), ("tag-1",), HELD),
     "replace_letter": Call(("{q}stream",), ("1-1", 2, "raw", "y"), STREAM),
+    "take_from_buckets": Call(("{q}one", "{q}other"), (5, 1, 1_000, 10)),
     "try_adding": Call(("{q}stream",), ("1",)),
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.access.shared_buckets import TAKE
 from tasks.dead_letters import REPLACE_LETTER
 from tasks.latest_letters import DESCRIBE_LETTERS
 from tasks.publishing import KEEP_DEAD_LETTER, PUBLISH_OUTCOMES, TRY_ADDING
@@ -19,7 +20,7 @@ from webhooks import scripts as pushing
 from worker.transport.redis import scripts
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("tasks", "webhooks", "worker")
+FOLDERS = ("gateway", "tasks", "webhooks", "worker")
 FILES = sorted(file for folder in FOLDERS for file in ROOT.joinpath(folder).rglob("*.lua"))
 RUN = (
     *(scripts.FETCH, scripts.EXPIRED, scripts.LOOK_UP, scripts.MOVE, scripts.RENEW, scripts.FORMER),
@@ -27,6 +28,7 @@ RUN = (
     *(PUBLISH_OUTCOMES, KEEP_DEAD_LETTER, TRY_ADDING, COUNT_ENTRIES, MAKE_ROOM),
     *(DESCRIBE_LETTERS, REPLACE_LETTER),
     *(scripts.DELAY, scripts.DUE, scripts.NOTE),
+    TAKE,
     *(pushing.ROUTE, pushing.CLAIM, pushing.TAKE, pushing.FINISH, pushing.REPLAY, pushing.ENABLE),
 )
 

@@ -115,12 +115,13 @@ def test_percentiles(share: float, expected: float) -> None:
 
 def test_requests_name_each_event_once() -> None:
     """As many as there are whole ones."""
-    requests = http_load.make_requests("/path", 2, range(3, 8))
+    spec = http_load.LoadSpec(8_000, "/path", 1, 2, 5, 1.0, token="a key")  # noqa: S106
+    requests = http_load.make_requests(spec, 2, range(3, 8))
     assert [request.partition(b"\r\n\r\n")[2] for request in requests] == [
         b'[{"id":"evt_000000003","status":"completed"},{"id":"evt_000000004","status":"completed"}]',
         b'[{"id":"evt_000000005","status":"completed"},{"id":"evt_000000006","status":"completed"}]',
     ]
-    assert b"Content-Length: 89\r\n" in requests[0]
+    assert b"Authorization: Bearer a key\r\nContent-Length: 89\r\n" in requests[0]
 
 
 SETTLED = b'HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n[{"updated":true}]'
@@ -317,7 +318,7 @@ def test_who_fails_takes_no_other_figures_along() -> None:
 
 def test_a_run_that_ends_early_keeps_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Latencies come last; should they fail, the rates and costs of all rounds are there."""
-    monkeypatch.setattr(command, "_machine", lambda _: MACHINE)
+    monkeypatch.setattr(command, "machine", lambda _: MACHINE)
     monkeypatch.setattr(command, "_all_measured", lambda _: {"Settle": lambda: Run(8.0, {})})
     monkeypatch.setattr(measuring, "lonely_latencies", lambda *_: [0.001] * 100)
 

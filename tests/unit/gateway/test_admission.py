@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from gateway.access.admission import Admission, is_loopback
+from gateway.access.buckets import Buckets, Taken
 from gateway.access.keys import Keys, as_toml, draw
+from gateway.access.policies import Policies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from gateway.access.buckets import Claim
+
+
+class StoppedBuckets:
+    """Buckets of a clock that stands still."""
+
+    def __init__(self) -> None:
+        self._buckets = Buckets()
+
+    async def take(self, claims: Sequence[Claim]) -> Taken:
+        """Take from them."""
+        return self._buckets.take(claims, 1_000.0)
+
+
+def door(
+    keys: Keys | None = None, requests_per_second: int | None = None
+) -> Callable[[Request], frozenset[str] | None]:
+    """Return what lets requests in."""
+    buckets: Any = StoppedBuckets()
+    admission = Admission(keys, Policies(keys, None), buckets, requests_per_second)
+    return lambda request: asyncio.run(admission.admit(request))
 
 
 def request(**headers: str) -> Request:
@@ -31,12 +57,13 @@ def tokens(tmp_path: Path) -> tuple[Keys, str, str]:
     return Keys(path), shop[0], ops[0]
 
 
-def test_a_key_opens_its_accounts(tokens: tuple[Keys, str, str]) -> None:
-    """The scheme in any case; None stands for all accounts; the host does not matter."""
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer  ", "BEARER ", "bEaReR    ", " Bearer "])
+def test_a_key_opens_its_accounts(tokens: tuple[Keys, str, str], scheme: str) -> None:
+    """The scheme in any case, and spaces; None stands for all accounts, whatever the host."""
     keys, shop, ops = tokens
-    admit = Admission(keys, None).admit
+    admit = door(keys)
     assert admit(request(authorization=f"Bearer {shop}")) == frozenset({"acct_1", "acct_2"})
-    assert admit(request(authorization=f"bearer  {ops} ", host="api.example")) is None
+    assert admit(request(authorization=f"{scheme}{ops} ", host="api.example")) is None
 
 
 @pytest.mark.parametrize(
@@ -48,7 +75,7 @@ def test_anything_else_is_not_let_in(tokens: tuple[Keys, str, str], shown: str |
     keys, shop, _ = tokens
     asked = request() if shown is None else request(authorization=shown.format(shop))
     with pytest.raises(HTTPException) as refused:
-        Admission(keys, None).admit(asked)
+        door(keys)(asked)
     assert refused.value.status_code == 401
     assert refused.value.headers == {"WWW-Authenticate": "Bearer"}
     assert shop not in refused.value.detail
@@ -59,12 +86,12 @@ def test_anything_else_is_not_let_in(tokens: tuple[Keys, str, str], shown: str |
 )
 def test_without_keys_this_machine_is_let_in(host: str) -> None:
     """By any of its own names."""
-    assert Admission(None, None).admit(request(host=host)) is None
+    assert door()(request(host=host)) is None
 
 
 def test_without_keys_a_client_may_name_no_host() -> None:
     """HTTP/1.0 does not ask for it."""
-    assert Admission(None, None).admit(request()) is None
+    assert door()(request()) is None
 
 
 @pytest.mark.parametrize(
@@ -77,17 +104,27 @@ def test_without_keys_a_client_may_name_no_host() -> None:
 def test_without_keys_a_page_elsewhere_is_not(host: str) -> None:
     """A name in somebody's domain may lead here; and what is no host is nobody's."""
     with pytest.raises(HTTPException) as refused:
-        Admission(None, None).admit(request(host=host))
+        door()(request(host=host))
     assert refused.value.status_code == 401
 
 
-def test_each_key_has_its_own_rate(
-    tokens: tuple[Keys, str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that asks too often is asked to wait, and the others are not."""
-    monkeypatch.setattr("time.time", lambda: 1_000.0)
+@pytest.mark.parametrize("second", ["Bearer {}", "Bearer other", "Basic c2hvcDo=", ""])
+def test_two_keys_at_once_are_none(tokens: tuple[Keys, str, str], second: str) -> None:
+    """Nobody is to guess which is meant, in whichever order they come."""
     keys, shop, ops = tokens
-    admit = Admission(keys, 2).admit
+    shown = [f"Bearer {shop}", second.format(ops)]
+    for values in (shown, shown[::-1]):
+        asked = request()
+        asked.scope["headers"] = [(b"authorization", value.encode()) for value in values]
+        with pytest.raises(HTTPException, match="given once") as refused:
+            door(keys)(asked)
+        assert refused.value.status_code == 401
+
+
+def test_each_key_has_its_own_rate(tokens: tuple[Keys, str, str]) -> None:
+    """One that asks too often is asked to wait, and the others are not."""
+    keys, shop, ops = tokens
+    admit = door(keys, 2)
     for _ in range(2):
         admit(request(authorization=f"Bearer {shop}"))
     for _ in range(3):
@@ -98,10 +135,24 @@ def test_each_key_has_its_own_rate(
     admit(request(authorization=f"Bearer {ops}"))
 
 
+def test_a_limit_that_seems_to_have_a_unit_left_is_reached_all_the_same() -> None:
+    """The script knows better than what it says in six digits."""
+
+    class Rounding:
+        async def take(self, claims: Sequence[Claim]) -> Taken:
+            return Taken(is_taken=False, missing_seconds=[0.999999])
+
+    buckets: Any = Rounding()
+    admission = Admission(None, Policies(None, None), buckets, 1_000_000)
+    with pytest.raises(HTTPException, match="key-requests: more than 1,000,000 ") as refused:
+        asyncio.run(admission.admit(request()))
+    assert refused.value.headers == {"Retry-After": "1"}
+
+
 def test_a_key_that_is_not_known_uses_up_nobodys_rate(tokens: tuple[Keys, str, str]) -> None:
     """Guessing does not lock anybody out."""
     keys, shop, _ = tokens
-    admit = Admission(keys, 1).admit
+    admit = door(keys, 1)
     for _ in range(3):
         with pytest.raises(HTTPException, match="not known"):
             admit(request(authorization="Bearer guess"))

@@ -173,3 +173,31 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x1f\x8b\xff")
     with pytest.raises(SettingsError, match="is not UTF-8"):
         Keys(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("requests_per_second = 0", "key[0].requests_per_second: must be gr", id="0"),
+        pytest.param('updates_per_second = "5"', None, id="as text"),
+        pytest.param("updates_per_second = 1.5", "key[0].updates_per_second: must be", id="1.5"),
+        pytest.param("request_per_second = 5", "key[0].request_per_second: is not kn", id="typo"),
+        pytest.param('[[account]]\nid = "a"', "account[0].updates_per_second: is req", id="none"),
+        pytest.param("[[acount]]\n", "acount: is not known here", id="a table"),
+        pytest.param(
+            '[[account]]\nid = "a"\nupdates_per_second = 1\n' * 2, "each may have one", id="twice"
+        ),
+    ],
+)
+def test_a_limit_that_cannot_be_meant_is_refused(
+    tmp_path: Path, text: str, said: str | None
+) -> None:
+    """By its name: what is misspelled would be no limit at all."""
+    path = tmp_path / "keys.toml"
+    path.write_text(f"{as_toml(draw('shop', 'all')[1])}\n{text}")
+    if said is None:
+        assert Keys(path)
+        return
+    with pytest.raises(SettingsError) as refused:
+        Keys(path)
+    assert said in str(refused.value)

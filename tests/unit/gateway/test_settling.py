@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from db import DatabaseError, TransientDatabaseError
-from gateway.events import settling
-from gateway.events.settling import SLOTS, Settler
+from gateway.events import sharing
+from gateway.events.sharing import SHARE, SLOTS
 from gateway.requests.problems import BusyError
 from tasks.errors import OutcomesNotPublishedError
 from tests.stub_service import Stub, ask, message, occupy, run
+
+if TYPE_CHECKING:
+    from gateway.events.settling import Settler
 
 OURS, THEIRS = frozenset({"ours"}), frozenset({"theirs"})
 
@@ -19,7 +23,8 @@ OURS, THEIRS = frozenset({"ours"}), frozenset({"theirs"})
 @pytest.fixture(autouse=True)
 def never_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing be late, unless a test says so."""
-    monkeypatch.setattr(settling, "LATE_SECONDS", 3_600)
+    for name in ("LATE_SECONDS", "SHARED_LATE_SECONDS"):
+        monkeypatch.setattr(sharing, name, 3_600)
 
 
 def test_a_request_alone_leaves_at_once() -> None:
@@ -98,7 +103,8 @@ def test_a_full_batch_does_not_wait() -> None:
 
 def test_nobody_waits_for_a_batch_that_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever locks a row holds up its batch alone, until one slot is left: that is for others."""
-    monkeypatch.setattr(settling, "LATE_SECONDS", 0)
+    for name in ("LATE_SECONDS", "SHARED_LATE_SECONDS"):
+        monkeypatch.setattr(sharing, name, 0)
     stub = Stub([f"o{number}" for number in range(SLOTS + 1)])
 
     async def scenario(settler: Settler) -> None:
@@ -203,6 +209,46 @@ def test_what_waits_when_it_is_closed_is_not_begun() -> None:
     assert stub.batches == [["o0"]]
 
 
+def test_who_fills_all_slots_leaves_them_while_others_ask() -> None:
+    """Alone it has all; from when somebody else asks on, its share, and the rest waits its turn."""
+    stub = Stub([f"o{number}" for number in range(20)] + ["t1", "t2"])
+
+    async def scenario(settler: Settler) -> None:
+        stub.is_open.clear()
+        flood = await ask(settler, *((message(f"m{n}", f"o{n}"), OURS) for n in range(20)))
+        for _ in range(SLOTS):
+            assert await asyncio.to_thread(stub.begun.acquire)
+        theirs = await ask(settler, (message("t", "t1"), THEIRS))
+        stub.is_open.set()
+        await asyncio.gather(*flood, *theirs)
+        assert len(stub.batches) == 21
+        assert stub.most_at_once == SLOTS
+        stub.most_at_once, stub.work_seconds = 0, 0.01
+        again = [(message(f"n{n}", f"o{n}"), OURS) for n in range(20)]
+        await asyncio.gather(*await ask(settler, (message("u", "t2"), THEIRS), *again))
+        assert stub.most_at_once <= SHARE + 1
+
+    run(stub, scenario, max_updates=1)
+
+
+def test_who_has_too_much_waiting_keeps_nobody_else_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They alone are refused; others have a part of what may wait."""
+    monkeypatch.setattr(sharing, "MAX_WAITING_UPDATES", 4)
+    stub = Stub([*(f"o{number}" for number in range(9)), "t1"])
+
+    async def scenario(settler: Settler) -> None:
+        stub.is_open.clear()
+        flood = await ask(settler, *((message(f"m{n}", f"o{n}"), OURS) for n in range(5)))
+        with pytest.raises(BusyError):
+            await settler.settle(message("n", "o8"), OURS)
+        theirs = await ask(settler, (message("t", "t1"), THEIRS))
+        stub.is_open.set()
+        await asyncio.gather(*flood)
+        assert (await theirs[0])[0].updated
+
+    run(stub, scenario)
+
+
 def test_the_failure_of_some_is_not_that_of_others() -> None:
     """Whoever shares the statement gets the error, the other accounts' requests are settled."""
     stub = Stub(["o0", "o1", "o2", "o3", "o8", "o9", "t9"])
@@ -278,7 +324,7 @@ def test_a_client_that_does_not_wait_is_settled_all_the_same() -> None:
 
 def test_too_many_are_not_let_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are refused unapplied, and the next are taken when there is room again."""
-    monkeypatch.setattr(settling, "MAX_WAITING_UPDATES", 2)
+    monkeypatch.setattr(sharing, "MAX_WAITING_UPDATES", 2)
     stub = Stub(["o0", "o1", "o2", "o3", "o8", "o9"])
 
     async def scenario(settler: Settler) -> None:
