@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from service.connections import make_service
+from service.settings import Settings
 from settle_client.async_producer import AsyncProducer
 from settle_client.errors import NotSentError
 from settle_client.names import OUTCOMES, QUEUE
@@ -14,6 +18,7 @@ from settle_client.producer import Producer
 from tasks.errors import OutcomesNotPublishedError
 from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import invalid
+from tests.redis_cluster import redis_cluster
 from tests.redis_group import NAME, RedisGroup
 from tests.started import started
 
@@ -116,3 +121,18 @@ def test_what_is_sent_from_an_event_loop_is_on_replicas(group: RedisGroup) -> No
             await producer.flush()
 
     asyncio.run(send())
+
+
+def test_on_a_cluster_it_is_the_replica_of_the_node_that_holds_the_slot() -> None:
+    """Also after the slot has gone elsewhere; and nothing counts as published without it."""
+    with started(partial(redis_cluster, replicas=True)) as cluster:
+        settings = Settings(CELERY_BROKER_URL=cluster.url, outcome_min_replicas=1)
+        with closing(make_service(settings).publisher) as publisher:
+            publisher.publish([ANSWER], [])
+            cluster.migrate(OUTCOMES)
+            publisher.publish([ANSWER], [])
+            owner = cluster.owner(OUTCOMES)
+            assert owner.ask("XLEN", OUTCOMES) == 2
+            cluster.replica_of(owner).stop(immediate=True)
+            with pytest.raises(OutcomesNotPublishedError, match="0 of 1 replicas"):
+                publisher.publish([ANSWER], [])
