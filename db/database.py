@@ -36,6 +36,17 @@ NOTHING: dict[str, list[str]] = {
     "account_ids": [],
     "message_ids": [],
 }
+# Each row of a batch by its id, whatever a planner believes of the table. A plan that is kept
+# may be of a time when the table was small, and read all of it for each row once it has grown.
+# One that is made for the very batch reads all of a partitioned table, unless it may not.
+BY_ID = {
+    "plan_cache_mode": "force_custom_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    # Costs that are forbidden look as if compiling would pay.
+    "jit": "off",
+}
 COMMITS_WAIT = "commits wait for a synchronous standby"
 READ_ONLY = "25006: the server takes no writes"
 
@@ -64,10 +75,7 @@ class Database:
             application_name="settle",
             statement_timeout_seconds=statement_timeout_seconds,
             lock_timeout_seconds=lock_timeout_seconds,
-            # One plan for any batch: each row by its id. Planned for the very batch, all
-            # of a partitioned table is scanned, for the planner does not count on looking
-            # into one partition only.
-            plan_cache_mode="force_generic_plan",
+            planning=BY_ID,
             pool_size=pool_size,
             max_overflow=0,
         )

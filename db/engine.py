@@ -6,11 +6,14 @@ What its sessions are like is in `db.sessions`.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 
 from db.sessions import STARTUP, set_up_sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CONNECT_TIMEOUT_SECONDS = 5
 # A dead link is noticed by the kernel, not by waiting for a statement timeout.
@@ -18,6 +21,8 @@ TCP_USER_TIMEOUT_MILLISECONDS = 15_000
 # While an answer is waited for nothing is sent that could remain without an acknowledgement: a
 # host that is gone, or cut off, is noticed by asking it. The system's own patience is two hours.
 KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+# What PostgreSQL does if nobody says otherwise.
+AUTO = {"plan_cache_mode": "auto"}
 DEFAULT_PORT = "5432"
 AS_IN = "write it as in postgresql://user:password@host:5432/settle"
 
@@ -75,7 +80,7 @@ def make_engine(
     application_name: str,
     statement_timeout_seconds: float,
     lock_timeout_seconds: float,
-    plan_cache_mode: str = "auto",
+    planning: Mapping[str, str] = AUTO,
     **options: Any,
 ) -> sqlalchemy.Engine:
     """Make an engine whose transactions are READ COMMITTED and have timeouts.
@@ -85,7 +90,7 @@ def make_engine(
         application_name: What sessions are called.
         statement_timeout_seconds: After which PostgreSQL gives a statement up.
         lock_timeout_seconds: How long to wait for a row that another session holds.
-        plan_cache_mode: PostgreSQL's own: whether a statement is planned anew for its values.
+        planning: PostgreSQL's own settings of how statements are planned.
         options: Those of the pool.
     """
     target = engine_url(url)
@@ -108,7 +113,7 @@ def make_engine(
     settings = {
         "statement_timeout": f"{statement_timeout_seconds * 1000:.0f}",
         "lock_timeout": f"{lock_timeout_seconds * 1000:.0f}",
-        "plan_cache_mode": plan_cache_mode,
+        **planning,
     }
     set_up_sessions(engine, settings)
     return engine

@@ -21,6 +21,15 @@ from tests.tables import both
 
 pytestmark = both
 
+ONE = """
+INSERT INTO events (id, account_id, event_type, payload, created_at)
+VALUES (%s, 'acct_1', 'order.created', '{}', now())
+"""
+MANY = """
+INSERT INTO events (id, account_id, event_type, payload, created_at)
+SELECT 'many_' || n, 'acct_1', 'order.created', '{}', now() FROM generate_series(1, %s) AS n
+"""
+
 
 def load(url: str, count: int, account: str = "acct_1") -> list[str]:
     """Load pending events and return their ids."""
@@ -103,6 +112,24 @@ def test_the_payload_is_read_only_where_asked_for(database: Database, database_u
     assert rows["ev_00000"].payload == '{"id": "ev_00000"}'
     assert database.read_events(["ev_00000"], with_payload=True) == rows
     assert database.read_events(["ev_00000"])["ev_00000"].payload is None
+
+
+@pytest.mark.parametrize("known_empty", [False, True], ids=["new table", "vacuumed table"])
+def test_a_table_may_grow_behind_what_was_planned_for_it(
+    database: Database, database_url: str, known_empty: bool
+) -> None:
+    """A session that has met a small table finds rows by their id in a large one as well."""
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        if known_empty:
+            owner.execute("VACUUM (ANALYZE) events, pending_events")
+        for number in range(10):
+            id_ = f"first_{number}"
+            owner.execute(ONE, [id_])
+            assert database.settle_pending_events([settlement(id_)])[id_].status == "completed"
+        owner.execute(MANY, [200_000])
+    batch = [settlement(f"many_{number}") for number in range(1, 1_001)]
+    # A join of all rows with all of the batch takes longer than a statement may.
+    assert len(database.settle_pending_events(batch)) == 1_000
 
 
 def test_updates_stay_hot(database: Database, database_url: str) -> None:
