@@ -155,6 +155,27 @@ def test_a_changed_setting_rolls_the_pods_and_their_time_to_stop() -> None:
     assert changed == [True, True, False]
 
 
+def specs_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Give what is said of pods, wherever in an object that is."""
+    if isinstance(value, dict):
+        if "containers" in value:
+            yield value
+        for it in value.values():
+            yield from specs_in(it)
+
+
+def test_an_authority_of_ones_own_is_in_every_pod() -> None:
+    """Whatever runs there connects to Redis, to PostgreSQL, or to both."""
+    mount = {"name": "ca", "mountPath": "/etc/settle-ca", "readOnly": True}
+    volume = {"name": "ca", "secret": {"secretName": "our-ca"}}
+    rendered = render({**EVERYTHING, "caSecret": "our-ca"})
+    specs = [spec for one in rendered.values() for spec in specs_in(one)]
+    assert len(specs) == len(("worker", "gateway", "webhooks", "migrate", "retention", "flower"))
+    for spec in specs:
+        (container,) = spec["containers"]
+        assert (volume in spec["volumes"], mount in container["volumeMounts"]) == (True, True)
+
+
 def test_workers_by_the_length_of_a_queue_of_rabbitmq() -> None:
     """The trigger that is a comment in the manifests for kustomize."""
     objects = render({"keda": {"enabled": True, "broker": "rabbitmq", "queueLength": 2_000_000}})

@@ -62,9 +62,20 @@ limits: {memory: 256Mi}
 {{- end }}
 
 {{/* Where a read-only root may be written to. */}}
-{{- define "settle.tmp" -}}
+{{- define "settle.volumes" -}}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
+{{- if .Values.caSecret }}
+- name: ca
+  secret: {secretName: {{ .Values.caSecret | quote }}}
+{{- end }}
+{{- end }}
+
+{{- define "settle.mounts" -}}
+- {name: tmp, mountPath: /tmp}
+{{- if .Values.caSecret }}
+- {name: ca, mountPath: /etc/settle-ca, readOnly: true}
+{{- end }}
 {{- end }}
 
 {{/* One more pod before one less, and spread over nodes. */}}
