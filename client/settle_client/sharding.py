@@ -1,7 +1,7 @@
 """Which shard an update belongs to, where a service is several: brokers, or databases too.
 
-All updates of one event go to one shard, so that their order is kept and each shard's
-database has the whole of its events. Pure; `settle_client.sharded_producer` sends.
+All updates of one event go to one shard: what is kept of their order in one queue is kept,
+and each shard's database has the whole of its events. Pure; `settle_client.sharded_producer` sends.
 """
 
 from __future__ import annotations

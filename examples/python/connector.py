@@ -35,14 +35,21 @@ def hear(client: HttpClient, place: Path) -> None:
         if outcome:
             # It may come twice: outcome.identity tells.
             print(outcome.id, outcome.reason or "updated", flush=True)
-        place.write_text(position)
+        keep(place, position)
+
+
+def keep(place: Path, position: str) -> None:
+    """Write down how far all is heard, whole or not at all, whenever this is killed."""
+    written = place.with_suffix(".new")
+    written.write_text(position)
+    written.replace(place)
 
 
 def main(place: Path) -> None:
     """Settle what is pending, and listen for ever."""
     with HttpClient(URL, api_key=os.environ.get("SETTLE_API_KEY")) as client:
         if not place.exists():
-            place.write_text(client.position())
+            keep(place, client.position())
         settle_pending(client)
         while True:
             try:
@@ -50,7 +57,7 @@ def main(place: Path) -> None:
             except GoneError as error:
                 # Some outcomes are gone, and were not heard. The rest begins there.
                 print(error, file=sys.stderr)
-                place.write_text(error.begin or "oldest")
+                keep(place, error.begin or "oldest")
 
 
 main(Path(sys.argv[1]))

@@ -41,6 +41,13 @@ def listen(last_id: str) -> Iterator[tuple[str, str, Any]]:
                 fields = {}
 
 
+def keep(place: Path, position: str) -> None:
+    """Write down how far all is handled, whole or not at all, whenever this is killed."""
+    written = place.with_suffix(".new")
+    written.write_text(position)
+    written.replace(place)
+
+
 def main(place: Path) -> None:
     """Listen for ever."""
     last_id = place.read_text() if place.exists() else ""
@@ -53,7 +60,7 @@ def main(place: Path) -> None:
                     # It may come twice: messageId and index tell.
                     print(data["id"], data["reason"] or "updated", flush=True)
                 last_id = position
-                place.write_text(last_id)
+                keep(place, last_id)
         except HTTPError as error:
             print(json.load(error)["message"], file=sys.stderr)
             if error.code == GONE:

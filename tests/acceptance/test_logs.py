@@ -75,9 +75,10 @@ def test_a_worker_started_as_in_the_readme_says_how_it_stands(service: Service) 
     }
     server, *checks = ready["found"].split("; ")
     assert server.startswith("PostgreSQL ")
-    assert checks[0] == "columns and constraints are as they should be"
-    assert re.fullmatch(r"at \d{4}, the newest", checks[1])
-    assert checks[2].endswith("has what it needs and no more")
+    assert checks[0] == "none waits for a standby"
+    assert checks[1] == "columns and constraints are as they should be"
+    assert re.fullmatch(r"at \d{4}, the newest", checks[2])
+    assert checks[3].endswith("has what it needs and no more")
     assert "batch settled" not in worker.log.read_text()
 
 
