@@ -1,4 +1,4 @@
-"""The release before this one, out of the repository's own history, beside this one's libraries."""
+"""The release before this one, out of the repository's own history, with its libraries."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ class PreviousRelease:
     """
 
     def __init__(self, folder: Path) -> None:
-        path = f"{folder}{os.pathsep}{folder / 'client'}"
+        # The interpreter is this one's, whose own libraries come last.
+        python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        libraries = folder / ".venv" / "lib" / python / "site-packages"
+        path = os.pathsep.join(map(str, (folder, folder / "client", libraries)))
         self.started = {"folder": str(folder), "PYTHONPATH": path}
 
     @classmethod
     def unpack(cls, folder: Path) -> Self:
-        """Put its files into an empty folder.
+        """Put its files into an empty folder, and install what its lock file says.
 
         Raises:
             NotInHistoryError: They are not in this clone.
@@ -43,6 +46,11 @@ class PreviousRelease:
         if archive.returncode:
             raise NotInHistoryError(f"{VERSION} is not in this clone: {archive.stderr.decode()}")
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
+        install = ["uv", "sync", "--quiet", "--frozen", "--all-extras", "--no-install-workspace"]
+        environment = {name: it for name, it in os.environ.items() if name != "VIRTUAL_ENV"}
+        subprocess.run(
+            [*install, "--python", sys.executable, "--project", folder], env=environment, check=True
+        )
         return cls(folder)
 
     def run(self, *arguments: str, **settings: str) -> str:
