@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tests.gateway import Gateway, Gateways
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
 face = faces.face
 
 UPDATE = {"id": "ev_1", "status": "completed"}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from tests.service import Service
 
+pytestmark = pytest.mark.storms
 PAGE = ROOT / "docs/webhooks.md"
 
 
