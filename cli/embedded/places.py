@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # stopped could be given the server's own port, and keep it from starting again.
 PORTS = range(20_000, 32_768)
 MAX_TRIES = 100
+# Whoever has been given one may not listen there yet.
+_GIVEN: set[int] = set()
 
 
 @contextmanager
@@ -31,13 +33,17 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on just now.
+    """Return a loopback port that nobody listens on just now, and that was not returned lately.
 
     Raises:
         OSError: None was found.
     """
+    if len(_GIVEN) * 2 > len(PORTS):
+        _GIVEN.clear()
     for port in random.SystemRandom().sample(PORTS, MAX_TRIES):
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _GIVEN:
+                probe.bind(("127.0.0.1", port))
+                _GIVEN.add(port)
+                return port
     raise OSError(f"no port is free from {PORTS.start} to {PORTS.stop - 1}")
