@@ -27,16 +27,13 @@ if TYPE_CHECKING:
 State = Literal["pending", "completed", "failed"]
 # After which a list is given up: one that passes over millions of events is for nobody to wait for.
 TIMEOUT_SECONDS = 5
-# A plan of this very list, which goes along an index until the page is full: what it finds is
-# never sorted, whatever a planner believes of how much that is.
+# Sessions plan each list anew (`db.database.BY_ID`): it goes along an index until the page is
+# full, and what it finds is never sorted, whatever a planner believes of how much that is.
 PLANNED = "; ".join(
     f"SET LOCAL {name} = {value}"
     for name, value in {
-        "plan_cache_mode": "force_custom_plan",
         "enable_bitmapscan": "off",
         "enable_sort": "off",
-        # Costs that are forbidden look as if compiling would pay.
-        "jit": "off",
         "statement_timeout": TIMEOUT_SECONDS * 1_000,
     }.items()
 )

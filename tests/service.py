@@ -198,6 +198,11 @@ class Service:
             by_message[outcome.message_id or ""].append(outcome)
         return by_message
 
+    def check_is_settling(self) -> None:
+        """Check that more outcomes come."""
+        before = self.channel.xlen("event-outcomes")
+        eventually(lambda: self.channel.xlen("event-outcomes") > before)
+
     def wait_until_empty(self) -> None:
         """Wait until the broker holds nothing, fetched or not."""
         eventually(lambda: not self._waiting_or_held())

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     model_validator,
 )
 
+from service.account_scope import AccountScope
 from service.toml_file import TomlFile
 
 if TYPE_CHECKING:
@@ -67,14 +67,6 @@ def _check_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _check_accounts(value: object) -> object:
-    if value == "all" or (
-        isinstance(value, list) and value and all(each and isinstance(each, str) for each in value)
-    ):
-        return value
-    raise ValueError('must be a list of account ids, or "all"')
-
-
 class Endpoint(BaseModel):
     """What the file says of an endpoint."""
 
@@ -82,7 +74,7 @@ class Endpoint(BaseModel):
 
     name: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$")]
     url: Annotated[str, Field(max_length=2_048), AfterValidator(_check_url)]
-    accounts: Annotated[list[str] | Literal["all"], BeforeValidator(_check_accounts)]
+    accounts: AccountScope
     # Every request is signed with each: the former one too, while its holder changes it.
     secrets: Annotated[
         list[Annotated[SecretStr, AfterValidator(_check_secret)]],

@@ -14,8 +14,9 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.account_scope import AccountScope
 from service.toml_file import TomlFile
 
 if TYPE_CHECKING:
@@ -27,14 +28,6 @@ Rate = Annotated[int, Field(ge=1, le=10**9)] | None
 PREFIX = "settle_"
 
 
-def _accounts(value: object) -> object:
-    if value == "all" or (
-        isinstance(value, list) and value and all(each and isinstance(each, str) for each in value)
-    ):
-        return value
-    raise ValueError('must be a list of account ids, or "all"')
-
-
 class Key(BaseModel):
     """What the file says of a key."""
 
@@ -42,7 +35,7 @@ class Key(BaseModel):
 
     name: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    accounts: Annotated[list[str] | Literal["all"], BeforeValidator(_accounts)]
+    accounts: AccountScope
     requests_per_second: Rate = None
     updates_per_second: Rate = None
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.faults.load import Load
-from tests.service import eventually
 
 if TYPE_CHECKING:
     from tests.service import Service
 
 # What a newer version might add: old workers neither read nor write it.
 EXPAND = "ALTER TABLE events ADD COLUMN note text"
-
-
-def check_is_settling(service: Service) -> None:
-    """Check that more outcomes come."""
-    before = service.channel.xlen("event-outcomes")
-    eventually(lambda: service.channel.xlen("event-outcomes") > before)
 
 
 def test_workers_are_replaced_and_the_table_is_expanded_under_load(service: Service) -> None:
@@ -32,7 +25,7 @@ def test_workers_are_replaced_and_the_table_is_expanded_under_load(service: Serv
         service.start_worker()
         assert worker.stop() == 0
         assert "Traceback" not in worker.log.read_text()
-        check_is_settling(service)
+        service.check_is_settling()
     load.stop()
     service.wait_until_empty()
     account = load.account()

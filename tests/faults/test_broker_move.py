@@ -58,8 +58,7 @@ def test_a_queue_moves_from_redis_to_rabbitmq_under_load(
         for worker in leaving:
             assert worker.stop() == 0
             assert "Traceback" not in worker.log.read_text()
-        before = new.channel.xlen("event-outcomes")
-        eventually(lambda: new.channel.xlen("event-outcomes") > before)
+        new.check_is_settling()
 
         load.stop()
         new.wait_until_empty()
