@@ -110,9 +110,9 @@ def start(folder: Path, stack: ExitStack) -> dict[str, str]:
 
 @click.command()
 @click.option("--rounds", default=3, show_default=True)
-@click.option("--rows", default=100_000, show_default=True, help="How many the table has.")
-@click.option("--events", default=2_000, show_default=True, help="How many are settled.")
-@click.option("--batch", default=1_000, show_default=True)
+@click.option("--rows", default=5_000, show_default=True, help="How many the table has.")
+@click.option("--events", default=200, show_default=True, help="How many are settled.")
+@click.option("--batch", default=100, show_default=True)
 def main(rounds: int, rows: int, events: int, batch: int) -> None:
     """Print a row for each kind of partition."""
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
