@@ -56,6 +56,21 @@ class WaitingFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceFacts:
+    """Where a server is: in which cluster and database, and how far in its log.
+
+    `position` is what a standby has replayed, and a primary written. `shown_seconds` is the age
+    of the last commit that a standby has replayed, None if there was none.
+    """
+
+    in_recovery: bool
+    position: int | None
+    cluster: int
+    database: str
+    shown_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SchemaFacts:
     """The migration that the schema is at, None before the first or if the role may not see it."""
 

@@ -21,6 +21,7 @@ from db import inspection_queries
 from db.engine import make_engine
 from db.errors import translate_error
 from db.facts import (
+    PlaceFacts,
     PrivilegeFacts,
     SchemaFacts,
     ServerFacts,
@@ -103,6 +104,17 @@ class Inspection:
     def waiting(self) -> WaitingFacts:
         """Describe what commits wait for a standby."""
         return WaitingFacts(*self._rows(inspection_queries.COMMITS_WAITING)[0])
+
+    def place(self) -> PlaceFacts:
+        """Describe where the server is, next to another."""
+        return PlaceFacts(*self._rows(inspection_queries.PLACE)[0])
+
+    def missing_reads(self) -> tuple[str, ...]:
+        """Return what the role may not read of what lists read."""
+        rows = self._rows(inspection_queries.COLUMN_PRIVILEGES, table=TABLE, columns=list(COLUMNS))
+        ((may_list,),) = self._rows(inspection_queries.MAY_LIST)
+        missing = [f"SELECT ({name}) ON {TABLE}" for name, may_read, _ in rows if not may_read]
+        return (*missing, *(() if may_list else ("SELECT ON pending_events",)))
 
     def clock_ahead_seconds(self) -> float:
         """Return by how much the server's clock is ahead of this machine's."""

@@ -59,6 +59,15 @@ TRIGGERS = """
 SELECT tgname::text FROM pg_trigger
 WHERE tgrelid = to_regclass(:table) AND NOT tgisinternal AND tgenabled IN ('O', 'A')
 """
+# Whether it is a standby, and how far it has written or replayed, in bytes of the log.
+PLACE = """
+SELECT in_recovery, (CASE WHEN in_recovery THEN pg_last_wal_replay_lsn()
+    ELSE pg_current_wal_lsn() END - '0/0'::pg_lsn)::bigint,
+  (SELECT system_identifier FROM pg_control_system()), current_database()::text,
+  extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float
+FROM pg_is_in_recovery() AS in_recovery
+"""
+MAY_LIST = "SELECT has_table_privilege(to_regclass('pending_events'), 'SELECT')"
 ROLE = """
 SELECT current_user::text, rolsuper, pg_has_role(relowner, 'MEMBER'), row_security_active(c.oid)
 FROM pg_roles, pg_class c WHERE rolname = current_user AND c.oid = to_regclass(:table)

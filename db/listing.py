@@ -9,7 +9,7 @@ settled before it.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from sqlalchemy import Text, bindparam, text
 
@@ -18,11 +18,10 @@ from db.rows import EventRow
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from sqlalchemy import BindParameter, TextClause
-
-    from db.database import Database
+    from sqlalchemy import BindParameter, Connection, TextClause
 
 State = Literal["pending", "completed", "failed"]
 # After which a list is given up: one that passes over millions of events is for nobody to wait for.
@@ -68,6 +67,14 @@ FROM ({page}) AS page ORDER BY created_at, id OFFSET :skip LIMIT :limit
 """
 
 
+class Readable(Protocol):
+    """Where events are: a `Database`, or a `Replica` of it."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Give a connection to read with."""
+        ...
+
+
 class Position(NamedTuple):
     """A place in the order of lists: that of an event, as it is written."""
 
@@ -99,13 +106,13 @@ class Listed(NamedTuple):
     last: Position | None
 
 
-def list_events(database: Database, listing: Listing) -> Listed:
+def list_events(database: Readable, listing: Listing) -> Listed:
     """Read a page, with payloads.
 
     Raises:
         BadDataError: A value is no such thing to the database.
         NotAllowedError: The role may not read `pending_events`.
-        TransientDatabaseError: Also where the server takes no writes, or it takes too long.
+        TransientDatabaseError: Also where what it says may be too old, or it takes too long.
         DatabaseError: See `db.errors`.
     """
     given = {name for name, value in listing._asdict().items() if value is not None}

@@ -31,6 +31,7 @@ from gateway.events.collection import Collection
 from gateway.events.creating import Creator
 from gateway.events.listing import Lister
 from gateway.events.publishing import PatientPublisher
+from gateway.events.reading import ListReader
 from gateway.events.settling import Settler
 from gateway.events.settling_one import OneSettler
 from gateway.health import Health
@@ -51,6 +52,7 @@ from gateway.requests.preferences import prefers_async
 from gateway.requests.problems import Problems
 from service.addresses import is_cluster
 from service.channel import Channel
+from service.connections import make_replica
 from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.checking import check_id
 from settle_client.errors import InvalidUpdateError
@@ -78,8 +80,6 @@ CATCH_UP_SECONDS = 1.0
 LARGE_BODY_BYTES = 16_384
 # Of a batch; a server that does not answer at all keeps nobody waiting for longer.
 STATEMENTS = 2
-# Made at once, apart from other questions: a list may take long.
-LISTS = 4
 HANGS = "a server does not answer: the gateway ends without it"
 
 
@@ -121,11 +121,15 @@ class Gateway:
         self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
         self._turn = asyncio.Lock()
         self._patience = Patience(STATEMENTS * settings.statement_timeout_seconds)
-        self._lists = Patience(STATEMENTS * settings.statement_timeout_seconds, LISTS)
+        self._lists = ListReader(
+            service.database,
+            make_replica(settings),
+            STATEMENTS * settings.statement_timeout_seconds,
+        )
         charge = self._admission.charge
         self.collection = Collection(
             self._admission,
-            GET=Lister(service.database, self._lists).list,
+            GET=Lister(self._lists).list,
             PATCH=OneSettler(self._settle, self._reader, charge).settle,
             POST=Creator(service.database, self._reader, self._patience, charge).create,
         )
@@ -185,7 +189,8 @@ class Gateway:
         """Answer whether updates can be settled."""
         if (obstacle := await self._health.look()) is not None:
             raise HTTPException(503, terms.unhealthy(obstacle.fix), terms.RETRY_SOON)
-        return JSONResponse({"status": "ok"})
+        lists = {"lists": self._lists.place} if self._lists.follower else {}
+        return JSONResponse({"status": "ok", **lists})
 
     async def expose_metrics(self, request: Request) -> Response:
         """Expose the metrics."""
@@ -195,13 +200,17 @@ class Gateway:
     @asynccontextmanager
     async def running(self, application: Starlette) -> AsyncIterator[None]:
         """Say what is in the way at the start; publish what could not be, until the end."""
-        looking = asyncio.create_task(self._health.look())
-        catching_up = asyncio.create_task(self._catch_up_for_ever())
+        tasks = [
+            asyncio.create_task(self._health.look()),
+            asyncio.create_task(self._catch_up_for_ever()),
+        ]
+        if self._lists.follower:
+            tasks.append(asyncio.create_task(self._lists.follower.follow()))
         try:
             yield
         finally:
-            looking.cancel()
-            catching_up.cancel()
+            for task in tasks:
+                task.cancel()
             end_after(GRACE_SECONDS, HANGS, logger)
             await self.hub.close()
             await self._enqueuer.close()

@@ -73,6 +73,19 @@ UNPUBLISHED = CATALOGUE.gauge(
     "Outcomes of committed updates that wait for the result channel; nothing new is applied.",
 )
 
+# -- written by gateway.events.reading and following --------------------------------------------
+
+LISTS = CATALOGUE.counter(
+    "settle_gateway_lists_total",
+    "Lists of events answered, by where they were read.",
+    server=("primary", "replica"),
+)
+REPLICA_LAG_SECONDS = CATALOGUE.gauge(
+    "settle_gateway_replica_lag_seconds",
+    "By how many seconds the replica that lists are read from is behind at most, to a second or "
+    "two; NaN while it is not read from, 0 if there is none.",
+)
+
 # -- written by gateway.outcomes.hub --------------------------------------------------------
 
 LISTENERS = CATALOGUE.gauge(

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from db import Database
+from db.replicas import Replica
 from service.addresses import is_cluster
 from service.fitness import Fitness
 from service.settings import Settings, SettingsError, load_settings
@@ -86,6 +87,17 @@ def make_service(settings: Settings) -> Service:
         ),
         message_max_updates=settings.message_max_updates,
         outcome_payload=settings.outcome_payload,
+    )
+
+
+def make_replica(settings: Settings) -> Replica | None:
+    """Make the way to the replica that lists are read from, None where none is set."""
+    if settings.read_database_url is None:
+        return None
+    return Replica(
+        settings.read_database_url,
+        settings.database_url,
+        max_lag_seconds=settings.read_max_lag_seconds,
     )
 
 

@@ -54,6 +54,19 @@ class CoreSettings(BaseSettings):
         validation_alias="DATABASE_URL",
         description="The PostgreSQL database that holds the events table.",
     )
+    read_database_url: Annotated[str, AfterValidator(check_database_url)] | None = Field(
+        default=None,
+        description="A replica of that database, with streaming replication, from which gateways "
+        "read lists of events; a role that may only read will do. Not set: lists are read from "
+        "the primary, as they are while there is no replica that is good enough.",
+    )
+    read_max_lag_seconds: float = Field(
+        default=30,
+        ge=5,
+        le=3_600,
+        description="By how many seconds the replica may be behind; lists of a replica that may "
+        "be further behind are read from the primary.",
+    )
     outcome_url: Annotated[str, AfterValidator(check_channel)] | None = Field(
         default=None,
         description="The Redis, or Redis Cluster, of the result channel and the dead letters. "

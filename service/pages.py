@@ -52,6 +52,7 @@ _SECTIONS: Final[dict[str, dict[str, str]]] = {
         "lists": "docs/postgresql.md#the-table",
         "sessions": "docs/postgresql.md#pgbouncer",
     },
+    "replica": {"": "docs/gateway.md#lists-from-a-replica", "privileges": GRANTS_PAGE},
     "gateway": {"": "docs/gateway.md#keys"},
     "webhooks": {"": "docs/webhooks.md#endpoints"},
     "workers": {"": "docs/trouble.md#a-worker-waits", "names": PROCESSES},

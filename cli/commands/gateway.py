@@ -55,6 +55,7 @@ def serve(settings: Settings) -> None:
             "address": f"http://{f'[{host}]' if ':' in host else host}:{port}",
             "keys": settings.gateway_keys_file or "none: from this machine only",
             "database": hide_password(settings.database_url),
+            "lists": hide_password(settings.read_database_url or "from the same"),
             "result_channel": hide_password(settings.result_channel_url),
             "settle": version("settle"),
         },

@@ -140,7 +140,13 @@ def _get_event(place: str) -> dict[str, Any]:
 def _get_health() -> dict[str, Any]:
     schema = {
         "type": "object",
-        "properties": {"status": {"const": "ok"}},
+        "properties": {
+            "status": {"const": "ok"},
+            "lists": {
+                "enum": ["replica", "primary"],
+                "description": "Where lists are read now; only where a replica is set.",
+            },
+        },
         "required": ["status"],
     }
     return {

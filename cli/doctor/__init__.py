@@ -41,6 +41,8 @@ def examine_all(settings: Settings, app: Any) -> Iterator[CheckResult]:
     answers = Workers(not_asked="not asked: no broker") if is_away else ask_workers(app)
     sessions = sum(worker.sessions for worker in answers.ours) or app.conf.worker_concurrency
     yield from examine(parts.database_part(settings, sessions))
+    if settings.read_database_url:
+        yield from examine(parts.replica_part(settings.database_url, settings.read_database_url))
     if settings.gateway_keys_file:
         yield from examine(parts.gateway_part(settings.gateway_keys_file))
     if settings.webhooks_file:

@@ -12,6 +12,7 @@ from cli.doctor import (
     consistency,
     gateway,
     management,
+    replica,
     result_backend,
     result_channel,
     webhooks,
@@ -94,6 +95,17 @@ def database_part(settings: Settings, sessions: int) -> Part:
         database_checks.START,
         partial(database_checks.reach_database, url, sessions_wanted=sessions),
         database_checks.CHECKS,
+    )
+
+
+def replica_part(database_url: str, url: str) -> Part:
+    """Examine the replica that lists are read from."""
+    return Part(
+        "replica",
+        hide_password(url),
+        "start it, or correct SETTLE_READ_DATABASE_URL: lists are read from the primary",
+        partial(replica.reach_replica, database_url, url),
+        replica.CHECKS,
     )
 
 

@@ -7,14 +7,12 @@ in `Link` (RFC 8288): whoever follows it misses no event that was pending throug
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 
 from db import BadDataError, NotAllowedError, TransientDatabaseError
-from db.listing import list_events
 from gateway import terms
 from gateway.events.cursors import write_cursor
 from gateway.events.list_parameters import understand_parameters
@@ -25,16 +23,15 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from db import Database
     from db.listing import Position
-    from gateway.requests.patience import Patience
+    from gateway.events.reading import ListReader
 
 
 class Lister:
     """Lists the events that requests ask for."""
 
-    def __init__(self, database: Database, patience: Patience) -> None:
-        self._database, self._patience = database, patience
+    def __init__(self, reader: ListReader) -> None:
+        self._reader = reader
 
     async def list(self, request: Request, accounts: frozenset[str] | None) -> Response:
         """Answer with a page of events.
@@ -46,7 +43,7 @@ class Lister:
         given = request.query_params.multi_items()
         listing = understand_parameters(given, accounts)
         try:
-            listed = await self._patience.ask(partial(list_events, self._database, listing))
+            listed = await self._reader.read(listing)
         except TransientDatabaseError as error:
             if not error.took_too_long:
                 raise

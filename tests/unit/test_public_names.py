@@ -141,6 +141,8 @@ def test_the_commands_and_the_settings() -> None:
         "CELERY_RESULT_BACKEND",
         "SETTLE_RESULT_RETRY_SECONDS",
         "DATABASE_URL",
+        "SETTLE_READ_DATABASE_URL",
+        "SETTLE_READ_MAX_LAG_SECONDS",
         "SETTLE_OUTCOME_URL",
         "SETTLE_BATCH_MAX_UPDATES",
         "SETTLE_BATCH_MAX_WAIT_SECONDS",

@@ -50,6 +50,7 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
         ("SETTLE_OUTCOME_PAYLOAD", "perhaps"),
         ("DATABASE_URL", "mysql://user:secret@db/x"),
         ("DATABASE_URL", "secret"),
+        ("SETTLE_READ_DATABASE_URL", "postgresql://u:secret@secret@db/x"),
         ("SETTLE_OUTCOME_URL", "secret"),
         ("SETTLE_OUTCOME_URL", "amqp://:secret@rabbit"),
         ("SETTLE_OUTCOME_URL", "redis://:secret/1@redis:6379/0"),
