@@ -217,9 +217,10 @@ class Gateway:
             await self._channel.close()
             await self._buckets.close()
             self._patience.close()
-            self._lists.close()
             self._settler.close()
             self._publisher.close()
+            # Last: a replica that hangs is to keep no outcome from being published.
+            self._lists.close()
 
     async def _catch_up_for_ever(self) -> None:
         while True:

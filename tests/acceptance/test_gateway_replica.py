@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import os
+import signal
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.gateway import Answer, Gateway
     from tests.service import Service
+    from tests.standby import Standby
 
 IDS = ["ev_0", "ev_1", "ev_2"]
 
@@ -106,6 +110,32 @@ def test_without_the_replica_lists_are_read_from_the_primary(
     before = lists_of(gateway)
     assert pending(gateway) == IDS[1:]
     assert lists_of(gateway)["replica"] == before["replica"] + 1
+
+
+@contextmanager
+def frozen(server: Standby) -> Iterator[None]:
+    """Let a server hang: its connections stay open, and nothing is answered."""
+    (file,) = server.directory.rglob("postmaster.pid")
+    postmaster = int(file.read_text().splitlines()[0])
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    processes = [postmaster, *map(int, children)]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_a_replica_that_hangs_keeps_no_list_for_ever(gateway: Gateway, servers: Pair) -> None:
+    """What waits for it is read from the primary in the end, and what comes later at once."""
+    with frozen(servers.standby):
+        assert pending(gateway) == IDS
+        gateway.wait_for_log("lists are read from the primary")
+        assert pending(gateway) == IDS
+        assert place(gateway) == "primary"
+    eventually(lambda: place(gateway) == "replica")
 
 
 def test_a_replica_that_was_promoted_is_not_read(gateway: Gateway, servers: Pair) -> None:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from cli.doctor import consistency, gateway, management, result_backend, result_channel, webhooks
+from cli.doctor import (
+    consistency,
+    gateway,
+    management,
+    replica,
+    result_backend,
+    result_channel,
+    webhooks,
+)
 from cli.doctor import workers as workers_checks
 from cli.doctor.examination import Part, examine
 from cli.doctor.parts import gateway_part, settings_part, webhooks_part, workers_part
@@ -308,6 +316,7 @@ PARTS = {
     "result channel": (*redis_checks.CHECKS, *result_channel.CHECKS),
     "result backend": result_backend.CHECKS,
     "database": database_checks.CHECKS,
+    "replica": replica.CHECKS,
     "gateway": gateway.CHECKS,
     "webhooks": webhooks.CHECKS,
     "workers": workers_checks.CHECKS,
