@@ -246,6 +246,22 @@ def test_one_outcome_that_is_refused_is_set_aside_and_others_go_on(
     assert made.standing("one")["kept"] == 0
 
 
+def test_several_that_are_refused_in_a_row_are_set_aside(
+    channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
+) -> None:
+    """Though the next one, with which it might be compared, is refused too."""
+    wrong = [f"bad_{n}" for n in range(3)]
+    receiver.answer = lambda request: Reply(
+        400 if {each["id"] for each in request.outcomes} & {*wrong} else 200
+    )
+    made = webhooks(endpoint("one", receiver.url(), accounts=["acct_1"]))
+    right = [f"ev_{n}" for n in range(5)]
+    publish(channel, [*wrong, *right])
+    eventually(lambda: made.standing("one")["kept"] == 3, lambda: made.standing("one"))
+    eventually(lambda: sorted(receiver.ids()) == right, receiver.ids)
+    assert made.standing("one")["waiting"] == 0
+
+
 def test_what_there_is_no_room_for_is_set_aside_oldest_first(
     channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
 ) -> None:
