@@ -115,7 +115,7 @@ def _version(path: Path) -> tuple[int, ...] | None:
 
 def _explain(error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{_place(problem['loc'])}: {_words(problem)}" for problem in problems)
+    return "; ".join(_place(problem["loc"]) + _words(problem) for problem in problems)
 
 
 def _words(problem: Any) -> str:
@@ -129,4 +129,6 @@ def _words(problem: Any) -> str:
 
 def _place(location: Sequence[int | str]) -> str:
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return "".join(parts).removeprefix(".") or "the file"
+    place = "".join(parts).removeprefix(".")
+    # Of the file as a whole, which is named before.
+    return f"{place}: " if place else ""

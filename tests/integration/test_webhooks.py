@@ -470,6 +470,48 @@ def test_a_redis_that_is_full_is_drained(
         channel.config_set("maxmemory", 0)
 
 
+def test_a_redis_that_is_full_is_not_filled_further(
+    channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
+) -> None:
+    """At its memory limit nothing is copied into queues; it is when there is room again."""
+    made = webhooks(endpoint("one", receiver.url()))
+    with channel.pipeline(transaction=True) as pipe:
+        pipe.xadd("event-outcomes", {"outcome": '{"id": "ev_1", "accountId": "acct_1"}'})
+        pipe.config_set("maxmemory", 1)
+        pipe.execute()
+    try:
+        made.started[0].wait_for_log("outcomes cannot be read")
+        assert made.standing("one")["waiting"] == 0
+        assert receiver.requests == []
+    finally:
+        channel.config_set("maxmemory", 0)
+    eventually(lambda: receiver.ids() == ["ev_1"])
+
+
+@pytest.mark.parametrize("status", [410, 503], ids=["disabled", "failing"])
+def test_what_waits_for_an_endpoint_that_was_taken_out_is_listed(
+    channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks], status: int
+) -> None:
+    """However it stood, until it is dropped."""
+    receiver.answer = lambda _: Reply(status)
+    made = webhooks(endpoint("one", receiver.url()))
+    publish(channel, ["ev_1"])
+    eventually(lambda: made.standing("one")["failures"] > 0)
+    made.write(endpoint("two", receiver.url("/two")))
+    shown = made.do("list")
+    assert "one: " in shown
+    assert "not in the file: settle webhooks drop one forgets it" in shown
+    assert made.do("kept", "one") == ""
+    assert "1 outcomes are forgotten" in made.do("drop", "one", "--yes")
+    assert "one: " not in made.do("list")
+    for command in ("drop", "kept", "enable"):
+        refused = made.run(command, "one")
+        assert (refused.returncode, refused.stderr) == (
+            2,
+            "one: there is no such endpoint; there are: two\n",
+        )
+
+
 def test_on_the_oldest_redis_it_is_the_same(receiver: Receiver, tmp_path: Path) -> None:
     """Refused and taken, in order, on 6.2."""
     ids = [f"ev_{number}" for number in range(50)]
