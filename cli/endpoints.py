@@ -27,13 +27,15 @@ def fields_of(standing: Standing) -> dict[str, Any]:
     }
 
 
-def lines_of(standing: Standing) -> list[str]:
-    """Return the same for people."""
+def lines_of(standing: Standing, *, is_known: bool) -> list[str]:
+    """Return the same for people, of one that is in the file or is not."""
     fields = fields_of(standing)
     age, counts = standing.oldest_seconds, f"{fields['delivered']:,} delivered"
     oldest = "" if age is None else f", the oldest for {age:,.0f} s"
     waiting = f"{standing.waiting:,} waiting{oldest}"
     lines = [f"{standing.name}: {standing.state}, {counts}, {waiting}"]
+    if not is_known:
+        return [*lines, f"  not in the file: settle webhooks drop {standing.name} forgets it"]
     if standing.state != "delivering":
         since = f"{fields['failures']:,} failures since {fields['failingSince']}"
         lines.append(f"  {since}: {printable(fields['error'] or '')}")

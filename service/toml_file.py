@@ -67,8 +67,10 @@ class TomlFile(Generic[Entry]):
         try:
             self._entries = self._read()
         except SettingsError as error:
-            # Tried each time, and said once: what is wrong may be mended without a change
-            # of the file, as when it may be read at last.
+            # What cannot be read is tried each time and said once, for it may be mended without
+            # a change of the file, as by its mode. What it says wrongly is understood once.
+            if not isinstance(error.__cause__, OSError):
+                self._seen = version
             if version != self._said:
                 logger.error(  # noqa: TRY400 - the error is the text
                     f"{self._what} not read again",  # noqa: G004 - static for each file
@@ -83,10 +85,10 @@ class TomlFile(Generic[Entry]):
         path = self._path
         try:
             return self._understand(tomllib.loads(path.read_text("utf-8")))
-        except FileNotFoundError:
-            reason = f"{path} is not there: see {self._command}"
+        except FileNotFoundError as error:
+            raise self._error(f"{path} is not there: see {self._command}") from error
         except OSError as error:
-            reason = f"{path}: {error.strerror or error}"
+            raise self._error(f"{path}: {error.strerror or error}") from error
         except tomllib.TOMLDecodeError as error:
             # Where it goes wrong, and not what stands there.
             place = re.search(r"at (line \d+, column \d+|end of document)", str(error))
@@ -95,7 +97,11 @@ class TomlFile(Generic[Entry]):
             reason = f"{path} is not UTF-8"
         except ValidationError as error:
             reason = f"{path}: {_explain(error)}"
-        raise SettingsError(f"{self._setting}: {reason}")
+        # Without its cause, which quotes what stands there.
+        raise self._error(reason)
+
+    def _error(self, reason: str) -> SettingsError:
+        return SettingsError(f"{self._setting}: {reason}")
 
 
 def _version(path: Path) -> tuple[int, ...] | None:
@@ -109,7 +115,7 @@ def _version(path: Path) -> tuple[int, ...] | None:
 
 def _explain(error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{_place(problem['loc'])}: {_words(problem)}" for problem in problems)
+    return "; ".join(_place(problem["loc"]) + _words(problem) for problem in problems)
 
 
 def _words(problem: Any) -> str:
@@ -123,4 +129,6 @@ def _words(problem: Any) -> str:
 
 def _place(location: Sequence[int | str]) -> str:
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return "".join(parts).removeprefix(".") or "the file"
+    place = "".join(parts).removeprefix(".")
+    # Of the file as a whole, which is named before.
+    return f"{place}: " if place else ""

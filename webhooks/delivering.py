@@ -182,7 +182,7 @@ class Delivery:
             return tried
         (refused,) = outcomes
         other = await self._queues.find_other(endpoint, refused)
-        if other is None or not endpoint.takes(other.account_id):
+        if other is None:
             return tried
         if not (await self._post(endpoint, [other])).is_delivered:
             return tried

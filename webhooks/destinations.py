@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 MOST_ADDRESSES = 4
 # Which an operator of IPv6 alone uses to reach IPv4.
 NAT64 = IPv6Network("64:ff9b::/96")
+# All that is given out of IPv6; Python takes much for global besides.
+GIVEN_OUT = IPv6Network("2000::/3")
+# Examples of the documentation, and relays that are no more: not every Python knows them.
+NEVER_PUBLIC = (ip_network("3fff::/20"), ip_network("192.88.99.0/24"))
 
 
 class AddressRefusedError(Exception):
@@ -42,7 +46,14 @@ def networks_of(text: str) -> tuple[Network, ...]:
 
 def is_public(address: Address) -> bool:
     """Return whether an address is anybody's, and not of a private network or of this machine."""
-    return all(each.is_global and not each.is_multicast for each in _meant(address))
+    return all(_is_given_out(each) for each in _meant(address))
+
+
+def _is_given_out(address: Address) -> bool:
+    if any(address in network for network in NEVER_PUBLIC):
+        return False
+    is_known = isinstance(address, IPv4Address) or address in GIVEN_OUT or address in NAT64
+    return is_known and address.is_global and not address.is_multicast
 
 
 def _meant(address: Address) -> list[Address]:
@@ -120,10 +131,12 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first address of a host that takes it."""
         addresses = await self._guard.find(host, port, is_encrypted=self._is_encrypted)
+        # One that never answers leaves time for the next, and for the request.
+        share = None if timeout is None else timeout / (len(addresses) + 1)
         for address in addresses[:-1]:
             try:
                 return await self._inner.connect_tcp(
-                    address, port, timeout, local_address, socket_options
+                    address, port, share, local_address, socket_options
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue

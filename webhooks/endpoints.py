@@ -47,8 +47,10 @@ def _check_url(url: str) -> str:
         _ = parts.port
     except (ValueError, UnicodeError):
         host = b""
-    if not host or parts.scheme not in ("https", "http") or not url.isascii():
-        raise ValueError("must be https://HOST/PATH, in ASCII")
+    # Also what urlsplit leaves out before a URL, and in it.
+    is_plain = url.isascii() and url.replace(" ", "").isprintable()
+    if not host or parts.scheme not in ("https", "http") or not is_plain:
+        raise ValueError("must be https://HOST/PATH, in printable ASCII")
     if parts.username is not None or parts.password is not None:
         raise ValueError("must have no user in it: who calls is said by the signature")
     if parts.fragment or any(sign.isspace() for sign in url):
@@ -92,6 +94,14 @@ class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoint: list[Endpoint] = []
+
+    @model_validator(mode="after")
+    def _need_one(self) -> _File:
+        # Also while it runs: of a file that is being written, that is the first moment, and what
+        # is published in it would be for nobody.
+        if not self.endpoint:
+            raise ValueError(f"has no endpoints: see {COMMAND}")
+        return self
 
     @model_validator(mode="after")
     def _need_names_of_their_own(self) -> _File:

@@ -142,19 +142,20 @@ def judge_failure(state: State, answer: Answer, count: int, limits: Limits, now:
     if now - since > limits.disable_after_days * SECONDS_PER_DAY:
         why = f"it has failed for {limits.disable_after_days:g} days: {answer}"
         return Verdict(None, {**changes, **_disabled(why, now)})
-    wait = _wait(state.failures, answer, limits)
     if answer.is_refusal and count > 1:
-        return Verdict(wait, {**changes, "size": count // 2}, ("last",))
-    return Verdict(wait, changes)
+        return Verdict(_wait(0, answer, limits), {**changes, "size": count // 2}, ("last",))
+    # How often this very one was, so that finding what is refused does not take hours.
+    before = state.refusals if is_one_refused else state.failures
+    return Verdict(_wait(before, answer, limits), changes)
 
 
 def _disabled(why: str, now: float) -> dict[str, Any]:
     return {"disabled": why, "disabled_at": now}
 
 
-def _wait(failures: int, answer: Answer, limits: Limits) -> float:
+def _wait(before: int, answer: Answer, limits: Limits) -> float:
     """Return a pause of full jitter, and never less than the endpoint has asked for."""
-    longest = min(limits.retry_max_wait_seconds, FIRST_WAIT_SECONDS * 2 ** min(failures, 30))
+    longest = min(limits.retry_max_wait_seconds, FIRST_WAIT_SECONDS * 2 ** min(before, 30))
     pause = random.uniform(0, longest)
     if answer.retry_after_seconds is None:
         return pause

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from webhooks.names import DUE, RETRIES, kept_of, queue_of, state_of
+from webhooks.names import NAMES, kept_of, queue_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -39,13 +39,13 @@ class Standing(NamedTuple):
 
 
 async def find_others(channel: Channel, known: Collection[str]) -> list[str]:
-    """Return the names of endpoints for which outcomes wait, and which the file does not have.
+    """Return the names of endpoints that the file does not have any more.
 
     Raises:
         ChannelAwayError: Redis is away.
     """
     async with channel.asked() as client:
-        names = [*await client.zrange(DUE, 0, -1), *await client.zrange(RETRIES, 0, -1)]
+        names = await client.zrange(NAMES, 0, -1)
     return sorted({*names} - {*known})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webhooks.names import DUE, RETRIES, kept_of, queue_of, state_of
+from webhooks.names import DUE, NAMES, RETRIES, kept_of, queue_of, state_of
 from webhooks.scripts import ENABLE, REPLAY, run
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def forget(channel: Channel, name: str) -> int:
     async with channel.asked() as client, client.pipeline(transaction=True) as pipe:
         for key in keys:
             pipe.xlen(key)
-        for key in (DUE, RETRIES):
+        for key in (DUE, RETRIES, NAMES):
             pipe.zrem(key, name)
         pipe.delete(*keys, state_of(name))
         counts = await pipe.execute()

@@ -16,6 +16,8 @@ ROUTER: Final = f"{PREFIX}.router"
 # When which endpoint is next: those that take what they are sent, and those that failed last.
 DUE: Final = f"{PREFIX}.due"
 RETRIES: Final = f"{PREFIX}.retries"
+# All that outcomes were ever queued for: what is out of the file by now is found by it.
+NAMES: Final = f"{PREFIX}.names"
 
 
 def queue_of(endpoint: str) -> str:

@@ -20,6 +20,7 @@ from webhooks.judging import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from webhooks.destinations import Guard
 
@@ -63,25 +64,37 @@ class Poster:
 
     async def post(self, url: str, headers: Mapping[str, str], text: str) -> Answer:
         """Send a request; nothing is raised."""
-        pool = self._pools[url.partition(":")[0]]
+        answer = None
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),
-                pool.stream("POST", url, headers=list(headers.items()), content=text.encode()) as (
-                    response
-                ),
+                self._stream(url, headers, text) as response,
             ):
                 answer = _answer_of(response)
                 await _drain(response)
                 return answer
         except TimeoutError:
-            return Answer(None, "no answer in time")
+            # What it has answered stays said though the rest did not come in time.
+            return answer or Answer(None, "no answer in time")
         except AddressRefusedError as error:
             return Answer(None, f"its address may not be connected to: {error}")
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             return Answer(None, _words(error))
         except (OSError, httpcore.UnsupportedProtocol) as error:
             return Answer(None, f"no connection: {getattr(error, 'strerror', None) or error}")
+
+    def _stream(
+        self, url: str, headers: Mapping[str, str], text: str
+    ) -> AbstractAsyncContextManager[httpcore.Response]:
+        target = httpcore.URL(url)
+        pool = self._pools[target.scheme.decode()]
+        return pool.stream(
+            "POST",
+            target,
+            headers=list(headers.items()),
+            content=text.encode(),
+            extensions={"timeout": {"connect": self._timeout_seconds}},
+        )
 
     async def close(self) -> None:
         """Close the connections."""

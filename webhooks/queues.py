@@ -6,6 +6,7 @@ takes the same batch; a process that comes too late records nothing.
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from webhooks.names import DUE, RETRIES, kept_of, queue_of, state_of
 from webhooks.scripts import CLAIM, FINISH, TAKE, run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from service.channel import Channel
     from webhooks.endpoints import Endpoint
@@ -117,24 +118,34 @@ class Queues:
         return Batch(_pairs(fields), [_waiting(id_, _pairs(flat)) for id_, flat in entries])
 
     async def find_other(self, endpoint: Endpoint, outcome: Waiting) -> Waiting | None:
-        """Find the first outcome behind one that is of another event.
+        """Find an outcome behind one, the first there is of another event.
+
+        Any of these, each time another: the next may be one that is refused as well.
 
         Raises:
             ChannelAwayError: Redis is away.
         """
-        since = outcome.id
-        async with self._channel.asked() as client:
-            for _ in range(LOOKED_AT // LOOKED_AT_ONCE):
-                entries = await client.xrange(
-                    queue_of(endpoint.name), f"({since}", count=LOOKED_AT_ONCE
-                )
-                for id_, fields in entries:
-                    if fields["event"] != outcome.event:
-                        return _waiting(id_, fields)
-                if not entries:
-                    return None
-                since = entries[-1][0]
-        return None
+        found, count, events, room = None, 0, {outcome.event}, BATCH_MAX_BYTES
+        async for each in self._behind(endpoint, outcome):
+            room -= len(each.text)
+            if each.event not in events and endpoint.takes(each.account_id):
+                count += 1
+                found = each if random.randrange(count) == 0 else found
+            events.add(each.event)
+            if found is not None and room < 0:
+                break
+        return found
+
+    async def _behind(self, endpoint: Endpoint, outcome: Waiting) -> AsyncIterator[Waiting]:
+        queue, since = queue_of(endpoint.name), outcome.id
+        for _ in range(LOOKED_AT // LOOKED_AT_ONCE):
+            async with self._channel.asked() as client:
+                entries = await client.xrange(queue, f"({since}", count=LOOKED_AT_ONCE)
+            for id_, fields in entries:
+                yield _waiting(id_, fields)
+            if not entries:
+                return
+            since = entries[-1][0]
 
     async def finish(
         self,

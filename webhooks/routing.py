@@ -20,7 +20,7 @@ from settle_client.reading import entries_of
 from settle_client.standing import find_group, standing_of
 from webhooks import metrics
 from webhooks.gaps import say_gone
-from webhooks.names import DUE, GROUP, MEMBER, RETRIES, ROUTER, kept_of, queue_of, state_of
+from webhooks.names import DUE, GROUP, MEMBER, NAMES, RETRIES, ROUTER, kept_of, queue_of, state_of
 from webhooks.scripts import ROUTE, run
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Router:
         for step in _steps(entries, self._endpoints):
             names = sorted({name for name, *_ in step.outcomes})
             number = {name: str(place) for place, name in enumerate(names, 1)}
-            keys = [OUTCOMES, ROUTER, DUE, RETRIES]
+            keys = [OUTCOMES, ROUTER, DUE, RETRIES, NAMES]
             for name in names:
                 keys += [queue_of(name), state_of(name), kept_of(name)]
             args = [

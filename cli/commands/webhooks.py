@@ -7,7 +7,7 @@ import json
 import logging
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -108,10 +108,15 @@ def list_command(*, as_json: bool) -> None:
     known = [endpoint.name for endpoint in read_endpoints(settings).all()]
 
     async def ask(channel: Channel) -> list[Standing]:
-        return await look(channel, [*known, *await find_others(channel, known)])
+        others = await look(channel, await find_others(channel, known))
+        left = [each for each in others if each.waiting or each.kept]
+        return [*await look(channel, known), *left]
 
     for standing in _asked(settings, ask):
-        click.echo(json.dumps(fields_of(standing)) if as_json else "\n".join(lines_of(standing)))
+        is_known = standing.name in known
+        fields = {**fields_of(standing), "inFile": is_known}
+        lines = lines_of(standing, is_known=is_known)
+        click.echo(json.dumps(fields) if as_json else "\n".join(lines))
 
 
 @command.command()
@@ -133,7 +138,7 @@ def kept(*, name: str) -> None:
     settings = load_settings()
     from webhooks import mending  # noqa: PLC0415 - not for --help
 
-    _check_name(settings, name)
+    _find_name(settings, name)
 
     async def show(channel: Channel) -> None:
         async for fields in mending.kept(channel, name):
@@ -165,7 +170,7 @@ def drop(*, name: str, yes: bool) -> None:
     settings = load_settings()
     from webhooks import mending  # noqa: PLC0415 - not for --help
 
-    is_known = read_endpoints(settings).find(name) is not None
+    is_known = _find_name(settings, name)
     if not yes:
         what = "what was set aside" if is_known else "all that there is"
         click.confirm(f"Forget {what} for {printable(name)}?", abort=True)
@@ -177,9 +182,26 @@ def drop(*, name: str, yes: bool) -> None:
 def _check_name(settings: Settings, name: str) -> None:
     endpoints = read_endpoints(settings)
     if endpoints.find(name) is None:
-        names = ", ".join(endpoint.name for endpoint in endpoints.all())
-        click.echo(f"{printable(name)}: there is no such endpoint; there are: {names}", err=True)
-        raise SystemExit(exit_status.BAD_INPUT)
+        _refuse_name(name, [endpoint.name for endpoint in endpoints.all()])
+
+
+def _find_name(settings: Settings, name: str) -> bool:
+    """Return whether an endpoint is in the file; it may be out of it, and something left of it."""
+    from webhooks.looking import find_others  # noqa: PLC0415 - not for --help
+
+    known = [endpoint.name for endpoint in read_endpoints(settings).all()]
+    if name in known:
+        return True
+    others = _asked(settings, lambda channel: find_others(channel, known))
+    if name not in others:
+        _refuse_name(name, [*known, *others])
+    return False
+
+
+def _refuse_name(name: str, names: list[str]) -> NoReturn:
+    there = ", ".join(names)
+    click.echo(f"{printable(name)}: there is no such endpoint; there are: {there}", err=True)
+    raise SystemExit(exit_status.BAD_INPUT)
 
 
 def _asked(settings: Settings, ask: Callable[[Channel], Awaitable[Any]]) -> Any:

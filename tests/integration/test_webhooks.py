@@ -246,6 +246,22 @@ def test_one_outcome_that_is_refused_is_set_aside_and_others_go_on(
     assert made.standing("one")["kept"] == 0
 
 
+def test_several_that_are_refused_in_a_row_are_set_aside(
+    channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
+) -> None:
+    """Though the next one, with which it might be compared, is refused too."""
+    wrong = [f"bad_{n}" for n in range(3)]
+    receiver.answer = lambda request: Reply(
+        400 if {each["id"] for each in request.outcomes} & {*wrong} else 200
+    )
+    made = webhooks(endpoint("one", receiver.url(), accounts=["acct_1"]))
+    right = [f"ev_{n}" for n in range(5)]
+    publish(channel, [*wrong, *right])
+    eventually(lambda: made.standing("one")["kept"] == 3, lambda: made.standing("one"))
+    eventually(lambda: sorted(receiver.ids()) == right, receiver.ids)
+    assert made.standing("one")["waiting"] == 0
+
+
 def test_what_there_is_no_room_for_is_set_aside_oldest_first(
     channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
 ) -> None:
@@ -452,6 +468,48 @@ def test_a_redis_that_is_full_is_drained(
         assert receiver.ids() == ["ev_1", "ev_2", "ev_3"]
     finally:
         channel.config_set("maxmemory", 0)
+
+
+def test_a_redis_that_is_full_is_not_filled_further(
+    channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks]
+) -> None:
+    """At its memory limit nothing is copied into queues; it is when there is room again."""
+    made = webhooks(endpoint("one", receiver.url()))
+    with channel.pipeline(transaction=True) as pipe:
+        pipe.xadd("event-outcomes", {"outcome": '{"id": "ev_1", "accountId": "acct_1"}'})
+        pipe.config_set("maxmemory", 1)
+        pipe.execute()
+    try:
+        made.started[0].wait_for_log("outcomes cannot be read")
+        assert made.standing("one")["waiting"] == 0
+        assert receiver.requests == []
+    finally:
+        channel.config_set("maxmemory", 0)
+    eventually(lambda: receiver.ids() == ["ev_1"])
+
+
+@pytest.mark.parametrize("status", [410, 503], ids=["disabled", "failing"])
+def test_what_waits_for_an_endpoint_that_was_taken_out_is_listed(
+    channel: Any, receiver: Receiver, webhooks: Callable[..., Webhooks], status: int
+) -> None:
+    """However it stood, until it is dropped."""
+    receiver.answer = lambda _: Reply(status)
+    made = webhooks(endpoint("one", receiver.url()))
+    publish(channel, ["ev_1"])
+    eventually(lambda: made.standing("one")["failures"] > 0)
+    made.write(endpoint("two", receiver.url("/two")))
+    shown = made.do("list")
+    assert "one: " in shown
+    assert "not in the file: settle webhooks drop one forgets it" in shown
+    assert made.do("kept", "one") == ""
+    assert "1 outcomes are forgotten" in made.do("drop", "one", "--yes")
+    assert "one: " not in made.do("list")
+    for command in ("drop", "kept", "enable"):
+        refused = made.run(command, "one")
+        assert (refused.returncode, refused.stderr) == (
+            2,
+            "one: there is no such endpoint; there are: two\n",
+        )
 
 
 def test_on_the_oldest_redis_it_is_the_same(receiver: Receiver, tmp_path: Path) -> None:

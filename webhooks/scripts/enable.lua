@@ -9,7 +9,7 @@
 -- A try that is under way keeps its turn: whoever has the lease records what becomes of it.
 
 local queue, state, due, retries = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-redis.call('HDEL', state, 'disabled', 'disabled_at', 'failures', 'failing_since')
+redis.call('HDEL', state, 'disabled', 'disabled_at', 'failures', 'failing_since', 'refusals')
 local waiting = redis.call('XLEN', queue)
 if redis.call('HEXISTS', state, 'lease') == 0 then
   redis.call('ZREM', retries, ARGV[1])

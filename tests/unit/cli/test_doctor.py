@@ -231,7 +231,7 @@ def test_the_endpoints_are_those_of_the_file(tmp_path: Path) -> None:
     (empty,) = examine(webhooks_part(str(file)))
     assert (empty.finding.verdict, empty.finding.found) == (
         Verdict.FAILURE,
-        f"{file} has no endpoints: see settle webhooks new-endpoint",
+        f"{file}: has no endpoints: see settle webhooks new-endpoint",
     )
     assert empty.finding.fix
 

@@ -41,6 +41,16 @@ from webhooks.destinations import (
         "::ffff:169.254.169.254",
         "2002:7f00:1::",
         "64:ff9b::7f00:1",
+        "64:ff9b:1::7f00:1",
+        "::7f00:1",
+        "::a9fe:a9fe",
+        "::ffff:0:7f00:1",
+        "fec0::1",
+        "5f00::1",
+        "3fff::1",
+        "2001:db8::1",
+        "4000::1",
+        "192.88.99.1",
         "64:ff9b::a9fe:a9fe",
     ],
 )
@@ -49,7 +59,9 @@ def test_an_address_that_is_not_anybodys_is_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+)
 def test_others_are(address: str) -> None:
     """Of either kind."""
     assert is_public(ip_address(address))

@@ -24,6 +24,10 @@ URL = "https://billing.example/outcomes"
         ({"url": "ftp://a"}, "endpoint[0].url: must be https://HOST/PATH"),
         ({"url": "https://"}, "endpoint[0].url: must be https://HOST/PATH"),
         ({"url": "https://a..b/"}, "endpoint[0].url: must be https://HOST/PATH"),
+        ({"url": "\x01https://a/"}, "endpoint[0].url: must be https://HOST/PATH"),
+        ({"url": "https://a\x00b/"}, "endpoint[0].url: must be https://HOST/PATH"),
+        ({"url": "https://a/\x07"}, "endpoint[0].url: must be https://HOST/PATH"),
+        ({"url": "https://a/\nb"}, "endpoint[0].url: must be https://HOST/PATH"),
         ({"url": "https://a:70000/"}, "endpoint[0].url: must be https://HOST/PATH"),
         ({"url": "https://me:hidden@a/"}, "endpoint[0].url: must have no user in it"),
         ({"url": "https://a/#b"}, "endpoint[0].url: must have no space in it"),
@@ -92,6 +96,19 @@ def test_outcomes_go_to_the_endpoints_of_their_account(tmp_path: Path) -> None:
     assert names(endpoints, "acct_1") == names(endpoints, None) == []
     file.write_text("[[")
     assert names(endpoints, "acct_3") == ["one"]
+
+
+@pytest.mark.parametrize("text", ["", "# soon"], ids=["empty", "a remark"])
+def test_a_file_without_endpoints_is_not_taken_while_it_is_read_again(
+    tmp_path: Path, text: str
+) -> None:
+    """It is one that is being written: what is published meanwhile is for those of before."""
+    file = written(tmp_path, endpoint("one", URL))
+    endpoints = Endpoints(file)
+    file.write_text(text)
+    assert names(endpoints, "acct_1") == ["one"]
+    file.write_text(endpoint("two", URL))
+    assert names(endpoints, "acct_1") == ["two"]
 
 
 def test_an_endpoint_is_drawn_as_the_file_has_it(tmp_path: Path) -> None:

@@ -77,6 +77,17 @@ def test_a_batch_that_is_refused_becomes_smaller_and_grows_again() -> None:
     assert "size" in judge_success(State(size=50), 100, NOW).forgotten
 
 
+def test_what_is_refused_is_found_soon_however_long_the_endpoint_failed() -> None:
+    """A smaller batch is sent at once, and one that is alone begins with short pauses."""
+    for _ in range(200):
+        smaller = _fail(State(12, NOW), Answer(400), count=9).wait_seconds
+        alone = _fail(State(12, NOW, refusals=2), Answer(400)).wait_seconds
+        assert smaller is not None
+        assert smaller <= 1
+        assert alone is not None
+        assert alone <= 4
+
+
 def test_one_that_is_refused_again_and_again_is_in_doubt() -> None:
     """Counted while it is alone, and anew when anything else was wrong."""
     state = State()
