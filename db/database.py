@@ -188,7 +188,7 @@ class Database:
         with transaction(self.engine) as connection:
             read = connection.execute(read_settlers(), {"event_ids": list(event_ids)})
             settlers = {id_: settled_by for id_, settled_by in read.all() if settled_by is not None}
-            # Rows that are locked are written, but there may be none.
+            # Locks are in the log, but there may be none.
             wait_like_a_writer(connection)
         return settlers
 
