@@ -42,6 +42,9 @@ NOTHING: dict[str, list[str]] = {
 BY_ID = {
     "plan_cache_mode": "force_custom_plan",
     "enable_seqscan": "off",
+    # What is forbidden alike is chosen by its costs.
+    "enable_indexscan": "on",
+    "enable_nestloop": "on",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     # Costs that are forbidden look as if compiling would pay.
