@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 import psycopg
+import redis
 
 from bench.contenders import SETTLE
 from bench.errors import BenchError
@@ -33,6 +34,8 @@ from settle_client.names import QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from bench.processes import Process
 
 # So many messages wait at least, and so many are made at once.
 LEAST_QUEUED, STEP = 30_000, 50_000
@@ -84,10 +87,14 @@ class Load(threading.Thread):
         self.join()
 
 
-def samples(rig: Rig, worker: int, seconds: float) -> Iterator[Sample]:
-    """Yield a sample every few seconds; in the middle third hold an old snapshot."""
+def samples(rig: Rig, worker: Process, seconds: float) -> Iterator[Sample]:
+    """Yield a sample every few seconds; in the middle third hold an old snapshot.
+
+    Raises:
+        BenchError: The worker has ended.
+    """
     with ExitStack() as stack:
-        sampler = Sampler(rig, [worker])
+        sampler = Sampler(rig, [worker.pid])
         stack.callback(sampler.close)
         holder = stack.enter_context(psycopg.connect(rig.database_url))
         holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -99,6 +106,8 @@ def samples(rig: Rig, worker: int, seconds: float) -> Iterator[Sample]:
                 holder.execute("SELECT FROM events LIMIT 1")
             else:
                 holder.rollback()
+            if worker.poll() is not None:
+                raise BenchError(f"the worker ended: {worker.last_words()}")
             yield sampler.look(is_held=is_held)
             time.sleep(SAMPLE_SECONDS)
 
@@ -122,8 +131,10 @@ def run(folder: Path, rows: int, seconds: float) -> list[Sample]:
         load = Load(rig)
         load.start()
         worker = stack.enter_context(process(SETTLE.commands()[0], environment))
+        # What a start is like is no part of it.
+        rig.wait(STEP, Running([worker], []))
         rig_samples = []
-        for sample in samples(rig, worker.pid, seconds):
+        for sample in samples(rig, worker, seconds):
             rig_samples.append(sample)
             click.echo(f"{sample.seconds:6,.0f} s: {sample.outcomes:,} outcomes", err=True)
             if not load.is_alive():
@@ -154,18 +165,27 @@ def row(name: str, part: Sequence[Sample]) -> str:
         f"| {name} | {rate:,.0f} | {queued:,} | {hot:.0%} | {last.dead:,} | "
         f"{last.vacuums - first.vacuums} | {first.table_mb:,.0f} to {last.table_mb:,.0f} | "
         f"{first.index_mb:,.0f} to {last.index_mb:,.0f} | {wal:,.0f} | "
-        f"{first.worker_mb:,.0f} to {last.worker_mb:,.0f} | {last.files} | {last.connections} |"
+        f"{first.worker_mb:,.0f} to {last.worker_mb:,.0f} | {first.files} to {last.files} | "
+        f"{first.connections} to {last.connections} |"
     )
 
 
 @click.command()
-@click.option("--minutes", default=30.0, show_default=True)
+@click.option("--minutes", default=30.0, show_default=True, type=click.FloatRange(min=1))
 @click.option("--rows", default=10_000_000, show_default=True, help="Rows at the beginning.")
-@click.option("--folder", type=click.Path(path_type=Path), help="For the samples and the drawing.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
+    help="For the samples and the drawing.",
+)
 def main(minutes: float, rows: int, folder: Path | None) -> None:
     """Print a row for each third, and draw it."""
-    with temporary_folder() as servers:
-        found = run(servers, rows, minutes * 60)
+    try:
+        with temporary_folder() as servers:
+            found = run(servers, rows, minutes * 60)
+    except (BenchError, psycopg.Error, redis.RedisError) as error:
+        said = str(error).partition("\n")[0]
+        raise click.ClickException(f"nothing was measured: {said}") from error
     click.echo(
         "| | updates/s | least queued | HOT | dead rows | autovacuums | table MB | index MB "
         "| WAL bytes an update | worker MB | its files | connections |"

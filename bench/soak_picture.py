@@ -18,17 +18,19 @@ PANELS: tuple[tuple[str, Callable[[Sample], float]], ...] = (
     ("memory of the worker, MB", lambda sample: sample.worker_mb),
     ("memory of PostgreSQL, MB", lambda sample: sample.postgres_mb),
     ("memory of Redis, MB", lambda sample: sample.redis_mb),
+    ("open files of the worker", lambda sample: sample.files),
+    ("connections to PostgreSQL", lambda sample: sample.connections),
 )
 
 
 def draw(samples: Sequence[Sample], path: Path) -> None:
-    """Write an SVG of rate, dead rows, sizes and memory; the held snapshot is shaded."""
+    """Write an SVG of all that may grow, and the rate; the held snapshot is shaded."""
     import matplotlib as mpl  # noqa: PLC0415 - only drawing needs it
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     mpl.rcParams.update({"svg.hashsalt": "settle", "svg.fonttype": "none", "font.size": 9})
-    figure = Figure(figsize=(10, 5))
-    first, *others = figure.subplots(2, 3, sharex=True).flat
+    figure = Figure(figsize=(13, 5))
+    first, *others = figure.subplots(2, 4, sharex=True).flat
     _rate(first, samples)
     minutes = [sample.seconds / 60 for sample in samples]
     for axes, (label, value) in zip(others, PANELS, strict=True):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 import psycopg
-import redis
 
 from bench.accounting import listens
-from settle_client.names import OUTCOMES, QUEUE
+from settle_client.names import QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +39,10 @@ class Sample(NamedTuple):
         index_mb: Size of its indexes.
         wal_mb: Written to the log.
         connections: To PostgreSQL.
-        worker_mb: Memory of the workers.
+        worker_mb: Memory of the workers and their children.
         postgres_mb: Memory of PostgreSQL that is no other process's too.
         redis_mb: Memory of Redis.
-        files: Open files and sockets of the workers.
+        files: Open files and sockets of the workers and their children.
         is_held: Whether an old snapshot is held.
     """
 
@@ -69,7 +68,7 @@ class Sampler:
     """Looks at a rig and its workers."""
 
     def __init__(self, rig: Rig, workers: Sequence[int]) -> None:
-        self._redis: Any = redis.Redis.from_url(rig.broker_url, decode_responses=True)
+        self._rig = rig
         self._database = psycopg.connect(rig.database_url, autocommit=True)
         self._workers = [psutil.Process(pid) for pid in workers]
         (self._postgres,) = [psutil.Process(pid) for pid in listens(rig.database_url)]
@@ -83,30 +82,27 @@ class Sampler:
         row = self._database.execute(TABLE).fetchone()
         assert row is not None  # noqa: S101 - the table is there
         updated, hot, dead, vacuums, table_mb, index_mb, wal, connections = row
+        workers = [*self._workers]
+        for worker in self._workers:
+            workers += worker.children(recursive=True)
         backends = [self._postgres, *self._postgres.children()]
         return Sample(
             time.monotonic() - self._began,
-            self._outcomes(),
-            self._redis.llen(QUEUE),
+            self._rig.published(),
+            self._rig.redis.llen(QUEUE),
             *(updated, hot, dead, vacuums, float(table_mb), float(index_mb)),
             float(wal) / 1e6 - self._wal_mb,
             connections,
-            sum(worker.memory_info().rss for worker in self._workers) / 1e6,
+            sum(worker.memory_info().rss for worker in workers) / 1e6,
             sum(_own_mb(backend) for backend in backends),
-            self._redis.info("memory")["used_memory"] / 1e6,
-            sum(worker.num_fds() for worker in self._workers),
+            self._rig.redis.info("memory")["used_memory"] / 1e6,
+            sum(worker.num_fds() for worker in workers),
             is_held,
         )
 
-    def _outcomes(self) -> int:
-        if not self._redis.exists(OUTCOMES):
-            return 0
-        return int(self._redis.xinfo_stream(OUTCOMES)["entries-added"])
-
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connection."""
         self._database.close()
-        self._redis.close()
 
 
 def _own_mb(process: psutil.Process) -> float:

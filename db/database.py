@@ -42,6 +42,9 @@ NOTHING: dict[str, list[str]] = {
 BY_ID = {
     "plan_cache_mode": "force_custom_plan",
     "enable_seqscan": "off",
+    # What is forbidden alike is chosen by its costs.
+    "enable_indexscan": "on",
+    "enable_nestloop": "on",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     # Costs that are forbidden look as if compiling would pay.
@@ -188,7 +191,7 @@ class Database:
         with transaction(self.engine) as connection:
             read = connection.execute(read_settlers(), {"event_ids": list(event_ids)})
             settlers = {id_: settled_by for id_, settled_by in read.all() if settled_by is not None}
-            # Rows that are locked are written, but there may be none.
+            # Locks are in the log, but there may be none.
             wait_like_a_writer(connection)
         return settlers
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 # For a standby that lags, or is started anew.
 COMMIT_MAY_WAIT_SECONDS = 10.0
+# Of `ANY 2 (a, b, c)`, `FIRST 2 (…)` and `2 (…)`; a list of names alone is of one.
+SO_MANY = re.compile(r"\s*(?:(?:FIRST|ANY)\s+)?(\d+)\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,17 @@ class StandbyFacts:
     waited_for: bool
     followers: int
     synchronous: int | None
+
+    @property
+    def needed(self) -> int:
+        """Return how many of them each commit waits for."""
+        numbered = SO_MANY.match(self.names)
+        return int(numbered[1]) if numbered else 1
+
+    @property
+    def there(self) -> int:
+        """Return how many of them are there, or may be as far as this role can see."""
+        return self.followers if self.synchronous is None else self.synchronous
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,11 +87,13 @@ COMMITS_WAITING = """
 SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(query_start)), 0)::float
 FROM pg_stat_activity WHERE wait_event = 'SyncRep'
 """
-# Those that follow are counted for everybody; what each of them is, is hidden alike.
+# Those that follow are counted for everybody; what each of them is, is hidden alike. Whoever only
+# reads changes can take nothing over, though commits may wait for it.
 STANDBYS = """
 SELECT current_setting('synchronous_standby_names'),
   current_setting('synchronous_commit') NOT IN ('off', 'local'), count(*),
   count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')),
   coalesce(bool_or(sync_state IS NULL), false)
-FROM pg_stat_replication
+FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid
+WHERE s.slot_type IS DISTINCT FROM 'logical'
 """

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ONLY_HERE = "committed, perhaps here alone: the wait for the synchronous standby was cancelled"
-# An empty message in the log, which only a commit that waits like any other carries away.
-# Whoever has written something has a transaction id, and waits anyway.
+# An empty message in the log, which only a commit that waits like any other carries away. To
+# have a transaction id is not enough: a trigger may have taken one, and nothing is in the log.
 WAIT_LIKE_A_WRITER = sqlalchemy.text("""
 SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
     AND current_setting('synchronous_commit') NOT IN ('off', 'local')
-    AND pg_current_xact_id_if_assigned() IS NULL
   THEN pg_logical_emit_message(true, 'settle', '') END
 """)
 

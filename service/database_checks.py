@@ -100,8 +100,10 @@ def standby(database: ReachedDatabase) -> Finding:
             "synchronous_standby_names is set, but this role's commits do not wait",
             "synchronous_commit = on, for the server, the database and the role",
         )
-    if facts.synchronous == 0 or not facts.followers:
+    if not facts.there:
         return failure("none of those that commits wait for is there", STANDBY)
+    if facts.there < facts.needed:
+        return failure(f"commits wait for {facts.needed} standbys, and have {facts.there}", STANDBY)
     which = f"{facts.followers}, which of them is hidden"
     if facts.synchronous is not None:
         which = f"{facts.synchronous} of {facts.followers} that follow"

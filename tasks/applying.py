@@ -88,7 +88,7 @@ def apply(
     if len(parts) == 1 and not failed:
         return Applied(parts[0], parts[0].changed, {}, {})
     read, invalid = _look_up(failed, events, with_payload=with_payload)
-    if read:
+    if len(invalid) < len(failed):
         # Reading waits for no standby: who commits after it does, and for all that was read.
         events.settle_pending_events([], with_payload=with_payload)
     found: dict[str, EventRow] = {}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from cli.doctor.examination import examine
@@ -21,6 +22,8 @@ from tests.standby import WAITING, Pair, alter, follow_synchronously, pair, wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cli.embedded import Postgres
 
 FOLLOWERS = "SELECT count(*) FROM pg_stat_replication"
 
@@ -71,6 +74,53 @@ def test_a_standby_that_is_waited_for_and_not_there_is_a_failure(servers: Pair) 
     eventually(lambda: say(url, "standby").verdict is Verdict.OK)
     servers.standby.stop()
     eventually(lambda: say(url, "standby").verdict is Verdict.FAILURE)
+
+
+@pytest.mark.parametrize("names", ["ANY 2 (*)", "first 2 (a, *)", "2(*)"])
+def test_fewer_standbys_than_are_waited_for_are_a_failure(servers: Pair, names: str) -> None:
+    """One is there, and commits wait for two; a role that sees less sees that too."""
+    url = servers.primary.url
+    with postgres_role("settle_worker", url) as role_url:
+        alter(servers.primary, f"SET synchronous_standby_names = '{names}'")
+        wait_for(servers.primary, "SHOW synchronous_standby_names", names)
+        found = [say(each, "standby") for each in (url, role_url)]
+        alter(servers.primary, "RESET synchronous_standby_names")
+        wait_for(servers.primary, "SHOW synchronous_standby_names", "")
+    assert {finding.verdict for finding in found} == {Verdict.FAILURE}
+    assert {finding.found for finding in found} == {"commits wait for 2 standbys, and have 1"}
+
+
+def test_who_only_reads_changes_is_no_standby(servers: Pair) -> None:
+    """Logical decoding takes nothing over, though commits may wait for it."""
+    url = servers.primary.url
+    alter(servers.primary, "SET wal_level = logical")
+    servers.standby.stop()
+    servers.primary.stop()
+    servers.primary.start()
+    with changes_read(servers.primary):
+        assert say(url, "standby").found == "none follows, and commits wait for none"
+        alter(servers.primary, "SET synchronous_standby_names = '*'")
+        eventually(lambda: say(url, "standby").verdict is Verdict.FAILURE)
+
+
+@contextmanager
+def changes_read(primary: Postgres) -> Iterator[None]:
+    """Let a client follow what is changed, as a change data capture does."""
+    options = "-c synchronous_commit=local"
+    with psycopg.connect(primary.url, options=options, autocommit=True) as owner:
+        owner.execute("CREATE PUBLICATION all_events FOR TABLE events")
+        owner.execute("SELECT pg_create_logical_replication_slot('changes', 'pgoutput')")
+    target = psycopg.conninfo.make_conninfo(primary.url, replication="database")
+    reader = psycopg.pq.PGconn.connect(target.encode())
+    reader.send_query(
+        b"START_REPLICATION SLOT changes LOGICAL 0/0 "
+        b"(proto_version '1', publication_names 'all_events')"
+    )
+    wait_for(primary, FOLLOWERS, 1)
+    try:
+        yield
+    finally:
+        reader.finish()
 
 
 def test_commits_that_wait_are_in_the_way(servers: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -12,6 +12,7 @@ import pytest
 from db import Creation, Database, Settlement, TransientDatabaseError
 from db.loading import NewEvent, load_events
 from tasks.applying import apply
+from tests.pgbouncer import in_front_of
 from tests.standby import WAITING, Pair, alter, follow_synchronously, pair, wait_for
 
 if TYPE_CHECKING:
@@ -92,6 +93,23 @@ def test_a_commit_whose_wait_was_ended_is_none_that_is_known_of(
     assert settle(database) == "m"
 
 
+@pytest.mark.parametrize("way", ["straight", pytest.param("pooled", marks=pytest.mark.pgbouncer)])
+def test_a_cancelled_wait_is_heard_of_whatever_sessions_are_told(
+    servers: Pair, threads: ThreadPoolExecutor, way: str
+) -> None:
+    """It is a warning, and a database may be set up to let clients hear of errors alone."""
+    with owner(servers) as anybody, ExitStack() as stack:
+        anybody.execute("ALTER DATABASE postgres SET client_min_messages = error")
+        url = servers.primary.url
+        if way == "pooled":
+            url = stack.enter_context(in_front_of(url)).url
+        database = stack.enter_context(closing(Database(url)))
+        settling = settle_here_alone(servers, database, threads, "pg_cancel_backend")
+        error = settling.exception()
+        assert isinstance(error, TransientDatabaseError)
+        assert error.connection_was_lost
+
+
 def create_again(database: Database) -> Any:
     """Create an event that is there."""
     return database.create_events([CREATION])
@@ -138,6 +156,31 @@ def test_what_this_server_alone_may_have_is_no_answer(
     wait_until_it_waits(servers, asked)
     servers.standby.start()
     assert asked.exception() is None
+
+
+@pytest.mark.parametrize(
+    "writing",
+    ["PERFORM txid_current();", "INSERT INTO notes VALUES (1);"],
+    ids=["a transaction id", "a row that no standby has"],
+)
+def test_what_a_trigger_does_is_no_reason_not_to_wait(
+    servers: Pair, database: Database, threads: ThreadPoolExecutor, writing: str
+) -> None:
+    """One of statements fires though no row is changed; what it does may need no log."""
+    with owner(servers) as anybody:
+        anybody.execute("CREATE UNLOGGED TABLE notes (n int)")
+        anybody.execute(
+            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN {writing} RETURN NULL; END $$".encode()
+        )
+        anybody.execute(
+            "CREATE TRIGGER note BEFORE UPDATE ON events FOR EACH STATEMENT EXECUTE FUNCTION note()"
+        )
+    settle_here_alone(servers, database, threads, "pg_cancel_backend").exception()
+    asked = threads.submit(settle, database)
+    wait_until_it_waits(servers, asked)
+    servers.standby.start()
+    assert asked.result() == "m"
 
 
 def test_what_is_looked_up_after_a_refusal_is_waited_for_too(

@@ -31,6 +31,7 @@ PINNED = {
     "TimeZone": "utc",
     "array_nulls": "on",
     "standard_conforming_strings": "on",
+    "client_min_messages": "warning",
     "client_encoding": "utf8",
     "transaction_isolation": "read committed",
 }
@@ -70,6 +71,7 @@ def make_contrary(database_url: str) -> str:
             "array_nulls = off",
             "standard_conforming_strings = off",
             "bytea_output = escape",
+            "client_min_messages = error",
             "client_encoding = latin1",
         ]
         if owner.info.server_version >= HAS_TRANSACTION_TIMEOUT:

@@ -360,3 +360,27 @@ def test_any_batching_amounts_to_one_by_one(
             if outcome.updated:
                 winners[outcome.id].add(outcome.message_id)
     assert all(len(message_ids) == 1 for message_ids in winners.values())
+
+
+def test_what_is_not_there_after_a_refusal_is_waited_for_too() -> None:
+    """That it was deleted may be what a failover undoes: a commit follows what was read."""
+
+    class Deleting(ReferenceEvents):
+        asked: list[int]
+
+        def settle_pending_events(
+            self, settlements: Sequence[Settlement], *, with_payload: bool = False
+        ) -> Rows:
+            """Refuse any, and have none when it is looked up."""
+            self.asked.append(len(settlements))
+            if settlements:
+                self.rows.clear()
+                raise BadDataError("refused")
+            return Rows()
+
+    events = Deleting({"ev_1": "acct_1"})
+    events.asked = []
+    (answers,) = settle_batch([Message("m", (update(),))], events)
+    assert answers[0].reason == "not_found"
+    # The update, whether nothing fails too, and, after it was read, nothing once more.
+    assert events.asked == [1, 0, 0]
