@@ -6,12 +6,10 @@ import time
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel
 
 from service.addresses import is_cluster
 from settle_client.names import DEAD_LETTERS, OUTCOMES
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 TIMEOUT_SECONDS = 3
-SENTINEL_PORT = 26379
 
 
 class RedisServer:
@@ -114,23 +111,3 @@ def _open(url: str, key: str) -> Any:
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
-
-
-@contextmanager
-def reach_primary(url: str, master: str) -> Iterator[RedisServer]:
-    """Ask sentinels where the primary is, and connect to that."""
-    nodes = [urlsplit(node) for node in url.split(";")]
-    patience = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
-    make_sentinels: Any = Sentinel
-    sentinels = make_sentinels(
-        [(node.hostname, node.port or SENTINEL_PORT) for node in nodes],
-        sentinel_kwargs={**patience, "retry": Retry(NoBackoff(), 0)},
-    )
-    try:
-        host, port = sentinels.discover_master(master)
-    except MasterNotFoundError:
-        # Its own words are a page of each sentinel's settings.
-        raise redis.ConnectionError(f"no sentinel knows a primary named {master}") from None
-    login, at, _ = nodes[0].netloc.rpartition("@")
-    with reach_redis(f"redis://{login}{at}{host}:{port}{nodes[0].path}") as primary:
-        yield primary

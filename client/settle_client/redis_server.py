@@ -112,9 +112,9 @@ def _open_server(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
 
 
 def _open_primary(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
-    from redis.asyncio.sentinel import Sentinel as AsyncSentinel  # noqa: PLC0415 - see the module
-    from redis.connection import parse_url  # noqa: PLC0415
-    from redis.sentinel import Sentinel  # noqa: PLC0415
+    from redis.connection import parse_url  # noqa: PLC0415 - see the module
+
+    from settle_client.sentinels import AsyncSentinels, Sentinels  # noqa: PLC0415
 
     # The first says who we are to the primary, and which database is meant.
     parts = [parse_url("redis://" + part.removeprefix(SENTINEL)) for part in url.split(";") if part]
@@ -127,7 +127,7 @@ def _open_primary(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
     options = {**options, **{k: v for k, v in parts[0].items() if k not in ("host", "port")}}
     if any(option.startswith("ssl_") for option in options):
         options["ssl"] = True
-    sentinel = (AsyncSentinel if asynchronous else Sentinel)(
+    sentinel = (AsyncSentinels if asynchronous else Sentinels)(
         addresses, sentinel_kwargs=sentinel_options, **options
     )
     return sentinel.master_for(name)
