@@ -36,6 +36,7 @@ from redis.retry import Retry
 
 from settle_client.cluster_nodes import Address, Nodes, script_name
 from settle_client.errors import AddressError
+from settle_client.redis_server import in_words_of_redis
 
 SCHEME = "+cluster://"
 PORT = 6_379
@@ -70,7 +71,8 @@ def options_of(
         AddressError: It names a database.
         ValueError: It cannot be understood.
     """
-    parts = [parse(part.replace(SCHEME, "://", 1)) for part in url.split(";") if part]
+    urls = in_words_of_redis(url).split(";")
+    parts = [parse(part.replace(SCHEME, "://", 1)) for part in urls if part]
     if any(part.get("db") for part in parts):
         raise AddressError("a Redis Cluster has no database but 0")
     seeds = [(part.get("host", "127.0.0.1"), part.get("port", PORT)) for part in parts]

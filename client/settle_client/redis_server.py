@@ -55,7 +55,7 @@ def open_client(url: str, *, asynchronous: bool, key: str = OUTCOMES, **options:
         "socket_timeout": SOCKET_TIMEOUT_SECONDS,
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
     }
-    url = _in_words_of_redis(url)
+    url = in_words_of_redis(url)
     if not url.startswith("unix://"):
         timeouts["socket_keepalive"] = True
     make = _open_primary if url.startswith(SENTINEL) else _open_server
@@ -98,7 +98,8 @@ def open_reader(url: str, *, asynchronous: bool, **options: Any) -> Any:
     return client
 
 
-def _in_words_of_redis(url: str) -> str:
+def in_words_of_redis(url: str) -> str:
+    """Return a URL in the spelling that redis-py knows."""
     url = re.sub(r"(?<![^;])[\w+]+(?=://)", lambda found: found[0].lower(), url)
     # As Celery's documentation spells it.
     return re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda found: found[0][5:].lower(), url)
