@@ -35,6 +35,8 @@ class RedisServer:
         # Entries that the outcome stream is to hold here, and who is to read each of them.
         self.stream_max_length = 0
         self.groups_kept_for: tuple[str, ...] = ()
+        # How many replicas are to have an outcome before it counts as published.
+        self.min_replicas = 0
 
     def key(self, name: str) -> str:
         """Return the key of something of the queue."""
@@ -84,6 +86,7 @@ def reach_redis(
     *,
     stream_max_length: int = 0,
     groups_kept_for: tuple[str, ...] = (),
+    min_replicas: int = 0,
     key: str = OUTCOMES,
 ) -> Iterator[RedisServer]:
     """Connect to a server, of a cluster to the one that holds a key, and see that it answers."""
@@ -93,6 +96,7 @@ def reach_redis(
         server = RedisServer(client)
         server.stream_max_length = stream_max_length
         server.groups_kept_for = groups_kept_for
+        server.min_replicas = min_replicas
         if is_cluster(url):
             server.is_cluster = True
             server.letters = stack.enter_context(_open(url, DEAD_LETTERS))

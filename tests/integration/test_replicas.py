@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli.doctor.examination import examine
+from cli.doctor.parts import result_channel_part
 from service.connections import make_service
+from service.finding import Finding, Verdict
 from service.settings import Settings
 from settle_client.async_producer import AsyncProducer
 from settle_client.errors import NotSentError
@@ -83,6 +86,29 @@ def test_a_server_that_refuses_is_quoted_and_its_outcomes_are_not(client: Any) -
     with pytest.raises(OutcomesNotPublishedError, match="enough good replicas") as it:
         publisher.publish([ANSWER])
     assert "it is not JSON" not in str(it.value)
+
+
+def look(url: str, min_replicas: int) -> dict[str, Finding]:
+    """Return what the doctor says of a result channel."""
+    known = {"outcome_url": url, "outcome_min_replicas": min_replicas}
+    settings = Settings.model_construct(**{**Settings().model_dump(), **known})
+    return {result.check: result.finding for result in examine(result_channel_part(settings))}
+
+
+def test_the_doctor_says_what_outcomes_wait_for(group: RedisGroup, client: Any) -> None:
+    """Replicas that there are not, a right to wait that is missing, and what keeps tries few."""
+    url = group.primary.url
+    assert look(url, 0)["replicas"].verdict is Verdict.OK
+    assert look(url, 2)["replicas"].verdict is Verdict.WARNING
+    client.config_set("min-replicas-to-write", 1)
+    assert look(url, 2)["replicas"].verdict is Verdict.OK
+    found = look(url, 3)["replicas"]
+    assert found.verdict is Verdict.FAILURE
+    assert "2 of the 3 replicas" in found.found
+    client.execute_command("ACL", "SETUSER", "w", "on", ">pw", "~*", "&*", "+@all", "-wait")
+    user = url.replace("://", "://w:pw@")
+    assert look(user, 0)["publishing"].verdict is Verdict.OK
+    assert "WAIT" in look(user, 2)["publishing"].found
 
 
 def test_what_is_sent_is_on_replicas(group: RedisGroup) -> None:
