@@ -16,19 +16,21 @@ from service.finding import Finding, Verdict
 from service.settings import Settings
 from settle_client.async_producer import AsyncProducer
 from settle_client.errors import NotSentError
-from settle_client.names import OUTCOMES, QUEUE
+from settle_client.names import CLUSTER_PREFIX, OUTCOMES, QUEUE
 from settle_client.producer import Producer
 from tasks.errors import OutcomesNotPublishedError
 from tasks.publishing import DeadLetter, OutcomePublisher
 from tasks.settle import invalid
 from tests.redis_cluster import redis_cluster
 from tests.redis_group import NAME, RedisGroup
+from tests.service import eventually
 from tests.started import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 UPDATE = {"id": "ev_1", "status": "completed"}
+QUEUE_ON_CLUSTER = CLUSTER_PREFIX + QUEUE
 ANSWER = invalid("m", None, None, "it is not JSON")
 LETTER = DeadLetter("m", "it is not JSON", "{", {})
 
@@ -147,6 +149,42 @@ def test_what_is_sent_from_an_event_loop_is_on_replicas(group: RedisGroup) -> No
             await producer.flush()
 
     asyncio.run(send())
+
+
+def test_what_is_sent_to_a_cluster_is_on_a_replica_wherever_the_slot_is() -> None:
+    """On its way it is not confirmed; then it is, by either face."""
+    waiting: dict[str, Any] = {"min_replicas": 1, "timeout_seconds": 6.0}
+
+    with started(partial(redis_cluster, replicas=True)) as cluster:
+        with Producer(cluster.url, **waiting) as producer:
+            producer.send(UPDATE)
+            producer.flush()
+            source, target = cluster.begin_migration(QUEUE_ON_CLUSTER)
+            cluster.move_keys(QUEUE_ON_CLUSTER, source, target)
+            sent = producer.send(UPDATE)
+            with pytest.raises(NotSentError) as caught:
+                producer.flush()
+            assert caught.value.message_ids == (sent,)
+            cluster.end_migration(QUEUE_ON_CLUSTER, source, target)
+            producer.flush()
+            assert target.ask("LLEN", QUEUE_ON_CLUSTER) == 2
+            cluster.replica_of(target).stop(immediate=True)
+            producer.send(UPDATE)
+            with pytest.raises(NotSentError, match="0 of 1 replicas"):
+                producer.flush()
+            replica = cluster.replica_of(target).start()
+            following = {"master_link_status": "up"}.items()
+            eventually(lambda: following <= replica.facts("INFO", "replication").items())
+            producer.flush()
+        asyncio.run(send_and_confirm(cluster.url))
+
+
+async def send_and_confirm(url: str) -> None:
+    """Send an update, and return when a replica has it."""
+    options: dict[str, Any] = {"min_replicas": 1}
+    async with AsyncProducer(url, **options) as producer:
+        await producer.send(UPDATE)
+        await producer.flush()
 
 
 def test_on_a_cluster_it_is_the_replica_of_the_node_that_holds_the_slot() -> None:
