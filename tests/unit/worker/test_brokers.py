@@ -67,6 +67,13 @@ def test_only_who_counts_all_that_listen_says_that_nobody_does(kind: Broker) -> 
     assert published == ["a", "b"]
 
 
+def test_who_looks_on_waits_for_less_long_than_a_worker() -> None:
+    """Somebody watches a screen that stands still meanwhile."""
+    for kind in (Redis(), Cluster()):
+        worker = kind.transport_options(Settings())
+        assert kind.onlooker_options["socket_timeout"] < worker["socket_timeout"]
+
+
 def test_only_a_queue_of_rabbitmq_has_arguments() -> None:
     """On Redis what stock producers declare is what workers declare."""
     arguments = {kind.name: kind.queue_arguments for _, kind in KINDS}

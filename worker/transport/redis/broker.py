@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from redis.client import NEVER_DECODE
 
 from service import redis_checks
-from service.reaching import reach_redis
+from service.reaching import TIMEOUT_SECONDS, reach_redis
 from settle_client.names import CLUSTER_PREFIX, QUEUE
 from worker.transport.delivery import sent_at
 from worker.transport.redis import checks, transport
@@ -38,7 +38,11 @@ class Redis:
     name = "redis"
     has_leases = True
     queue_arguments: Mapping[str, Any] | None = None
-    onlooker_options: Mapping[str, Any] = {"visibility_timeout": NEVER_SECONDS}
+    onlooker_options: Mapping[str, Any] = {
+        "visibility_timeout": NEVER_SECONDS,
+        # Somebody waits for the answer.
+        "socket_timeout": TIMEOUT_SECONDS,
+    }
     checks: Sequence[Callable[[Any], Finding]] = (*redis_checks.CHECKS, *checks.CHECKS)
 
     def transport_options(self, settings: Settings) -> dict[str, Any]:
