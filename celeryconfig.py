@@ -12,10 +12,18 @@ _settings = load_settings()
 
 broker_url = _settings.broker_url
 result_backend = _settings.result_backend
-# A result is tried again by `worker.telling.result_store`, which is to find out soon.
-result_backend_transport_options = {"retry_policy": {"max_retries": 0}}
 redis_socket_timeout = 10.0
 redis_socket_connect_timeout = 3.0
+result_backend_transport_options = {
+    # A result is tried again by `worker.telling.result_store`, which is to find out soon.
+    "retry_policy": {"max_retries": 0},
+    # Of sentinels.
+    "master_name": _settings.sentinel_master,
+    "sentinel_kwargs": {
+        "socket_timeout": redis_socket_timeout,
+        "socket_connect_timeout": redis_socket_connect_timeout,
+    },
+}
 imports = ("tasks.status_updates",)
 
 # JSON in, JSON out.

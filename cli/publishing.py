@@ -93,10 +93,7 @@ def send_all(
     Raises:
         SettleError: The broker went away.
     """
-    options: dict[str, Any] = {}
-    if settings.sentinel_master:
-        options["master_name"] = settings.sentinel_master
-    producer = Producer(settings.broker_url, timeout_seconds=SEND_SECONDS, **options)
+    producer = Producer(settings.named_broker_url, timeout_seconds=SEND_SECONDS)
     try:
         with _closed_in_peace(producer):
             valid = _valid(updates, sent)

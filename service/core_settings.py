@@ -27,8 +27,8 @@ class CoreSettings(BaseSettings):
     )
     sentinel_master: str | None = Field(
         default=None,
-        description="The name under which the sentinels know the primary of the broker, and of the "
-        "result channel; required with a `sentinel://` of either.",
+        description="The name under which the sentinels know the primary of the broker, of the "
+        "result channel and of the result backend; required with a `sentinel://` of any.",
     )
     rabbitmq_management_url: Annotated[str, AfterValidator(check_http_url)] | None = Field(
         default=None,

@@ -35,6 +35,7 @@ _SECTIONS: Final[dict[str, dict[str, str]]] = {
         "": REDIS,
         "memory": REDIS_FULL,
         "publishing": REDIS_USERS,
+        "replicas": "docs/redis.md#failover",
         "room": CONSUMERS,
         "consumer groups": CONSUMERS,
         "dead letters": "docs/trouble.md#there-are-dead-letters",

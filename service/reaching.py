@@ -6,12 +6,10 @@ import time
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel
 
 from service.addresses import is_cluster
 from settle_client.names import DEAD_LETTERS, OUTCOMES
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 TIMEOUT_SECONDS = 3
-SENTINEL_PORT = 26379
 
 
 class RedisServer:
@@ -38,6 +35,8 @@ class RedisServer:
         # Entries that the outcome stream is to hold here, and who is to read each of them.
         self.stream_max_length = 0
         self.groups_kept_for: tuple[str, ...] = ()
+        # How many replicas are to have an outcome before it counts as published.
+        self.min_replicas = 0
 
     def key(self, name: str) -> str:
         """Return the key of something of the queue."""
@@ -87,6 +86,7 @@ def reach_redis(
     *,
     stream_max_length: int = 0,
     groups_kept_for: tuple[str, ...] = (),
+    min_replicas: int = 0,
     key: str = OUTCOMES,
 ) -> Iterator[RedisServer]:
     """Connect to a server, of a cluster to the one that holds a key, and see that it answers."""
@@ -96,6 +96,7 @@ def reach_redis(
         server = RedisServer(client)
         server.stream_max_length = stream_max_length
         server.groups_kept_for = groups_kept_for
+        server.min_replicas = min_replicas
         if is_cluster(url):
             server.is_cluster = True
             server.letters = stack.enter_context(_open(url, DEAD_LETTERS))
@@ -114,23 +115,3 @@ def _open(url: str, key: str) -> Any:
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
-
-
-@contextmanager
-def reach_primary(url: str, master: str) -> Iterator[RedisServer]:
-    """Ask sentinels where the primary is, and connect to that."""
-    nodes = [urlsplit(node) for node in url.split(";")]
-    patience = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
-    make_sentinels: Any = Sentinel
-    sentinels = make_sentinels(
-        [(node.hostname, node.port or SENTINEL_PORT) for node in nodes],
-        sentinel_kwargs={**patience, "retry": Retry(NoBackoff(), 0)},
-    )
-    try:
-        host, port = sentinels.discover_master(master)
-    except MasterNotFoundError:
-        # Its own words are a page of each sentinel's settings.
-        raise redis.ConnectionError(f"no sentinel knows a primary named {master}") from None
-    login, at, _ = nodes[0].netloc.rpartition("@")
-    with reach_redis(f"redis://{login}{at}{host}:{port}{nodes[0].path}") as primary:
-        yield primary

@@ -43,8 +43,8 @@ class Settings(DoorSettings, CoreSettings):
 
     @model_validator(mode="after")
     def _need_a_primary(self) -> Settings:
-        behind = uses_sentinels(self.broker_url) or uses_sentinels(self.outcome_url or "")
-        if behind and not self.sentinel_master:
+        urls = (self.broker_url, self.outcome_url or "", self.result_backend or "")
+        if any(map(uses_sentinels, urls)) and not self.sentinel_master:
             raise ValueError(
                 "SETTLE_SENTINEL_MASTER: is required behind sentinels: set it to the name of the "
                 "primary that they watch"
@@ -55,6 +55,11 @@ class Settings(DoorSettings, CoreSettings):
     def result_channel_url(self) -> str:
         """Return the Redis of the result channel; behind sentinels it says whom they watch."""
         return name_primary(self.outcome_url or self.broker_url, self.sentinel_master)
+
+    @property
+    def named_broker_url(self) -> str:
+        """Return the broker; behind sentinels it says whom they watch."""
+        return name_primary(self.broker_url, self.sentinel_master)
 
     @property
     def channel_is_on_broker(self) -> bool:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import BROKER_VARIABLE
 from cli.printable import printable
-from service.addresses import hide_password, is_redis
+from service.addresses import hide_password
 from settle_client.broker import make_queue
 from settle_client.envelope import bulk
 from settle_client.errors import SettleError
+from settle_client.redis_server import names_redis
 from tasks.replaying import Replay, replay_of
 from tasks.settle import outcome_of
 
@@ -43,11 +44,9 @@ def understand(letter: KeptLetter, settings: Settings) -> Replay:
 def opened_queue(settings: Settings) -> Iterator[Queue]:
     """Give the way to the queue, on which nothing is waited for without end."""
     options: dict[str, Any] = {}
-    if settings.sentinel_master:
-        options["master_name"] = settings.sentinel_master
-    if not is_redis(settings.broker_url):
-        options |= dict.fromkeys(("read_timeout", "write_timeout"), ANSWER_SECONDS)
-    queue = make_queue(settings.broker_url, **options)
+    if not names_redis(settings.broker_url):
+        options = dict.fromkeys(("read_timeout", "write_timeout"), ANSWER_SECONDS)
+    queue = make_queue(settings.named_broker_url, **options)
     try:
         yield queue
     finally:

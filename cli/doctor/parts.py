@@ -62,6 +62,7 @@ def result_channel_part(settings: Settings) -> Part:
         url,
         stream_max_length=settings.outcome_stream_max_length,
         groups_kept_for=settings.groups_kept_for,
+        min_replicas=settings.outcome_min_replicas,
     )
     # On a cluster the outcomes may be on another node.
     is_examined = is_broker and not is_cluster(url)

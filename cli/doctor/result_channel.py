@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from service.backlog import groups_standing
 from service.finding import Finding, failure, ok, unknown, warning
+from service.redis_checks import WHERE
 from settle_client.names import DEAD_LETTERS, OUTCOMES
 from tasks.retention import AgedStream
 from worker.transport.redis.checks import judge_rights
@@ -33,6 +34,8 @@ ROOM_COMMANDS = (
     ("XPENDING", OUTCOMES, "group"),
     ("XINFO", "GROUPS", OUTCOMES),
 )
+# Where outcomes wait for replicas.
+WAITING_COMMANDS = (("WAIT", 0, 1),)
 # Behind every entry.
 END = f"{2**64 - 1}-0"
 # Of the stream's length, how far behind a group may be before what it has not
@@ -47,8 +50,29 @@ SPEED_UP = "start or add consumers, or take the group out of SETTLE_OUTCOME_KEEP
 
 def publishing(server: RedisServer) -> Finding:
     """Check that the worker's user may publish outcomes and dead letters."""
-    commands = (*COMMANDS, *ROOM_COMMANDS) if server.groups_kept_for else COMMANDS
-    return judge_rights(server.denied(commands))
+    room_commands = ROOM_COMMANDS if server.groups_kept_for else ()
+    waiting_commands = WAITING_COMMANDS if server.min_replicas else ()
+    return judge_rights(server.denied((*COMMANDS, *room_commands, *waiting_commands)))
+
+
+def replicas(server: RedisServer) -> Finding:
+    """Check that there are the replicas that outcomes wait for."""
+    wanted, there = server.min_replicas, server.info["connected_slaves"]
+    if not wanted:
+        return ok("not waited for: a failover may lose the latest outcomes")
+    if there < wanted:
+        return failure(
+            f"{there} of the {wanted} replicas that outcomes wait for: nothing is acknowledged",
+            "start more, or lower SETTLE_OUTCOME_MIN_REPLICAS",
+        )
+    found = f"{there} replicas, and outcomes wait for {wanted}"
+    # INFO counts the good ones where it is set.
+    if "min_slaves_good_slaves" not in server.info:
+        return warning(
+            f"{found}; without min-replicas-to-write every try while there are none is kept",
+            f"min-replicas-to-write {wanted}, {WHERE}",
+        )
+    return ok(found)
 
 
 def stream(server: RedisServer) -> Finding:
@@ -134,4 +158,4 @@ def dead_letters(server: RedisServer) -> Finding:
     return ok("none")
 
 
-CHECKS = (publishing, stream, room, consumer_groups, dead_letters)
+CHECKS = (publishing, replicas, stream, room, consumer_groups, dead_letters)

@@ -80,8 +80,9 @@ class HolderConnection(Held, Connection):
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
         """Send one command or several."""
-        self._asked = ()
         await super().send_packed_command(*args, **options)
+        # Not before: a new connection has said who it is, by commands that are none of these.
+        self._asked = ()
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         """Read a response, if need be from where the slot is on its way to."""

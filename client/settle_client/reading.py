@@ -177,4 +177,7 @@ def entries_of(reply: Any) -> list[Any]:
     """Take the entries of the one stream out of an XREAD reply, of either protocol."""
     if not reply:
         return []
-    return (reply[OUTCOMES] if isinstance(reply, dict) else reply[0][1]) or []
+    entries = (reply[OUTCOMES] if isinstance(reply, dict) else reply[0][1]) or []
+    # Of the newer protocol redis-py puts all of them into one, unless told otherwise.
+    is_one = len(entries) == 1 and not (entries[0] and isinstance(entries[0][0], str))
+    return entries[0] if is_one else entries

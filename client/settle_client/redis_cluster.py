@@ -36,6 +36,7 @@ from redis.retry import Retry
 
 from settle_client.cluster_nodes import Address, Nodes, script_name
 from settle_client.errors import AddressError
+from settle_client.redis_server import in_words_of_redis
 
 SCHEME = "+cluster://"
 PORT = 6_379
@@ -70,7 +71,8 @@ def options_of(
         AddressError: It names a database.
         ValueError: It cannot be understood.
     """
-    parts = [parse(part.replace(SCHEME, "://", 1)) for part in url.split(";") if part]
+    urls = in_words_of_redis(url).split(";")
+    parts = [parse(part.replace(SCHEME, "://", 1)) for part in urls if part]
     if any(part.get("db") for part in parts):
         raise AddressError("a Redis Cluster has no database but 0")
     seeds = [(part.get("host", "127.0.0.1"), part.get("port", PORT)) for part in parts]
@@ -187,8 +189,9 @@ class HolderConnection(Held, Connection):
 
     def send_packed_command(self, *args: Any, **options: Any) -> None:
         """Send one command or several."""
-        self._asked = ()
         super().send_packed_command(*args, **options)
+        # Not before: a new connection has said who it is, by commands that are none of these.
+        self._asked = ()
 
     def read_response(self, *args: Any, **options: Any) -> Any:
         """Read a response, if need be from where the slot is on its way to."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from settle_client.errors import AddressError, SettleError
+from settle_client.errors import SettleError
 from settle_client.names import CLUSTER_PREFIX, QUEUE
 from settle_client.redis_server import clients_of, names_cluster, open_client
 
@@ -59,8 +59,6 @@ class _Layout:
         Raises:
             AddressError: The URL or an option cannot be meant.
         """
-        if min_replicas and names_cluster(url):
-            raise AddressError("min_replicas cannot be waited for on a Redis Cluster: leave it out")
         self._min_replicas = min_replicas
         if global_keyprefix is None:
             global_keyprefix = CLUSTER_PREFIX if names_cluster(url) else ""

@@ -55,7 +55,7 @@ def open_client(url: str, *, asynchronous: bool, key: str = OUTCOMES, **options:
         "socket_timeout": SOCKET_TIMEOUT_SECONDS,
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
     }
-    url = _in_words_of_redis(url)
+    url = in_words_of_redis(url)
     if not url.startswith("unix://"):
         timeouts["socket_keepalive"] = True
     make = _open_primary if url.startswith(SENTINEL) else _open_server
@@ -98,7 +98,8 @@ def open_reader(url: str, *, asynchronous: bool, **options: Any) -> Any:
     return client
 
 
-def _in_words_of_redis(url: str) -> str:
+def in_words_of_redis(url: str) -> str:
+    """Return a URL in the spelling that redis-py knows."""
     url = re.sub(r"(?<![^;])[\w+]+(?=://)", lambda found: found[0].lower(), url)
     # As Celery's documentation spells it.
     return re.sub(r"(?<=ssl_cert_reqs=)CERT_\w+", lambda found: found[0][5:].lower(), url)
@@ -112,9 +113,9 @@ def _open_server(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
 
 
 def _open_primary(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
-    from redis.asyncio.sentinel import Sentinel as AsyncSentinel  # noqa: PLC0415 - see the module
-    from redis.connection import parse_url  # noqa: PLC0415
-    from redis.sentinel import Sentinel  # noqa: PLC0415
+    from redis.connection import parse_url  # noqa: PLC0415 - see the module
+
+    from settle_client.sentinels import AsyncSentinels, Sentinels  # noqa: PLC0415
 
     # The first says who we are to the primary, and which database is meant.
     parts = [parse_url("redis://" + part.removeprefix(SENTINEL)) for part in url.split(";") if part]
@@ -127,7 +128,7 @@ def _open_primary(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
     options = {**options, **{k: v for k, v in parts[0].items() if k not in ("host", "port")}}
     if any(option.startswith("ssl_") for option in options):
         options["ssl"] = True
-    sentinel = (AsyncSentinel if asynchronous else Sentinel)(
+    sentinel = (AsyncSentinels if asynchronous else Sentinels)(
         addresses, sentinel_kwargs=sentinel_options, **options
     )
     return sentinel.master_for(name)

@@ -7,7 +7,7 @@ request that was not answered may be sent, or not; sent again under its key it i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -45,9 +45,7 @@ class Enqueuer:
 
     def __init__(self, settings: Settings, stream: Stream, records: Records) -> None:
         """Connect nothing yet."""
-        master = settings.sentinel_master
-        self._options: dict[str, Any] = {"master_name": master} if master else {}
-        self._url = settings.broker_url
+        self._url = settings.named_broker_url
         self._stream, self._records = stream, records
         self._queue: AsyncQueue | None = None
         self._sending = asyncio.Lock()
@@ -101,7 +99,7 @@ class Enqueuer:
 
     async def _push(self, envelope: Envelope) -> None:
         # One that failed or hangs is left to itself.
-        queue, self._queue = self._queue or make_async_queue(self._url, **self._options), None
+        queue, self._queue = self._queue or make_async_queue(self._url), None
         await queue.push([envelope])
         self._queue = queue
 

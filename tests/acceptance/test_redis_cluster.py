@@ -186,7 +186,8 @@ def test_the_doctor_says_what_is_true(service: Service) -> None:
     assert "redis+cluster://" in told.stdout
 
 
-def test_a_cluster_behind_tls(database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spelled", ["required", "CERT_REQUIRED"])
+def test_a_cluster_behind_tls(database_url: str, tmp_path: Path, spelled: str) -> None:
     """Nodes are where they say they are; each shows a certificate, which is checked by all."""
     authority, trusted = trustme.CA(), tmp_path / "ca.pem"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -200,7 +201,7 @@ def test_a_cluster_behind_tls(database_url: str, tmp_path: Path) -> None:
         announced = {link.port for link in links}
         eventually(lambda: all(node.named_ports() == announced for node in cluster.nodes))
         urls = [f"rediss+cluster://127.0.0.1:{link.port}" for link in links]
-        secured = ";".join(f"{url}?ssl_ca_certs={trusted}" for url in urls)
+        secured = ";".join(f"{url}?ssl_cert_reqs={spelled}&ssl_ca_certs={trusted}" for url in urls)
         service = stack.enter_context(closing(Service(database_url, secured, tmp_path)))
         service.load("ev_1")
         service.start_worker()

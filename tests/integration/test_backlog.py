@@ -16,7 +16,7 @@ from service.backlog import dead_letters_kept, result_channel_of
 from service.settings import Settings
 from settle_client.names import DEAD_LETTERS, QUEUE
 from tests.sentinel import sentinel
-from worker.transport.redis.broker import Redis, Sentinels, Socket
+from worker.transport.redis.broker import Redis, Socket
 from worker.transport.redis.checks import backlog
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ def test_a_broker_is_looked_at_however_it_is_reached() -> None:
                 assert Socket().waiting(found)[0] == count
         with (
             sentinel(server, folder) as url,
-            Sentinels().reach(settings(f"{url}/3", sentinel_master="settle")) as found,
+            Redis().reach(settings(f"{url}/3", sentinel_master="settle")) as found,
         ):
-            assert Sentinels().waiting(found)[0] == 1
+            assert Redis().waiting(found)[0] == 1
 
 
 def test_dead_letters_are_counted(redis_url: str, client: Any) -> None:

@@ -110,6 +110,24 @@ def test_a_member_that_comes_back_resumes_its_work(
     assert ids(client.follow("g", "one"), 2) == ["ev_0", "ev_1"]
 
 
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("legacy_responses", [True, False], ids=["former", "unified"])
+def test_outcomes_are_read_in_either_protocol_of_redis(
+    face: Any,
+    redis_url: str,
+    publisher: OutcomePublisher,
+    protocol: int,
+    legacy_responses: bool,
+) -> None:
+    """However redis-py hands them on."""
+    options = {"protocol": protocol, "legacy_responses": legacy_responses}
+    with closing(face.outcome_client(redis_url, **options)) as client:
+        assert client.poll("0-0", wait_seconds=0.1) == []
+        publisher.publish([outcome(1)])
+        ((_, read),) = client.poll("0-0", wait_seconds=0.1)
+        assert read.id == next(client.follow("group", "member")).id == "ev_1"
+
+
 def test_waiting_ends_when_every_update_is_answered(
     client: Any, publisher: OutcomePublisher
 ) -> None:

@@ -199,6 +199,33 @@ def test_a_producer_finds_the_queue(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_what_is_asked_together_and_was_not_done_is_not_said_to_be(
+    cluster: Cluster, asynchronous: bool
+) -> None:
+    """Several commands in one write do not follow a key on its way: that is an error, not an OK."""
+    cluster.owner(OUTCOMES).ask("XADD", OUTCOMES, "1-1", "outcome", "")
+
+    async def add(client: Any) -> None:
+        pipe = client.pipeline(transaction=False)
+        pipe.execute_command("XADD", OUTCOMES, "*", "outcome", "")
+        pipe.execute_command("WAIT", 0, 1)
+        await pipe.execute() if asynchronous else pipe.execute()
+
+    async def add_on_its_way() -> None:
+        client = open_client(cluster.url, asynchronous=asynchronous)
+        source, target = cluster.begin_migration(OUTCOMES)
+        cluster.move_keys(OUTCOMES, source, target)
+        with pytest.raises(redis.ConnectionError, match="not here now"):
+            await add(client)
+        cluster.end_migration(OUTCOMES, source, target)
+        await add(client)
+        await client.aclose() if asynchronous else client.close()
+
+    asyncio.run(add_on_its_way())
+    assert cluster.owner(OUTCOMES).ask("XLEN", OUTCOMES) == 2
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_a_server_by_itself_is_no_cluster(redis_url: str, asynchronous: bool) -> None:
     """It is said, with what to do."""
     url = redis_url.replace("redis://", "redis+cluster://")

@@ -209,7 +209,7 @@ BROKERS: Final = {
     "redis": "worker.transport.redis.broker:Redis",
     "rediss": "worker.transport.redis.broker:Redis",
     "redis+socket": "worker.transport.redis.broker:Socket",
-    "sentinel": "worker.transport.redis.broker:Sentinels",
+    "sentinel": "worker.transport.redis.broker:Redis",
     "redis+cluster": "worker.transport.redis.broker:Cluster",
     "rediss+cluster": "worker.transport.redis.broker:Cluster",
     "amqp": "worker.transport.rabbitmq.broker:RabbitMQ",

@@ -8,6 +8,7 @@ import pytest
 from redis.crc import key_slot
 
 from settle_client.errors import AddressError
+from settle_client.redis_cluster import options_of
 from settle_client.redis_server import clients_of, open_client
 
 BOTH = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "asyncio"])
@@ -138,3 +139,10 @@ def test_what_cannot_be_meant_is_refused(
     with pytest.raises(AddressError, match=words) as caught:
         open_client(url, asynchronous=asynchronous, **options)
     assert "hush" not in str(caught.value)
+
+
+def test_nodes_of_a_cluster_are_named_however_they_are_written() -> None:
+    """Also for the worker's transport, which hands on what Celery was given."""
+    options = options_of("Rediss+Cluster://one?ssl_cert_reqs=CERT_NONE;REDISS+CLUSTER://two", "q")
+    assert options["ssl_cert_reqs"] == "none"
+    assert options["nodes"].in_turn() == [("one", 6_379), ("two", 6_379)]

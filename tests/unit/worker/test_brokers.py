@@ -19,7 +19,7 @@ from worker.transport.delivery import Delivery, RawDelivery, Received
 from worker.transport.kombu import AnyOther, OneByOne
 from worker.transport.rabbitmq.broker import RabbitMQ
 from worker.transport.rabbitmq.deliveries import InRuns
-from worker.transport.redis.broker import Cluster, Redis, Sentinels, Socket
+from worker.transport.redis.broker import Cluster, Redis, Socket
 from worker.transport.redis.deliveries import AtOnce
 from worker.transport.redis.fetch import Fetched
 
@@ -31,7 +31,7 @@ KINDS: list[tuple[str, Broker]] = [
     ("redis://localhost", Redis()),
     ("rediss://localhost", Redis()),
     ("redis+socket:///run/redis.sock", Socket()),
-    ("sentinel://one;sentinel://two", Sentinels()),
+    ("sentinel://one;sentinel://two", Redis()),
     ("redis+cluster://one;redis+cluster://two", Cluster()),
     ("REDISS+CLUSTER://localhost", Cluster()),
     ("amqp://localhost", RabbitMQ()),
@@ -61,10 +61,17 @@ def test_only_who_counts_all_that_listen_says_that_nobody_does(kind: Broker) -> 
     published: list[str] = []
     channel = SimpleNamespace(heard_by=0)
     producer = SimpleNamespace(channel=channel, publish=lambda *, body: published.append(body))
-    assert kind.reaches(producer, {"body": "a"}) is not (type(kind) in {Redis, Socket, Sentinels})
+    assert kind.reaches(producer, {"body": "a"}) is not (type(kind) in {Redis, Socket})
     channel.heard_by = 1
     assert kind.reaches(producer, {"body": "b"})
     assert published == ["a", "b"]
+
+
+def test_who_looks_on_waits_for_less_long_than_a_worker() -> None:
+    """Somebody watches a screen that stands still meanwhile."""
+    for kind in (Redis(), Cluster()):
+        worker = kind.transport_options(Settings())
+        assert kind.onlooker_options["socket_timeout"] < worker["socket_timeout"]
 
 
 def test_only_a_queue_of_rabbitmq_has_arguments() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from redis.client import NEVER_DECODE
 
 from service import redis_checks
-from service.reaching import reach_primary, reach_redis
+from service.reaching import TIMEOUT_SECONDS, reach_redis
 from settle_client.names import CLUSTER_PREFIX, QUEUE
 from worker.transport.delivery import sent_at
 from worker.transport.redis import checks, transport
@@ -38,7 +38,11 @@ class Redis:
     name = "redis"
     has_leases = True
     queue_arguments: Mapping[str, Any] | None = None
-    onlooker_options: Mapping[str, Any] = {"visibility_timeout": NEVER_SECONDS}
+    onlooker_options: Mapping[str, Any] = {
+        "visibility_timeout": NEVER_SECONDS,
+        # Somebody waits for the answer.
+        "socket_timeout": TIMEOUT_SECONDS,
+    }
     checks: Sequence[Callable[[Any], Finding]] = (*redis_checks.CHECKS, *checks.CHECKS)
 
     def transport_options(self, settings: Settings) -> dict[str, Any]:
@@ -62,7 +66,7 @@ class Redis:
     def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
         """Connect, to look at it, and see that it answers."""
         length = settings.outcome_stream_max_length if settings.channel_is_on_broker else 0
-        return reach_redis(settings.broker_url, stream_max_length=length)
+        return reach_redis(settings.named_broker_url, stream_max_length=length)
 
     def waiting(self, server: RedisServer) -> tuple[float, float]:
         """Return how many messages wait, and for how many seconds the oldest does."""
@@ -100,14 +104,6 @@ class Socket(Redis):
         # The same in redis-py's words.
         url = settings.broker_url.replace("redis+socket:", "unix:", 1)
         return reach_redis(url.replace("virtual_host=", "db="))
-
-
-class Sentinels(Redis):
-    """The server that the sentinels of a URL say is the primary."""
-
-    def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
-        """Connect, to look at it, and see that it answers."""
-        return reach_primary(settings.broker_url, settings.sentinel_master or "")
 
 
 class Cluster(Redis):
