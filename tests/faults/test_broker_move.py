@@ -21,7 +21,7 @@ SECONDS = 5
 def test_a_queue_moves_from_redis_to_rabbitmq_under_load(
     database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
 ) -> None:
-    """Workers of both until the old queue is empty, also of what is due later or a dead one held."""
+    """Workers of both until the old queue is empty, also of what is delayed or a dead one held."""
     with ExitStack() as stack:
         old = stack.enter_context(closing(Service(database_url, redis_url, tmp_path / "old")))
         new = stack.enter_context(
