@@ -40,7 +40,7 @@ def run(rig: Rig, brokers: Sequence[str], updates: int) -> Run:
     """Settle so many updates that wait in the brokers' queues.
 
     Raises:
-        BenchError: Not everything is settled.
+        BenchError: Not everything is settled, or it went too fast to take account of.
     """
     rig.reset(updates)
     with ShardedProducer(brokers) as producer:
@@ -66,8 +66,12 @@ def run(rig: Rig, brokers: Sequence[str], updates: int) -> Run:
         ]
         accounting = Accounting(updates, dict(zip(PARTS, parts, strict=True)))
         rig.wait(updates, Running(workers, []), accounting.note)
+        # With few updates the last of them come between two looks.
+        accounting.note(updates)
     if rig.published() != updates or rig.settled() != updates:
         raise BenchError(f"{rig.published():,} outcomes for {updates:,} updates")
+    if not accounting.microseconds:
+        raise BenchError(f"{updates:,} updates are over too soon to take account of: ask for more")
     skipped = int(updates * LEFT_OUT)
     rate = (updates - skipped) / (rig.moment(updates) - rig.moment(skipped))
     return Run(rate, accounting.microseconds)
@@ -76,7 +80,7 @@ def run(rig: Rig, brokers: Sequence[str], updates: int) -> Run:
 def line(count: int, runs: Sequence[Run]) -> str:
     """Return a row of the table: medians, and the spread of the rate."""
     rates = [one.rate for one in runs]
-    costs = [[one.microseconds.get(part, float("nan")) for one in runs] for part in PARTS]
+    costs = [[one.microseconds[part] for one in runs] for part in PARTS]
     cells = " | ".join(f"{median(cost):.1f}" for cost in costs)
     spread = f"{min(rates):,.0f} to {max(rates):,.0f}"
     return f"| {count} | {median(rates):,.0f} ({spread}) | {cells} |"
@@ -85,9 +89,7 @@ def line(count: int, runs: Sequence[Run]) -> str:
 def calculated(runs: Sequence[Run]) -> str:
     """Say what a processor of its own would carry in each part, from one broker's figures."""
     shares = [
-        f"{part} {1e6 / median([one.microseconds[part] for one in runs]):,.0f}"
-        for part in PARTS
-        if all(part in one.microseconds for one in runs)
+        f"{part} {1e6 / median([one.microseconds[part] for one in runs]):,.0f}" for part in PARTS
     ]
     return "calculated, updates a second that a processor would carry: " + ", ".join(shares)
 
@@ -115,9 +117,15 @@ def measure(folder: Path, rounds: int, updates: int) -> dict[int, list[Run]]:
 @click.option("--updates", default=UPDATES, show_default=True)
 def main(rounds: int, updates: int) -> None:
     """Print a row for each number of brokers."""
-    with temporary_folder() as folder:
-        runs = measure(folder, rounds, updates)
-    click.echo(f"{rounds} rounds of {updates:,} single updates, {os.cpu_count()} processors")
+    try:
+        with temporary_folder() as folder:
+            runs = measure(folder, rounds, updates)
+    except BenchError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(
+        f"{rounds} rounds of {updates:,} single updates, {os.cpu_count()} processors; updates a "
+        "second (lowest to highest), and processor microseconds an update in each part, medians"
+    )
     click.echo("| brokers, a worker each | updates/s | " + " | ".join(PARTS) + " |")
     click.echo("|--:|--:|" + "--:|" * len(PARTS))
     for count in COUNTS:

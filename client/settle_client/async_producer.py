@@ -15,7 +15,7 @@ from settle_client.outbox import Bell, Limits, Outbox, Push, Wait
 from settle_client.steps import drive_async
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from settle_client.outbox import Steps
     from settle_client.update import StatusUpdate
@@ -69,7 +69,7 @@ class AsyncProducer:
         """
         return await self._take(self._outbox.send(update))
 
-    async def send_together(self, updates: Sequence[StatusUpdate | Mapping[str, Any]]) -> str:
+    async def send_together(self, updates: Iterable[StatusUpdate | Mapping[str, Any]]) -> str:
         """Send several updates in one message, and return the message's id.
 
         Args:

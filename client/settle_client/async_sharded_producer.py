@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
 from settle_client.async_producer import AsyncProducer
-from settle_client.sharding import Shards, check_urls, raise_together
+from settle_client.errors import NotSentError, NotSentToShardsError
+from settle_client.sharding import Shards, check_urls, messages_of, raise_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
     from settle_client.update import StatusUpdate
 
@@ -32,7 +33,6 @@ class AsyncShardedProducer:
         """
         urls = check_urls(broker_urls)
         self._shards = Shards(len(urls), shard_of)
-        self._timeout_seconds = timeout_seconds
         self._producers = [
             AsyncProducer(url, timeout_seconds=timeout_seconds, **options) for url in urls
         ]
@@ -43,13 +43,17 @@ class AsyncShardedProducer:
         Raises:
             InvalidUpdateError: It is not valid; the text names the field.
             IndexError: There is no shard of the number that was chosen.
-            NotSentError: There was no room for it in time; it is not sent.
+            NotSentToShardsError: There was no room for it in time; it is not sent.
             BelongsElsewhereError: This is another event loop, or a forked child.
         """
-        return await self._producers[self._shards.of(update)].send(update)
+        number = self._shards.of(update)
+        try:
+            return await self._producers[number].send(update)
+        except NotSentError as error:
+            raise NotSentToShardsError({number: error}, {}) from error.__cause__
 
     async def send_together(
-        self, updates: Sequence[StatusUpdate | Mapping[str, Any]]
+        self, updates: Iterable[StatusUpdate | Mapping[str, Any]]
     ) -> dict[str, list[str]]:
         """Send several updates in a message for each shard, and return the ids in each.
 
@@ -59,20 +63,23 @@ class AsyncShardedProducer:
         Raises:
             InvalidUpdateError: One is not valid; none of them is sent.
             IndexError: There is no shard of a number that was chosen; none of them is sent.
-            NotSentError: There was no room in time for a shard's, and those of the shards after it
-                are not sent either.
+            NotSentToShardsError: There was no room in time for a shard's; what the others have
+                taken is in its `sent`.
             BelongsElsewhereError: This is another event loop, or a forked child.
         """
-        return {
-            await self._producers[number].send_together(part): [update.id for update in part]
-            for number, part in self._shards.split(updates).items()
-        }
+        parts = self._shards.split(updates)
+        ended = await _side_by_side(
+            {number: self._producers[number].send_together(part) for number, part in parts.items()}
+        )
+        sent = messages_of(ended, parts)
+        raise_together(ended, sent)
+        return sent
 
     async def flush(self) -> None:
         """Wait until the brokers have confirmed what was handed in so far.
 
         Raises:
-            NotSentError: One has not, in time; see `AsyncProducer.flush`.
+            NotSentToShardsError: One has not, in time; see `AsyncProducer.flush`.
             BelongsElsewhereError: This is another event loop, or a forked child.
         """
         await self._for_each(AsyncProducer.flush)
@@ -81,7 +88,7 @@ class AsyncShardedProducer:
         """Flush, and stop.
 
         Raises:
-            NotSentError: See `flush`; nothing is tried any more.
+            NotSentToShardsError: See `flush`; nothing is tried any more.
             BelongsElsewhereError: This is another event loop, or a forked child.
         """
         await self._for_each(AsyncProducer.close)
@@ -93,6 +100,11 @@ class AsyncShardedProducer:
         await self.close()
 
     async def _for_each(self, wait: Callable[[AsyncProducer], Coroutine[Any, Any, None]]) -> None:
-        ended = await asyncio.gather(*map(wait, self._producers), return_exceptions=True)
-        errors = [one for one in ended if isinstance(one, BaseException)]
-        raise_together(errors, self._timeout_seconds)
+        calls = {number: wait(one) for number, one in enumerate(self._producers)}
+        raise_together(await _side_by_side(calls))
+
+
+async def _side_by_side(calls: Mapping[int, Coroutine[Any, Any, Any]]) -> dict[int, Any]:
+    """Return what came of each: a broker that is away takes all the time that there is."""
+    ended = await asyncio.gather(*calls.values(), return_exceptions=True)
+    return dict(zip(calls, ended, strict=True))

@@ -14,7 +14,7 @@ from settle_client.errors import InvalidUpdateError
 from settle_client.update import MAX_ID_CHARACTERS, Status, StatusUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 MAX_QUOTED_CHARACTERS = 80
 MAX_EXPLAINED = 10
@@ -59,12 +59,14 @@ def _plain(text: Any) -> Any:
     return str.__str__(text)
 
 
-def check_all(updates: Sequence[Any]) -> list[StatusUpdate]:
+def check_all(updates: Iterable[Any]) -> list[StatusUpdate]:
     """Return updates that are taken all or none.
 
     Raises:
         InvalidUpdateError: One is not valid; the text names its place and the fields.
     """
+    # Gone through twice, which what generates them cannot be.
+    updates = list(updates)
     faults = [
         fault
         for number, update in enumerate(updates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from settle_client.outcome import Problem
 
@@ -42,6 +42,27 @@ class NotSentError(SettleError):
         super().__init__(f"{count:,} {noun} not confirmed within {timeout_seconds:g} s{why}")
         self.message_ids = tuple(message_ids)
         self.__cause__ = cause
+
+
+class NotSentToShardsError(NotSentError):
+    """Some of several shards have not confirmed messages in time.
+
+    Attributes:
+        errors: What each has raised, by its number.
+        sent: Of several updates sent together, those that the other shards have taken: the
+            events' ids, by the message's id.
+    """
+
+    def __init__(
+        self, errors: Mapping[int, NotSentError], sent: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Say what each has said."""
+        text = "; ".join(f"shard {number}: {error}" for number, error in errors.items())
+        SettleError.__init__(self, text)
+        self.errors, self.sent = dict(errors), {id_: list(ids) for id_, ids in sent.items()}
+        self.message_ids = tuple(id_ for error in errors.values() for id_ in error.message_ids)
+        causes = (error.__cause__ for error in errors.values())
+        self.__cause__ = next((cause for cause in causes if cause is not None), None)
 
 
 class GatewayError(SettleError):

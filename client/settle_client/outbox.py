@@ -17,7 +17,7 @@ from settle_client.envelope import Envelope, bulk, single
 from settle_client.errors import InvalidUpdateError, NotSentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from settle_client.update import StatusUpdate
 
@@ -90,16 +90,17 @@ class Outbox:
         """
         return self._accept(single(check(update)))
 
-    def send_together(self, updates: Sequence[StatusUpdate | Mapping[str, Any]]) -> Steps[str]:
+    def send_together(self, updates: Iterable[StatusUpdate | Mapping[str, Any]]) -> Steps[str]:
         """Take several updates as one message; return the message's id.
 
         Raises:
             InvalidUpdateError: At once.
             NotSentError: There was no room for them in time.
         """
-        if not updates:
+        checked = [check(update) for update in updates]
+        if not checked:
             raise InvalidUpdateError("a message carries at least one update")
-        return self._accept(bulk([check(update) for update in updates]))
+        return self._accept(bulk(checked))
 
     def _accept(self, envelope: Envelope) -> Steps[str]:
         seconds = self.limits.timeout_seconds

@@ -23,7 +23,7 @@ from settle_client.outbox import Bell, Limits, Outbox, Push, Wait
 from settle_client.steps import drive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from settle_client.outbox import Steps
     from settle_client.update import StatusUpdate
@@ -90,7 +90,7 @@ class Producer:
         """
         return self._take(self._outbox.send(update))
 
-    def send_together(self, updates: Sequence[StatusUpdate | Mapping[str, Any]]) -> str:
+    def send_together(self, updates: Iterable[StatusUpdate | Mapping[str, Any]]) -> str:
         """Send several updates in one message, and return the message's id.
 
         Args:

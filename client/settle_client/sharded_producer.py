@@ -8,13 +8,16 @@ how, is each shard's `settle_client.producer`; `settle_client.sharding` chooses.
 from __future__ import annotations
 
 import threading
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from settle_client.errors import NotSentError, NotSentToShardsError
 from settle_client.producer import Producer
-from settle_client.sharding import Shards, check_urls, raise_together
+from settle_client.sharding import Shards, check_urls, messages_of, raise_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from settle_client.update import StatusUpdate
 
@@ -44,7 +47,6 @@ class ShardedProducer:
         """
         urls = check_urls(broker_urls)
         self._shards = Shards(len(urls), shard_of)
-        self._timeout_seconds = timeout_seconds
         self._producers = [
             Producer(url, timeout_seconds=timeout_seconds, **options) for url in urls
         ]
@@ -55,12 +57,16 @@ class ShardedProducer:
         Raises:
             InvalidUpdateError: It is not valid; the text names the field.
             IndexError: There is no shard of the number that was chosen.
-            NotSentError: There was no room for it in time; it is not sent.
+            NotSentToShardsError: There was no room for it in time; it is not sent.
         """
-        return self._producers[self._shards.of(update)].send(update)
+        number = self._shards.of(update)
+        try:
+            return self._producers[number].send(update)
+        except NotSentError as error:
+            raise NotSentToShardsError({number: error}, {}) from error.__cause__
 
     def send_together(
-        self, updates: Sequence[StatusUpdate | Mapping[str, Any]]
+        self, updates: Iterable[StatusUpdate | Mapping[str, Any]]
     ) -> dict[str, list[str]]:
         """Send several updates in a message for each shard, and return the ids in each.
 
@@ -73,19 +79,25 @@ class ShardedProducer:
         Raises:
             InvalidUpdateError: One is not valid; none of them is sent.
             IndexError: There is no shard of a number that was chosen; none of them is sent.
-            NotSentError: There was no room in time for a shard's, and those of the shards after it
-                are not sent either.
+            NotSentToShardsError: There was no room in time for a shard's; what the others have
+                taken is in its `sent`.
         """
-        return {
-            self._producers[number].send_together(part): [update.id for update in part]
-            for number, part in self._shards.split(updates).items()
-        }
+        parts = self._shards.split(updates)
+        ended = _side_by_side(
+            {
+                number: partial(self._producers[number].send_together, part)
+                for number, part in parts.items()
+            }
+        )
+        sent = messages_of(ended, parts)
+        raise_together(ended, sent)
+        return sent
 
     def flush(self) -> None:
         """Wait until the brokers have confirmed what was handed in so far.
 
         Raises:
-            NotSentError: One has not, in time; see `Producer.flush`.
+            NotSentToShardsError: One has not, in time; see `Producer.flush`.
         """
         self._for_each(Producer.flush)
 
@@ -93,7 +105,7 @@ class ShardedProducer:
         """Flush, and stop.
 
         Raises:
-            NotSentError: See `flush`; nothing is tried any more.
+            NotSentToShardsError: See `flush`; nothing is tried any more.
         """
         self._for_each(Producer.close)
 
@@ -104,18 +116,34 @@ class ShardedProducer:
         self.close()
 
     def _for_each(self, wait: Callable[[Producer], None]) -> None:
-        errors: list[BaseException] = []
+        calls = {number: partial(wait, one) for number, one in enumerate(self._producers)}
+        raise_together(_side_by_side(calls))
 
-        def run(producer: Producer) -> None:
-            try:
-                wait(producer)
-            except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
-                errors.append(error)
 
-        # Side by side: a broker that is away takes all the time that there is.
-        threads = [threading.Thread(target=run, args=(one,)) for one in self._producers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        raise_together(errors, self._timeout_seconds)
+def _side_by_side(calls: Mapping[int, Callable[[], Any]]) -> dict[int, Any]:
+    """Return what came of each: a broker that is away takes all the time that there is."""
+    if len(calls) == 1:
+        return {number: _outcome(call) for number, call in calls.items()}
+    ended: dict[int, Any] = {}
+
+    def run(number: int) -> None:
+        ended[number] = _outcome(calls[number])
+
+    # In the caller's context, for messages say which trace they belong to. And none of them
+    # keeps alive a process whose caller has been interrupted.
+    threads = [
+        threading.Thread(target=copy_context().run, args=(run, number), daemon=True)
+        for number in calls
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ended
+
+
+def _outcome(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - raised in the caller's thread
+        return error

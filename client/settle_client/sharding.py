@@ -6,14 +6,21 @@ and each shard's database has the whole of its events. Pure; `settle_client.shar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import index
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from settle_client.checking import check, check_all
-from settle_client.errors import AddressError, InvalidUpdateError, NotSentError
+from settle_client.errors import (
+    AddressError,
+    InvalidUpdateError,
+    NotSentError,
+    NotSentToShardsError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from settle_client.update import StatusUpdate
@@ -38,7 +45,7 @@ class Shards:
         return self._number(check(update))
 
     def split(
-        self, updates: Sequence[StatusUpdate | Mapping[str, Any]]
+        self, updates: Iterable[StatusUpdate | Mapping[str, Any]]
     ) -> dict[int, list[StatusUpdate]]:
         """Return the updates of each shard that has any, in order.
 
@@ -46,17 +53,19 @@ class Shards:
             InvalidUpdateError: One is not valid, or there is none.
             IndexError: There is no shard of a number that was chosen.
         """
-        if not updates:
+        checked = check_all(updates)
+        if not checked:
             raise InvalidUpdateError("a message carries at least one update")
         parts: dict[int, list[StatusUpdate]] = {}
-        for update in check_all(updates):
+        for update in checked:
             parts.setdefault(self._number(update), []).append(update)
         return parts
 
     def _number(self, update: StatusUpdate) -> int:
         if self._choose is None:
             return crc32(update.id.encode()) % self._count
-        number = self._choose(update)
+        # What is no number fails here, before any part of a message is sent.
+        number = index(self._choose(update))
         if not 0 <= number < self._count:
             raise IndexError(f"shard {number} was chosen of {self._count}, which begin with 0")
         return number
@@ -66,28 +75,45 @@ def check_urls(broker_urls: Sequence[str]) -> list[str]:
     """Return the URLs of the shards' brokers.
 
     Raises:
-        AddressError: They are none, or one that is no list, or one comes twice.
+        AddressError: They are none, or without an order, or one comes twice.
     """
-    if isinstance(broker_urls, str) or not broker_urls:
+    # A set has another order in each process, and an event another shard.
+    if isinstance(broker_urls, str) or not isinstance(broker_urls, Sequence) or not broker_urls:
         raise AddressError("broker_urls must be a list of at least one URL")
     if len(set(broker_urls)) < len(broker_urls):
         raise AddressError("broker_urls names one broker twice: shards have a broker each")
     return list(broker_urls)
 
 
-def raise_together(errors: Iterable[BaseException], timeout_seconds: float) -> None:
+def raise_together(
+    ended: Mapping[int, object], sent: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Raise one error for what several shards have not sent, if there is any.
 
+    Args:
+        ended: What came of each shard, by its number: an error, or anything else.
+        sent: The events' ids by the message's id, of those that have.
+
     Raises:
-        NotSentError: With the ids of all.
+        NotSentToShardsError: Of all shards that have not.
         BaseException: The first of another kind.
     """
-    found = list(errors)
-    for error in found:
-        if not isinstance(error, NotSentError):
-            raise error
-    ids = [id_ for error in found if isinstance(error, NotSentError) for id_ in error.message_ids]
-    if ids:
-        first = found[0].__cause__
-        cause = first if isinstance(first, Exception) else None
-        raise NotSentError(ids, timeout_seconds, cause) from cause
+    not_sent: dict[int, NotSentError] = {}
+    for number, result in sorted(ended.items()):
+        if isinstance(result, NotSentError):
+            not_sent[number] = result
+        elif isinstance(result, BaseException):
+            raise result
+    if not_sent:
+        raise NotSentToShardsError(not_sent, sent or {})
+
+
+def messages_of(
+    ended: Mapping[int, object], parts: Mapping[int, Sequence[StatusUpdate]]
+) -> dict[str, list[str]]:
+    """Return the events' ids by the message's id, of the shards that have taken theirs."""
+    return {
+        result: [update.id for update in parts[number]]
+        for number, result in ended.items()
+        if isinstance(result, str)
+    }

@@ -5,14 +5,18 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
+import redis
 
 from cli.embedded import Redis
-from settle_client.errors import NotSentError
+from settle_client.errors import NotSentError, NotSentToShardsError
+from settle_client.names import QUEUE
 from settle_client.sharding import Shards
 from tests import faces
+from tests.broker_queue import has_left
 from tests.conftest import clone
-from tests.service import PATIENCE_SECONDS, Service
+from tests.service import PATIENCE_SECONDS, Service, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,3 +119,48 @@ def test_a_broker_that_is_away_holds_up_no_other(face: Any, brokers: list[str]) 
     assert set(caught.value.message_ids) == {
         message for id_, message in sent.items() if shards.of({"id": id_, "status": "failed"}) == 1
     }
+
+
+def test_a_broker_is_added_and_the_order_is_kept(
+    face: Any, brokers: list[str], database_url: str, tmp_path: Path
+) -> None:
+    """Once the old queue is empty: what one worker holds that died is waited for."""
+    with ExitStack() as stack:
+        old, _ = (
+            stack.enter_context(
+                closing(shard(broker, brokers, database_url, tmp_path / str(number)))
+            )
+            for number, broker in enumerate(brokers)
+        )
+        old.load(*IDS)
+        blocked = stack.enter_context(psycopg.connect(database_url))
+        blocked.execute("SELECT FROM events FOR UPDATE")
+        with face.sharded_producer(brokers[:1]) as producer:
+            first = {producer.send({"id": id_, "status": "failed"}): [id_] for id_ in IDS}
+        eventually(lambda: old.redis.hlen(f"{QUEUE}.unacked") == len(IDS))
+        old.workers[0].kill()
+        blocked.rollback()
+        old.start_worker()
+        eventually(lambda: has_left(old))
+        with face.sharded_producer(brokers) as producer:
+            producer.send_together([{"id": id_, "status": "completed"} for id_ in IDS])
+        assert outcomes_of(old, first) == settled_by(first)
+
+
+def test_a_message_in_parts_is_accounted_for(face: Any, brokers: list[str]) -> None:
+    """Where a shard has no room, each other one has its part, and the caller knows which."""
+    urls = [brokers[0], "redis://:geheim@127.0.0.1:1/0", brokers[1]]
+    shards = Shards(3)
+    updates = [{"id": id_, "status": "failed"} for id_ in IDS]
+    updates.sort(key=lambda update: shards.of(update) != 1)
+    producer = face.sharded_producer(urls, timeout_seconds=1.0, max_unsent_updates=50)
+    producer.send_together(updates)
+    with pytest.raises(NotSentToShardsError, match=r"^shard 1: 1 message not confirmed") as caught:
+        producer.send_together(updates)
+    assert "geheim" not in str(caught.value)
+    sent = [id_ for ids in caught.value.sent.values() for id_ in ids]
+    assert sorted(sent) == sorted(id_ for id_ in IDS if shards.of({**updates[0], "id": id_}) != 1)
+    with pytest.raises(NotSentToShardsError, match=r"^shard 1: 1 message not confirmed"):
+        producer.close()
+    for broker in brokers:
+        assert redis.Redis.from_url(broker).llen(QUEUE) == 2

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from settle_client.names import QUEUE
+from tests.broker_queue import has_left
 from tests.faults.load import Load
 from tests.service import Service, eventually
 
@@ -21,19 +18,10 @@ if TYPE_CHECKING:
 SECONDS = 5
 
 
-def queue_of(service: Service) -> dict[str, Any]:
-    """Return what the page's command says of a broker's queue."""
-    environment = {**os.environ, **service.environment}
-    command = [sys.executable, "-m", "cli", "top", "--json"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    queue: dict[str, Any] = json.loads(ended.stdout)["queue"]
-    return queue
-
-
 def test_a_queue_moves_from_redis_to_rabbitmq_under_load(
     database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
 ) -> None:
-    """Workers of both until the old queue is empty, what is due later included; nothing is lost."""
+    """Workers of both until the old queue is empty, also of what is delayed or a dead one held."""
     with ExitStack() as stack:
         old = stack.enter_context(closing(Service(database_url, redis_url, tmp_path / "old")))
         new = stack.enter_context(
@@ -53,12 +41,13 @@ def test_a_queue_moves_from_redis_to_rabbitmq_under_load(
             new.start_worker()
         stack.callback(rabbitmq.control, "purge_queue", QUEUE)
         load.service = new
-        eventually(lambda: queue_of(old)["messages"] == queue_of(old)["delayed"] == 0)
-        old.wait_until_empty()
+        leaving.pop().kill()
+        eventually(lambda: has_left(old))
         for worker in leaving:
             assert worker.stop() == 0
             assert "Traceback" not in worker.log.read_text()
         new.check_is_settling()
+        assert not old.redis.exists(QUEUE, f"{QUEUE}.unacked", f"{QUEUE}.delayed", f"{QUEUE}.retry")
 
         load.stop()
         new.wait_until_empty()

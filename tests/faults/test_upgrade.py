@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import secrets
@@ -13,13 +14,14 @@ import psycopg
 import pytest
 
 from db.migrate import migrate
+from settle_client.names import QUEUE
 from tests.accounts import postgres_role
 from tests.conftest import with_name
 from tests.faults.http_load import HttpLoad, overlapping
 from tests.faults.load import Load
 from tests.gateway import Gateways
 from tests.previous_release import NotInHistoryError, PreviousRelease
-from tests.service import Service
+from tests.service import Service, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,6 +88,59 @@ def test_what_runs_is_the_previous_release(previous: PreviousRelease) -> None:
     program = f"import {', '.join(PACKAGES)}\nprint({'.__file__, '.join(PACKAGES)}.__file__)"
     files = previous.run("-c", program).split()
     assert {Path(file).is_relative_to(previous.started["folder"]) for file in files} == {True}
+
+
+CLIENT = """
+import json, os, sys
+from settle_client import OutcomeClient, Producer
+ids = json.loads(sys.argv[1])
+with Producer(os.environ["BROKER"]) as producer:
+    one = producer.send({"id": ids[0], "status": "completed"})
+    more = producer.send_together([{"id": id_, "status": "failed"} for id_ in ids])
+client = OutcomeClient(os.environ["BROKER"])
+told = client.wait({one: ids[:1], more: ids}, timeout_seconds=60)
+print(json.dumps(sorted([o.id, o.message_id == one, o.updated, o.reason] for o in told)))
+"""
+
+
+def test_the_client_of_the_previous_release_goes_on(
+    database_url: str, redis_url: str, tmp_path: Path, previous: PreviousRelease
+) -> None:
+    """Producers and consumers need not be touched: both speak with workers of this release."""
+    with closing(Service(database_url, redis_url, tmp_path)) as service:
+        service.load("ev_1", "ev_2")
+        service.start_worker()
+        said = previous.run("-c", CLIENT, json.dumps(["ev_1", "ev_2"]), BROKER=redis_url)
+    assert json.loads(said) == [
+        ["ev_1", False, False, "already_completed"],
+        ["ev_1", True, True, None],
+        ["ev_2", False, True, None],
+    ]
+
+
+def test_what_dead_workers_of_either_release_held_is_taken_over(
+    database_url: str, redis_url: str, tmp_path: Path, previous: PreviousRelease
+) -> None:
+    """Upgraded at one go, and back: none that could return it is left of its own release."""
+    with (
+        closing(Service(database_url, redis_url, tmp_path)) as service,
+        psycopg.connect(database_url) as blocked,
+    ):
+        service.load("ev_1", "ev_2")
+        for id_, dead, heir in (("ev_1", previous.started, THIS), ("ev_2", THIS, previous.started)):
+            first = service.start_worker(**dead)
+            blocked.execute("SELECT FROM events FOR UPDATE")
+            service.send(kwargs={"id": id_, "status": "completed"}, task_id=id_)
+            service.send(kwargs={"id": id_, "status": "failed"}, task_id=f"{id_}-l", countdown=2)
+            eventually(lambda: service.redis.hlen(f"{QUEUE}.unacked") > 0)
+            first.kill()
+            blocked.rollback()
+            second = service.start_worker(**heir)
+            told = service.wait({id_: [id_], f"{id_}-l": [id_]})
+            # The later one may come first: what was held waits for its lease to end.
+            settled = [one.updated for answers in told.values() for one in answers]
+            assert sorted(settled) == [False, True]
+            second.kill()
 
 
 def test_a_release_is_rolled_out_and_taken_back_under_load(

@@ -103,7 +103,14 @@ def test_what_the_client_offers() -> None:
         *("StatusUpdate", "Outcome", "UnreadOutcome", "Event", "CreatedEvent", "Problem"),
         *("TASK", "QUEUE", "OUTCOMES", "DEAD_LETTERS", "SENT_AT"),
         *("SettleError", "AddressError", "BelongsElsewhereError", "InvalidUpdateError"),
-        *("NotSentError", "GatewayError", "RefusedError", "NotFoundError", "ConflictError"),
+        *(
+            "NotSentError",
+            "NotSentToShardsError",
+            "GatewayError",
+            "RefusedError",
+            "NotFoundError",
+            "ConflictError",
+        ),
         *("GoneError", "NotAnsweredError", "UnreadAnswerError"),
     }
     for name in settle_client.__all__:

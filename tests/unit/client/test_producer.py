@@ -128,7 +128,7 @@ def test_an_update_that_is_not_valid_is_refused_at_once(face: Any, broker: Broke
         with pytest.raises(InvalidUpdateError, match="id: is required"):
             producer.send_together([UPDATE, {"status": "failed"}])
         with pytest.raises(InvalidUpdateError, match="at least one"):
-            producer.send_together([])
+            producer.send_together(iter(()))
     assert broker.ids == []
 
 

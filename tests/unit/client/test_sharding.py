@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settle_client import ShardedProducer, StatusUpdate
-from settle_client.errors import AddressError, InvalidUpdateError, NotSentError
+from settle_client.errors import (
+    AddressError,
+    InvalidUpdateError,
+    NotSentError,
+    NotSentToShardsError,
+)
 from settle_client.sharding import Shards, raise_together
 
+PAGE = Path(__file__).parents[3] / "docs" / "scaling.md"
+VECTORS = re.findall(r"^\| `(\S+)` \| (\d+) \| \d \| \d \|$", PAGE.read_text(), re.MULTILINE)
 IDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
 
 
@@ -71,6 +79,7 @@ def test_an_update_that_is_not_valid_names_its_field() -> None:
     [
         pytest.param([], "a list of at least one", id="none"),
         pytest.param("redis://h", "a list of at least one", id="no-list"),
+        pytest.param({"redis://h", "redis://g"}, "a list of at least one", id="no-order"),
         pytest.param(["redis://h", "redis://h"], "one broker twice", id="twice"),
         pytest.param(["redis://h", "http://h"], "http", id="no-broker"),
     ],
@@ -82,11 +91,42 @@ def test_brokers_that_cannot_be_meant_are_refused(urls: Any, said: str) -> None:
 
 
 def test_several_errors_are_one() -> None:
-    """With the ids of all messages, and the first reason that is known."""
-    raise_together([], 1)
+    """With the ids of all messages, what each shard has said, and the first cause that is known."""
+    raise_together({0: "sent", 1: None})
     cause = ConnectionError("away")
-    with pytest.raises(NotSentError, match="3 messages not confirmed within 1 s: away") as caught:
-        raise_together([NotSentError(["a", "b"], 1, cause), NotSentError(["c"], 1, None)], 1)
+    errors = {1: NotSentError(["c"], 1, cause), 0: NotSentError(["a", "b"], 1, None)}
+    said = (
+        "shard 0: 2 messages not confirmed within 1 s; "
+        "shard 1: 1 message not confirmed within 1 s: away"
+    )
+    with pytest.raises(NotSentToShardsError, match=f"^{said}$") as caught:
+        raise_together(errors, {"d": ["ev_1"]})
     assert caught.value.message_ids == ("a", "b", "c")
+    assert caught.value.__cause__ is cause
+    assert caught.value.sent == {"d": ["ev_1"]}
     with pytest.raises(KeyboardInterrupt):
-        raise_together([NotSentError(["a"], 1, None), KeyboardInterrupt()], 1)
+        raise_together({0: NotSentError(["a"], 1, None), 1: KeyboardInterrupt()})
+
+
+def test_updates_may_be_generated() -> None:
+    """They are gone through more than once, and all of them are there each time."""
+    updates = completed("a", "b")
+    assert Shards(1).split(update for update in updates) == {0: updates}
+    with pytest.raises(InvalidUpdateError, match="at least one"):
+        Shards(1).split(iter(()))
+
+
+@pytest.mark.parametrize("number", [1.0, "1", None], ids=repr)
+def test_a_choice_that_is_no_number_is_refused(number: Any) -> None:
+    """Before a part of a message is on its way to another shard."""
+    with pytest.raises(TypeError, match="integer"):
+        Shards(2, lambda _: number).split(completed("a"))
+
+
+@pytest.mark.parametrize(
+    ("id_", "number"), VECTORS, ids=[id_.encode("unicode_escape").decode() for id_, _ in VECTORS]
+)
+def test_the_page_says_which_number_an_id_has(id_: str, number: str) -> None:
+    """For producers in other languages to check theirs by."""
+    assert zlib.crc32(id_.encode()) == int(number)
+    assert Shards(4).of(completed(id_)[0]) == int(number) % 4
