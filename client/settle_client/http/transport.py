@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from settle_client.http.exchange import Request
 
 CONNECT_SECONDS = 5.0
+# No socket can wait for ever, or for a century.
+MOST_SECONDS = 86_400.0
 # Each listener has one.
 MAX_CONNECTIONS, MAX_IDLE = 1_000, 20
 VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -87,7 +89,7 @@ def made(client: Any, request: Request, seconds: float) -> Any:
         request: What is asked.
         seconds: For how long the server may be silent.
     """
-    timeout = _httpx().Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
+    timeout = _httpx().Timeout(min(seconds, MOST_SECONDS), connect=min(seconds, CONNECT_SECONDS))
     return client.build_request(
         request.method,
         request.path,
@@ -95,6 +97,11 @@ def made(client: Any, request: Request, seconds: float) -> Any:
         content=request.body,
         timeout=timeout,
     )
+
+
+def be_patient(request: Any, seconds: float) -> None:
+    """Let the server be silent for another time from here on."""
+    request.extensions["timeout"]["read"] = min(seconds, MOST_SECONDS)
 
 
 def answer_of(response: Any, body: bytes) -> Answer:
