@@ -414,6 +414,12 @@ def test_a_client_that_is_closed_says_so(face: Any, gateway: Gateway) -> None:
         ("http://localhost:port", {}, "the URL cannot be understood"),
         ("http://localhost", {"api_key": "secret\n"}, "the API key must be visible ASCII"),
         ("http://localhost", {"nothing": 1}, "httpx does not take an option: .*'nothing'"),
+        ("http://localhost/?secret=1", {}, "the URL must have nothing behind its path"),
+        ("http://localhost/#secret", {}, "the URL must have nothing behind its path"),
+        ("http://localhost ", {}, "no space in its host"),
+        ("http://localhost", {"proxy": "ftp://secret"}, "the value of an option"),
+        ("http://localhost", {"proxy": "socks5://x"}, "an option: Using SOCKS proxy, .*install"),
+        ("http://localhost", {"headers": 1}, "httpx does not take an option"),
     ],
 )
 def test_what_cannot_be_meant_is_said_at_once(
@@ -423,6 +429,34 @@ def test_what_cannot_be_meant_is_said_at_once(
     with pytest.raises(AddressError, match=message) as told:
         face.http_client(url, **options)
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SSL_CERT_FILE", "/no/secret"), ("HTTPS_PROXY", "ftp://secret"), ("ALL_PROXY", "socks5://x")],
+)
+def test_what_the_environment_cannot_mean_is_said(
+    face: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """As an error of the address, which names where to look."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(AddressError, match=f"{name}|SOCKS proxy") as told:
+        face.http_client("https://localhost")
+    assert "secret" not in str(told.value)
+
+
+def test_nothing_that_is_given_sends_the_key_elsewhere(face: Any, server: ScriptedServer) -> None:
+    """Nor makes of a request another, or sends two keys."""
+    options = {"follow_redirects": True, "headers": [("authorization", "other"), ("X-Trace", "t")]}
+    server.answers = [(302, b"", {"Location": f"{server.url}/elsewhere"})]
+    with (
+        closing(face.http_client(server.url, api_key="key", **options)) as client,
+        pytest.raises(UnreadAnswerError, match="302, to go to"),
+    ):
+        client.settle(UPDATE)
+    (request,) = server.requests
+    assert request.headers.get_all("Authorization") == ["Bearer key"]
+    assert request.headers["X-Trace"] == "t"
 
 
 def test_a_gateway_behind_a_prefix_is_asked_there(face: Any, server: ScriptedServer) -> None:
