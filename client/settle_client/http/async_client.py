@@ -135,6 +135,9 @@ class AsyncHttpClient:
         Args:
             new: With `id`, `accountId`, `eventType`, and `payload` and `createdAt` if wished.
                 What is there with the same content stays as it is, so this may be repeated.
+
+        Raises:
+            InvalidUpdateError: One cannot be written as JSON; nothing is sent.
         """
         return await self._drive(events.create_events(new, self._timeout_seconds))
 

@@ -134,6 +134,9 @@ class HttpClient:
         Args:
             new: With `id`, `accountId`, `eventType`, and `payload` and `createdAt` if wished.
                 What is there with the same content stays as it is, so this may be repeated.
+
+        Raises:
+            InvalidUpdateError: One cannot be written as JSON; nothing is sent.
         """
         return self._drive(events.create_events(new, self._timeout_seconds))
 

@@ -81,7 +81,7 @@ def translated(client: Any) -> Iterator[None]:
     except Exception as error:
         if client.is_closed:
             raise SettleError("the client is closed") from error
-        if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol | UnicodeError):
             raise SettleError(f"this cannot be sent: {error}") from error
         if isinstance(error, httpx.TransportError | httpx.StreamError | httpx.DecodingError):
             said = f"{type(error).__name__}: {error}".removesuffix(": ")
