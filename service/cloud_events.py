@@ -6,8 +6,10 @@ One that is repeated has the same `source` and `id`, by which the standard tells
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from settle_client.moments import timestamp
 
@@ -19,6 +21,12 @@ BATCH_MEDIA_TYPE = "application/cloudevents-batch+json"
 
 SOURCE = "/v2/api/events"
 TYPE = "settle.event.outcome"
+# What no attribute may have in it: control characters, halves of pairs, and what is no character.
+_DISALLOWED = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufdd0-\\ufdef"
+    + "".join(f"\\U{plane:04x}fffe\\U{plane:04x}ffff" for plane in range(17))
+    + "]"
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
@@ -36,10 +44,11 @@ def cloud_event(head: Head, text: str, entry_id: str) -> str:
     id_ = f"{head.message_id}/{head.index}" if is_told_apart else entry_id
     attributes = {
         "specversion": "1.0",
-        "id": id_,
+        "id": _DISALLOWED.sub(lambda found: quote(found[0], errors="replace"), id_),
         "source": SOURCE,
         "type": TYPE,
-        **({"subject": head.id} if head.id else {}),
+        # What cannot be an attribute is in the data all the same.
+        **({"subject": head.id} if head.id and not _DISALLOWED.search(head.id) else {}),
         "time": timestamp(published_at(entry_id)),
         "datacontenttype": "application/json",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +15,17 @@ class SettleError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or type(self).__doc__)
+
+    def __reduce__(self) -> Any:
+        # By what it says: not all kinds are made from that alone.
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[SettleError], args: tuple[Any, ...], state: dict[str, Any]) -> SettleError:
+    """Make an error anew from what it has, as where it comes from another process."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidUpdateError(SettleError, ValueError):

@@ -43,7 +43,7 @@ async function* listen() {
     }
     let event = {};
     for await (const line of lines(answer.body, () => timer.refresh())) {
-      const [, name, value] = /^(\w*): ?(.*)$/.exec(line) ?? [];
+      const [, name, value] = /^(\w*): ?(.*)$/s.exec(line) ?? [];
       if (name) event[name] = value;
       else if (event.id) {
         yield event;

@@ -53,7 +53,7 @@ async function main() {
     const { awaited, outcomes } = await answer.json();
     if (!awaited) return outcomes;
     console.error(`${awaited} awaited`);
-    await pause(1000 * Number(answer.headers.get("Retry-After")));
+    await pause(1000 * (Number(answer.headers.get("Retry-After")) || 1));
   }
 }
 

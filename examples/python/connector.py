@@ -60,4 +60,6 @@ def main(place: Path) -> None:
                 keep(place, error.begin or "oldest")
 
 
+if len(sys.argv) != 2:  # noqa: PLR2004
+    sys.exit("usage: python connector.py POSITION-FILE")
 main(Path(sys.argv[1]))

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -17,6 +18,14 @@ from urllib.request import Request, urlopen
 URL = os.environ.get("SETTLE_URL", "http://127.0.0.1:8000")
 LATER = {408, 429, 502, 503, 504}  # 502 and 504 are a proxy's
 TRIES = 60
+
+
+def reason_of(error: HTTPError) -> str:
+    """Return what an error says; a proxy's page says no more than its status."""
+    try:
+        return f"{error.code} {json.load(error)['message']}"
+    except (ValueError, TypeError, KeyError):
+        return str(error)
 
 
 def ask(path: str, method: str = "GET", body: Any = None, **headers: str) -> tuple[Any, Any]:
@@ -31,8 +40,10 @@ def ask(path: str, method: str = "GET", body: Any = None, **headers: str) -> tup
                 return json.load(answer), answer.headers
         except HTTPError as error:
             if error.code not in LATER or number == TRIES:
-                sys.exit(f"{error.code} {json.load(error)['message']}")
-        except OSError as error:
+                sys.exit(reason_of(error))
+        except ValueError:
+            sys.exit(f"this is no answer of Settle's: see whether {URL} is right")
+        except (OSError, HTTPException) as error:
             # No answer at all is a reason to try again, too.
             if number == TRIES:
                 sys.exit(str(error))
@@ -50,9 +61,11 @@ def main(message_id: str, status: str, *ids: str) -> None:
         state, asked = ask(accepted["Location"])
         if not state["awaited"]:
             break
-        time.sleep(float(asked["Retry-After"]))
+        time.sleep(float(asked.get("Retry-After", 1)))
     for outcome in state["outcomes"]:
         print(outcome["id"], outcome["reason"] or "updated")
 
 
+if len(sys.argv) < 4:  # noqa: PLR2004
+    sys.exit("usage: python later.py KEY STATUS EVENT …")
 main(*sys.argv[1:])

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -41,6 +42,14 @@ def listen(last_id: str) -> Iterator[tuple[str, str, Any]]:
                 fields = {}
 
 
+def reason_of(error: HTTPError) -> str:
+    """Return what an error says; a proxy's page says no more than its status."""
+    try:
+        return str(json.load(error)["message"])
+    except (ValueError, TypeError, KeyError):
+        return str(error)
+
+
 def keep(place: Path, position: str) -> None:
     """Write down how far all is handled, whole or not at all, whenever this is killed."""
     written = place.with_suffix(".new")
@@ -56,21 +65,25 @@ def main(place: Path) -> None:
             for position, kind, data in listen(last_id):
                 if kind == "problem":
                     print(data["message"], file=sys.stderr)
-                elif data:
+                elif isinstance(data, dict) and "updated" in data:
                     # It may come twice: messageId and index tell.
                     print(data["id"], data["reason"] or "updated", flush=True)
+                elif data is not None:
+                    print("no outcome, and passed over:", data, file=sys.stderr)
                 last_id = position
                 keep(place, last_id)
         except HTTPError as error:
-            print(json.load(error)["message"], file=sys.stderr)
+            print(reason_of(error), file=sys.stderr)
             if error.code == GONE:
                 # Some are gone, and were not handled. The rest begins with the oldest.
                 last_id = ""
             elif error.code not in LATER:
                 sys.exit(1)
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             print(error, file=sys.stderr)
         time.sleep(1)
 
 
+if len(sys.argv) != 2:  # noqa: PLR2004
+    sys.exit("usage: python listener.py POSITION-FILE")
 main(Path(sys.argv[1]))

@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 
 from db.listing import Position
+from settle_client.checking import explain_text
 
 DIGEST_BYTES = 9
 # Of an id of 255 characters, each of them escaped.
@@ -37,7 +38,7 @@ def read_cursor(cursor: str) -> Position | None:
         created_at, id_ = json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return None
-    is_place = isinstance(created_at, str) and isinstance(id_, str) and "\0" not in created_at + id_
+    is_place = all(isinstance(one, str) and not explain_text(one) for one in (created_at, id_))
     return Position(created_at, id_) if is_place else None
 
 

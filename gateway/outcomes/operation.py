@@ -22,6 +22,7 @@ from gateway.outcomes.feed import Feed, TrimmedError
 from gateway.outcomes.forms import written
 from gateway.outcomes.hub import Gone, Heard, Signal
 from gateway.outcomes.queries import read_query, read_subscription
+from gateway.requests.acceptance import prefers
 from gateway.terms import JSON, RETRY_SOON
 from service.channel import ChannelAwayError
 from settle_client.outcome import encode_json
@@ -67,7 +68,7 @@ class Outcomes:
     async def show(self, request: Request) -> Response:
         """Answer with outcomes, in the form that is asked for."""
         accounts = await self._admission.admit(request)
-        as_stream = terms.EVENT_STREAM in request.headers.get("accept", "").lower()
+        as_stream = prefers(request, terms.EVENT_STREAM, JSON)
         query = (read_subscription if as_stream else read_query)(request, accounts)
         try:
             async with asyncio.timeout(query.wait_seconds + PATIENCE_SECONDS):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.embedded import free_port
 from tests.accounts import CannotCreateUsersError, creating_role
 from tests.gateway import statuses
 
@@ -39,6 +40,21 @@ def url(service: Service, gateways: Gateways) -> Iterator[str]:
             yield gateways.start(DATABASE_URL=role_url).url
     except CannotCreateUsersError as error:
         pytest.skip(str(error))
+
+
+def test_a_gateway_that_is_not_there_is_said() -> None:
+    """In curl's words, by an exit code, and with nothing after the first command."""
+    ended = subprocess.run(
+        ["bash", ROOT / TOUR],
+        env={**os.environ, "SETTLE_URL": f"http://127.0.0.1:{free_port()}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 7
+    assert "Failed to connect" in ended.stderr or "Couldn't connect" in ended.stderr
+    assert ended.stdout.split() == ["000"]
 
 
 def take_tour(url: str) -> str:
@@ -73,7 +89,7 @@ def test_the_tour_is_as_the_page_shows_it(service: Service, url: str) -> None:
 def test_the_tour_may_be_taken_again(url: str) -> None:
     """What has its answer already has it again, and nothing else happens."""
     take_tour(url)
-    again = take_tour(url)
+    again = take_tour(f"{url}/")
     assert re.findall(r"^\d{3}$", again, re.MULTILINE) == [*["200"] * 4, "409", "200"]
     heard = [json.loads(line) for line in re.findall(r"^data: (.*)$", again, re.MULTILINE)]
     assert [one["reason"] for one in heard] == ["already_completed", None, None, "not_found"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,12 @@ import pytest
 
 from settle_client import (
     ConflictError,
+    Event,
     GoneError,
     InvalidUpdateError,
     NotFoundError,
     RefusedError,
+    SettleError,
     StatusUpdate,
 )
 from tests import faces
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 face = faces.face
 
+NOW = datetime.now(UTC)
 IDS = [f"ev_{number:02}" for number in range(25)]
 
 
@@ -142,6 +146,41 @@ def test_events_are_created_once(client: Any) -> None:
     assert raised.value.problem.status_code == 400
     with pytest.raises(RefusedError, match=r"\[1\].payload: must be an object"):
         client.create_events([new_event("a"), new_event("b", payload=[])])
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (new_event("a", payload={"n": [{"m": math.nan}]}), "NaN or infinite"),
+        (Event("acct", None, NOW, "t", None, "a", {"n": -math.inf}), "NaN or infinite"),
+        (new_event("a", payload={"n": object()}), "cannot be written as JSON"),
+        (new_event("\ud800"), "cannot be written as JSON"),
+        (new_event("a", createdAt=NOW.replace(tzinfo=None)), r"createdAt: must be a time with its"),
+        ("ev_1", "must be an Event or a mapping"),
+    ],
+    ids=["nan", "infinite", "object", "surrogate", "no zone", "text"],
+)
+def test_what_json_cannot_say_is_not_created_as_something_else(
+    client: Any, event: Any, message: str
+) -> None:
+    """Nothing is sent; the place is named."""
+    with pytest.raises(InvalidUpdateError, match=rf"^\[1\].*{message}"):
+        client.create_events([new_event("b"), event])
+    with pytest.raises(NotFoundError):
+        client.get_event("b")
+
+
+def test_a_time_without_a_zone_is_no_filter(client: Any) -> None:
+    """It would be taken for one of this machine's."""
+    with pytest.raises(InvalidUpdateError, match="created_after: must be a time with its zone"):
+        next(client.list_events(created_after=NOW.replace(tzinfo=None)))
+
+
+def test_a_position_that_cannot_be_sent_is_said(client: Any) -> None:
+    """As where a line break was written behind it, or something else."""
+    for since in ("1-0\n", "ß"):
+        with pytest.raises(SettleError, match="this cannot be sent"):
+            next(client.listen(since))
 
 
 def test_one_event_is_settled(service: Service, client: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from settle_client import (
     SettleError,
     UnreadAnswerError,
 )
+from settle_client.http import outcomes
 from tests import faces
 from tests.faults.network import Link
 from tests.forking import run
@@ -350,6 +353,47 @@ def test_nobody_there_is_an_error_in_time(face: Any) -> None:
                 call(client)
 
 
+def test_who_would_listen_to_a_gateway_that_hangs_is_told_in_time(face: Any) -> None:
+    """By the time of the call, not by that of a stream whose heartbeats stay away."""
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as hanging,
+        closing(
+            face.http_client(f"http://127.0.0.1:{hanging.getsockname()[1]}", timeout_seconds=1)
+        ) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        hearing = threads.submit(next, client.listen())
+        with pytest.raises(NotAnsweredError, match="no answer within 1 s"):
+            hearing.result(outcomes.SILENT_SECONDS / 2)
+
+
+def test_a_stream_may_be_silent_for_longer_than_a_call_takes(
+    face: Any, server: ScriptedServer
+) -> None:
+    """Who has heard something waits for the next heartbeat."""
+    said = b"id: 1-0\n\n", b"id: 2-0\n\n"
+    server.answers = [
+        (200, slowly(b"".join(said), 2, 1.5), {"Content-Type": "text/event-stream"}),
+    ]
+    with (
+        closing(face.http_client(server.url, timeout_seconds=1)) as client,
+        closing(client.listen()) as heard,
+    ):
+        assert [next(heard)[0] for _ in said] == ["1-0", "2-0"]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e12], ids=["for ever", "for ages"])
+def test_a_call_may_be_tried_for_ever(face: Any, server: ScriptedServer, seconds: float) -> None:
+    """It is answered as any other."""
+    server.answers = [(502, HTML), json_answer(OUTCOME)]
+    server.answers.append(json_answer(b'{"awaited": 0, "outcomes": [%b]}' % OUTCOME))
+    with closing(face.http_client(server.url, timeout_seconds=seconds)) as client:
+        assert client.settle(UPDATE).updated
+        (one,) = client.wait("m", timeout_seconds=seconds)
+        assert one.updated
+
+
 def test_a_client_that_is_closed_says_so(face: Any, gateway: Gateway) -> None:
     """Whatever is asked of it."""
     client = face.http_client(gateway.url)
@@ -370,6 +414,12 @@ def test_a_client_that_is_closed_says_so(face: Any, gateway: Gateway) -> None:
         ("http://localhost:port", {}, "the URL cannot be understood"),
         ("http://localhost", {"api_key": "secret\n"}, "the API key must be visible ASCII"),
         ("http://localhost", {"nothing": 1}, "httpx does not take an option: .*'nothing'"),
+        ("http://localhost/?secret=1", {}, "the URL must have nothing behind its path"),
+        ("http://localhost/#secret", {}, "the URL must have nothing behind its path"),
+        ("http://localhost ", {}, "no space in its host"),
+        ("http://localhost", {"proxy": "ftp://secret"}, "the value of an option"),
+        ("http://localhost", {"proxy": "socks5://x"}, "an option: Using SOCKS proxy, .*install"),
+        ("http://localhost", {"headers": 1}, "httpx does not take an option"),
     ],
 )
 def test_what_cannot_be_meant_is_said_at_once(
@@ -379,6 +429,34 @@ def test_what_cannot_be_meant_is_said_at_once(
     with pytest.raises(AddressError, match=message) as told:
         face.http_client(url, **options)
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SSL_CERT_FILE", "/no/secret"), ("HTTPS_PROXY", "ftp://secret"), ("ALL_PROXY", "socks5://x")],
+)
+def test_what_the_environment_cannot_mean_is_said(
+    face: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """As an error of the address, which names where to look."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(AddressError, match=f"{name}|SOCKS proxy") as told:
+        face.http_client("https://localhost")
+    assert "secret" not in str(told.value)
+
+
+def test_nothing_that_is_given_sends_the_key_elsewhere(face: Any, server: ScriptedServer) -> None:
+    """Nor makes of a request another, or sends two keys."""
+    options = {"follow_redirects": True, "headers": [("authorization", "other"), ("X-Trace", "t")]}
+    server.answers = [(302, b"", {"Location": f"{server.url}/elsewhere"})]
+    with (
+        closing(face.http_client(server.url, api_key="key", **options)) as client,
+        pytest.raises(UnreadAnswerError, match="302, to go to"),
+    ):
+        client.settle(UPDATE)
+    (request,) = server.requests
+    assert request.headers.get_all("Authorization") == ["Bearer key"]
+    assert request.headers["X-Trace"] == "t"
 
 
 def test_a_gateway_behind_a_prefix_is_asked_there(face: Any, server: ScriptedServer) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from cli.embedded import free_port
 from tests.listening import outcome, publish
+from tests.scripted_server import HTML, ScriptedServer
 from tests.service import LoggedProcess, Service, eventually
 
 if TYPE_CHECKING:
@@ -116,6 +117,57 @@ def test_a_listener_over_http_goes_on_where_it_was(
         said = example.log.read_text().splitlines()
     assert said[0].startswith("outcomes behind this position were trimmed")
     assert said[1:] == ["ev_4 updated", "ev_5 updated"]
+
+
+def test_a_listener_over_http_is_stopped_by_nothing_that_comes(
+    service: Service, tmp_path: Path
+) -> None:
+    """Neither a proxy's page nor what is no outcome: it would stop whoever starts again, too."""
+    stream = {"Content-Type": "text/event-stream"}
+    said = [b'"hello"', b'{"other": 1}', b"7", outcome("ev_1").to_json()]
+    events = b"".join(b"id: %d-0\ndata: %b\n\n" % pair for pair in enumerate(said, 1))
+    with ScriptedServer() as server:
+        server.answers = [(502, HTML), (200, events, stream)]
+        server.answers += [(503, HTML)] * 60
+        command = str(EXAMPLES / "listener.py"), str(tmp_path / "position.txt")
+        with running(service, *command, SETTLE_URL=server.url) as example:
+            example.wait_for_log("ev_1 updated")
+            example.wait_for_log("HTTP Error 503")
+            assert example.process.poll() is None
+    assert (tmp_path / "position.txt").read_text() == "4-0"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [((404, HTML), "HTTP Error 404: Not Found"), ((200, HTML), "this is no answer of Settle's")],
+    ids=["a page of errors", "a page"],
+)
+def test_what_is_no_gateway_is_said_in_a_line(answer: Any, said: str) -> None:
+    """By the script that needs no package, as by the client."""
+    with ScriptedServer() as server:
+        server.answers = [answer]
+        ended = subprocess.run(
+            [sys.executable, EXAMPLES / "later.py", "m", "completed", "ev_1"],
+            env={**os.environ, "SETTLE_URL": server.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(said)
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["connector.py", "later.py", "listener.py"])
+def test_a_script_says_how_it_is_used(name: str) -> None:
+    """Where nothing is given, in a line."""
+    ended = subprocess.run(
+        [sys.executable, EXAMPLES / name], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"usage: python {name} ")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_connector_without_a_broker(service: Service, gateways: Gateways, tmp_path: Path) -> None:

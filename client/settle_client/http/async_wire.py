@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from settle_client.http.exchange import Answer, Ask, Open
-from settle_client.http.transport import answer_of, is_stream, made, translated
+from settle_client.http.transport import answer_of, be_patient, is_stream, made, translated
 from settle_client.steps import Pause
 
 if TYPE_CHECKING:
@@ -46,12 +46,13 @@ class Wire:
 
     async def _open(self, step: Open) -> Answer:
         await self.aclose()
-        request = made(self._client, step.request, step.silent_seconds)
+        request = made(self._client, step.request, step.seconds)
         self._response = await self._client.send(request, stream=True)
+        be_patient(request, step.silent_seconds)
         if is_stream(self._response):
             self._pieces = self._response.aiter_bytes()
             return answer_of(self._response, b"")
-        async with asyncio.timeout(step.silent_seconds):
+        async with asyncio.timeout(step.seconds):
             return answer_of(self._response, await self._response.aread())
 
     async def aclose(self) -> None:

@@ -43,7 +43,7 @@ class HttpClient:
             url: Of the gateway, such as `https://settle.example.com`.
             api_key: As `settle gateway new-key` has shown it.
             timeout_seconds: How long each call is tried, again and again.
-            options: Of httpx's client, such as `verify`, `cert` and `proxy`.
+            options: Of httpx's client, such as `verify`, `proxy` and `headers`.
 
         Raises:
             AddressError: httpx is not installed, or the URL, the key or an option cannot be meant.
@@ -134,6 +134,9 @@ class HttpClient:
         Args:
             new: With `id`, `accountId`, `eventType`, and `payload` and `createdAt` if wished.
                 What is there with the same content stays as it is, so this may be repeated.
+
+        Raises:
+            InvalidUpdateError: One cannot be written as JSON; nothing is sent.
         """
         return self._drive(events.create_events(new, self._timeout_seconds))
 

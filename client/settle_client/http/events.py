@@ -13,16 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
-import msgspec
-
 from settle_client.checking import check, check_all, check_id
 from settle_client.errors import GatewayError, InvalidUpdateError
 from settle_client.event import CreatedEvent, Event
 from settle_client.http import answers
 from settle_client.http.exchange import JSON, Request
+from settle_client.http.new_events import write_events, written_time
 from settle_client.http.problems import next_place
 from settle_client.http.retrying import insist
-from settle_client.moments import timestamp
 from settle_client.outcome import encode_json
 from settle_client.steps import Given
 
@@ -57,7 +55,7 @@ def list_page(filters: Mapping[str, Any], timeout_seconds: float) -> Steps[Event
         filters: By the names of the parameters; None for none.
         timeout_seconds: See `insist`.
     """
-    given = {name: _written(value) for name, value in filters.items() if value is not None}
+    given = {name: _written(name, value) for name, value in filters.items() if value is not None}
     path = f"{EVENTS}?{urlencode(given)}"
     answer = yield from insist(Request("GET", path), timeout_seconds)
     return EventPage(answers.read_all_shown(answer, Event), next_place(answer))
@@ -87,8 +85,8 @@ def create_events(
     events: Sequence[Event | Mapping[str, Any]], timeout_seconds: float
 ) -> Steps[list[CreatedEvent]]:
     """Create events, and return what became of each."""
-    body = encode_json([_as_object(event) for event in events])
-    answer = yield from insist(Request("POST", EVENTS, JSON, body), timeout_seconds)
+    request = Request("POST", EVENTS, JSON, write_events(events))
+    answer = yield from insist(request, timeout_seconds)
     return answers.read_all_shown(answer, CreatedEvent)
 
 
@@ -159,11 +157,5 @@ def _send(
         raise
 
 
-def _written(value: Any) -> Any:
-    return timestamp(value) if isinstance(value, datetime) else value
-
-
-def _as_object(event: Event | Mapping[str, Any]) -> Any:
-    if isinstance(event, Event):
-        return msgspec.Raw(event.to_json())
-    return {name: _written(value) for name, value in event.items()}
+def _written(name: str, value: Any) -> Any:
+    return written_time(name, value) if isinstance(value, datetime) else value

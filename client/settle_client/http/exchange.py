@@ -62,10 +62,16 @@ class Open(NamedTuple):
     """A step: the same, but of a stream of events its head alone.
 
     The one that was opened before is closed.
+
+    Attributes:
+        request: What is asked.
+        silent_seconds: How long nothing may come once it is open.
+        seconds: How long the head may take.
     """
 
     request: Request
     silent_seconds: float
+    seconds: float
 
 
 class Take(NamedTuple):

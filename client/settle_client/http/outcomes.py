@@ -122,8 +122,9 @@ class Listener:
         while True:
             least = 0.0
             trouble: Exception = ConnectionError("the stream has ended")
+            left = SILENT_SECONDS if has_begun else max(deadline - now(), 0.001)
             try:
-                answer = yield Open(self._request(), SILENT_SECONDS)
+                answer = yield Open(self._request(), SILENT_SECONDS, min(left, SILENT_SECONDS))
                 if answer.status in LATER:
                     least, trouble = retry_after(answer), error_of(answer)
                 else:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from settle_client.http.exchange import Request
 
 CONNECT_SECONDS = 5.0
+# No socket can wait for ever, or for a century.
+MOST_SECONDS = 86_400.0
 # Each listener has one.
 MAX_CONNECTIONS, MAX_IDLE = 1_000, 20
 VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -39,16 +41,24 @@ def open_http(url: str, api_key: str | None, options: dict[str, Any], *, asynchr
         raise AddressError("the URL cannot be understood") from None
     if address.scheme not in ("http", "https") or not address.host or address.userinfo:
         raise AddressError("the URL must be http://host or https://host, with no user in it")
+    if address.query or address.fragment or "%20" in address.host:
+        raise AddressError("the URL must have nothing behind its path, and no space in its host")
     kind = httpx.AsyncClient if asynchronous else httpx.Client
     limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE)
-    key = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-    own = {"base_url": address, "headers": {**options.get("headers", {}), **key}}
     try:
+        headers = httpx.Headers(options.get("headers"))
+        if api_key is not None:
+            headers["Authorization"] = f"Bearer {api_key}"
+        # A redirect would be followed with the key, and what settles become what only asks.
+        own = {"base_url": address, "headers": headers, "follow_redirects": False}
         return kind(**{"limits": limits, **options, **own})
-    except TypeError as error:
+    except (TypeError, ImportError) as error:
         raise AddressError(f"httpx does not take an option: {error}") from None
-    except (ValueError, httpx.InvalidURL):
-        raise AddressError("httpx does not take the value of an option") from None
+    except (ValueError, OSError, httpx.InvalidURL) as error:
+        raise AddressError(
+            "httpx does not take the value of an option, or of HTTP_PROXY, HTTPS_PROXY, "
+            f"ALL_PROXY, SSL_CERT_FILE or SSL_CERT_DIR in the environment: {type(error).__name__}"
+        ) from None
 
 
 def _httpx() -> Any:
@@ -71,7 +81,7 @@ def translated(client: Any) -> Iterator[None]:
     except Exception as error:
         if client.is_closed:
             raise SettleError("the client is closed") from error
-        if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol | UnicodeError):
             raise SettleError(f"this cannot be sent: {error}") from error
         if isinstance(error, httpx.TransportError | httpx.StreamError | httpx.DecodingError):
             said = f"{type(error).__name__}: {error}".removesuffix(": ")
@@ -87,7 +97,7 @@ def made(client: Any, request: Request, seconds: float) -> Any:
         request: What is asked.
         seconds: For how long the server may be silent.
     """
-    timeout = _httpx().Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
+    timeout = _httpx().Timeout(min(seconds, MOST_SECONDS), connect=min(seconds, CONNECT_SECONDS))
     return client.build_request(
         request.method,
         request.path,
@@ -95,6 +105,11 @@ def made(client: Any, request: Request, seconds: float) -> Any:
         content=request.body,
         timeout=timeout,
     )
+
+
+def be_patient(request: Any, seconds: float) -> None:
+    """Let the server be silent for another time from here on."""
+    request.extensions["timeout"]["read"] = min(seconds, MOST_SECONDS)
 
 
 def answer_of(response: Any, body: bytes) -> Answer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from settle_client.errors import BelongsElsewhereError
 from settle_client.http.exchange import Answer, Ask, Open
-from settle_client.http.transport import answer_of, is_stream, made, translated
+from settle_client.http.transport import answer_of, be_patient, is_stream, made, translated
 from settle_client.steps import Pause
 
 if TYPE_CHECKING:
@@ -44,12 +44,13 @@ class Wire:
 
     def _open(self, step: Open) -> Answer:
         self.close()
-        request = made(self._client, step.request, step.silent_seconds)
+        request = made(self._client, step.request, step.seconds)
         self._response = self._client.send(request, stream=True)
         self._pieces = self._response.iter_bytes()
+        be_patient(request, step.silent_seconds)
         if is_stream(self._response):
             return answer_of(self._response, b"")
-        until = time.monotonic() + step.silent_seconds
+        until = time.monotonic() + step.seconds
         return answer_of(self._response, b"".join(_in_time(self._pieces, until)))
 
     def close(self) -> None:

@@ -33,6 +33,14 @@ def test_one_that_was_changed_is_told(number: int) -> None:
     assert read_cursor(cursor + other) is None
 
 
+@pytest.mark.parametrize(
+    "place", [("2026-11-23", "\0"), ("2026-11-23", "\ud800"), ("\ud800", "ev_1")], ids=ascii
+)
+def test_one_that_was_made_up_says_nothing_that_cannot_be_asked_for(place: tuple[str, str]) -> None:
+    """Its digest is no secret: with a place that PostgreSQL has no text for it is none."""
+    assert read_cursor(write_cursor(Position(*place))) is None
+
+
 @given(st.text())
 def test_any_text_is_a_place_or_none(text: str) -> None:
     """Nothing else gets out."""
