@@ -16,7 +16,7 @@ from gateway.requests.preferences import prefers_async
         pytest.param(['foo="respond-async, respond-async"'], False, id="in quotes"),
         pytest.param([r'foo="\", respond-async, "'], False, id="in quotes with quotes"),
         pytest.param(['foo="bar, respond-async'], False, id="in quotes that do not end"),
-        pytest.param(["respond-async, \"\\"], True, id="before quotes that do not end"),
+        pytest.param(['respond-async, "\\'], True, id="before quotes that do not end"),
         pytest.param([","], False, id="nothing"),
         pytest.param(["not-respond-async, respond-async2"], False, id="others"),
     ],
