@@ -45,6 +45,7 @@ from gateway.outcomes.stream import Stream
 from gateway.pages import pages
 from gateway.requests.answers import answer
 from gateway.requests.body import Reader
+from gateway.requests.fairness import Turns
 from gateway.requests.message_ids import message_id_of
 from gateway.requests.paths import TrailingSlash
 from gateway.requests.patience import Patience, until_stopped
@@ -72,6 +73,8 @@ if TYPE_CHECKING:
     from service.settings import Settings
     from settle_client.outcome import Outcome
     from settle_client.update import StatusUpdate
+
+    Accounts = frozenset[str] | None
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +122,7 @@ class Gateway:
         self._reader = Reader(settings.gateway_body_max_bytes)
         self._publisher = PatientPublisher(service.publisher)
         self._settler = Settler(service, self._publisher, max_updates=settings.batch_max_updates)
-        self._turn = asyncio.Lock()
+        self._turns = Turns()
         self._patience = Patience(STATEMENTS * settings.statement_timeout_seconds)
         self._lists = ListReader(
             service.database,
@@ -151,8 +154,8 @@ class Gateway:
         accounts = await self._admission.admit(request)
         message_id = message_id_of(request)
         with until_stopped():
-            body = await self._reader.read(request)
-        updates = await self._understand(body)
+            body = await self._reader.read(request, accounts)
+        updates = await self._understand(body, accounts)
         await self._admission.charge(request, (update.account_id for update in updates))
         if prefers_async(request):
             with until_stopped():
@@ -160,12 +163,12 @@ class Gateway:
         message = Message(message_id, tuple(updates))
         return answer(await self._settle(message, accounts))
 
-    async def _understand(self, body: bytes) -> list[StatusUpdate]:
+    async def _understand(self, body: bytes, accounts: Accounts) -> list[StatusUpdate]:
         # The loop is to see to others between two that take long.
-        async with self._turn if len(body) > LARGE_BODY_BYTES else nullcontext():
+        async with self._turns.of(accounts) if len(body) > LARGE_BODY_BYTES else nullcontext():
             return understand_request(body, max_updates=self._max_updates)
 
-    async def _settle(self, message: Message, accounts: frozenset[str] | None) -> list[Outcome]:
+    async def _settle(self, message: Message, accounts: Accounts) -> list[Outcome]:
         outcomes = await self._patience.wait_for(self._settler.settle(message, accounts))
         self.problems.trouble.is_over()
         return outcomes
@@ -180,7 +183,7 @@ class Gateway:
         read = partial(
             self._service.database.read_events, [id_], with_payload=True, accounts=accounts
         )
-        rows = await self._patience.ask(read)
+        rows = await self._patience.ask(read, accounts)
         if id_ not in rows:
             raise HTTPException(404, terms.NO_EVENT)
         return Response(Event.from_row(rows[id_]).to_json(), media_type=terms.JSON)

@@ -55,6 +55,10 @@ TOO_LONG_LIST: Final = (
     "the list passes over too many events: give status=pending, accountId or created_after, "
     "and follow the header Link instead of counting pages"
 )
+MAY_NOT_SETTLE: Final = (
+    "the service may not read or settle events: its database role needs SELECT and UPDATE on them "
+    "(docs/privileges.md); try again then, with the same Idempotency-Key"
+)
 MAY_NOT_CREATE: Final = (
     "the service may not create events: its database role needs INSERT on them (docs/privileges.md)"
 )

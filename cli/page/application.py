@@ -91,7 +91,7 @@ class Page:
 
     async def _see_to(self, request: Request, action: Callable[..., Any], line: str) -> Response:
         try:
-            entries = ENTRIES.decode(await self._body.read(request))["entries"]
+            entries = ENTRIES.decode(await self._body.read(request, None))["entries"]
         except (msgspec.MsgspecError, KeyError) as error:
             raise HTTPException(400, BAD_ENTRIES) from error
         _checked(entries)

@@ -57,15 +57,23 @@ class SharedBuckets:
         Args:
             claims: At least one; no bucket twice.
         """
-        async with self._turns:
-            if time.monotonic() >= self._ask_at and (taken := await self._ask(claims)):
+        now = time.monotonic()
+        if now >= self._ask_at:
+            was_away = self._ask_at > 0
+            if was_away:
+                # One finds out whether it is back; the others do not wait with it.
+                self._ask_at = now + ASK_AGAIN_SECONDS
+            if (taken := await self._ask(claims, was_away=was_away)) is not None:
                 return taken
         metrics.LIMITED_ALONE.inc()
         return self._own.take(claims, time.monotonic())
 
-    async def _ask(self, claims: Sequence[Claim]) -> Taken | None:
+    async def _ask(self, claims: Sequence[Claim], *, was_away: bool) -> Taken | None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            # With the wait for a turn: where answers are slow, the last would wait for all.
+            async with asyncio.timeout(ANSWER_SECONDS), self._turns:
+                if self._ask_at and not was_away:
+                    return None
                 taken = await self._run(claims)
         except (redis.RedisError, OSError, TimeoutError) as error:
             self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS
@@ -73,6 +81,7 @@ class SharedBuckets:
             fix = NO_RIGHT if "permission" in str(error) else ""
             self._trouble.note("limits are not shared", f"{type(error).__name__}: {error}", fix)
             return None
+        self._ask_at = 0.0
         self._trouble.is_over()
         return taken
 

@@ -12,10 +12,17 @@
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 
+-- Lua hands on no more than some thousand arguments at once.
+local AT_ONCE = 1000
+
 local missing, has_some = {}, true
-for i, full_at in ipairs(redis.call('MGET', unpack(KEYS))) do
-  missing[i] = math.max((tonumber(full_at) or 0) - now, 0)
-  has_some = has_some and missing[i] * ARGV[2 * i - 1] <= ARGV[2 * i - 1] - 0.999
+for first = 1, #KEYS, AT_ONCE do
+  local last = math.min(first + AT_ONCE - 1, #KEYS)
+  for offset, full_at in ipairs(redis.call('MGET', unpack(KEYS, first, last))) do
+    local i = first + offset - 1
+    missing[i] = math.max((tonumber(full_at) or 0) - now, 0)
+    has_some = has_some and missing[i] * ARGV[2 * i - 1] <= ARGV[2 * i - 1] - 0.999
+  end
 end
 
 local answer = {has_some and '1' or '0'}

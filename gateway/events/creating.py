@@ -47,13 +47,14 @@ class Creator:
             accounts: For which it may create events, None for all.
         """
         with until_stopped():
-            body = await self._reader.read(request)
+            body = await self._reader.read(request, accounts)
         events = understand_new_events(body)
         _check_accounts(events, accounts)
         await self._charge(request, [event.account_id for event in events])
         creations = [event.as_creation() for event in events]
+        create = partial(self._database.create_events, creations)
         try:
-            created = await self._patience.ask(partial(self._database.create_events, creations))
+            created = await self._patience.ask(create, accounts)
         except NotAllowedError as error:
             raise HTTPException(403, terms.MAY_NOT_CREATE) from error
         except BadDataError as error:

@@ -43,7 +43,7 @@ class Lister:
         given = request.query_params.multi_items()
         listing = understand_parameters(given, accounts)
         try:
-            listed = await self._reader.read(listing)
+            listed = await self._reader.read(listing, accounts)
         except TransientDatabaseError as error:
             if not error.took_too_long:
                 raise

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from db.listing import Listed, Listing
     from db.replicas import Replica
 
+    Accounts = frozenset[str] | None
+
 # Made at once, apart from other questions: a list may take long.
 LISTS = 4
 # Some wait for others.
@@ -49,17 +51,22 @@ class ListReader:
         """Return where lists are read now."""
         return "replica" if self.follower and self.follower.is_good else "primary"
 
-    async def read(self, listing: Listing) -> Listed:
+    async def read(self, listing: Listing, accounts: Accounts) -> Listed:
         """Read a list.
+
+        Args:
+            listing: What is asked for.
+            accounts: Whose turn that takes, None for who may see all.
 
         Raises:
             DatabaseError: See `db.listing.list_events`.
             HTTPException: The process stops.
         """
-        listed = await self._read_replica(listing)
+        listed = await self._read_replica(listing, accounts)
         place = "replica" if listed else "primary"
         if listed is None:
-            listed = await self._patience.ask(partial(list_events, self._database, listing))
+            ask = partial(list_events, self._database, listing)
+            listed = await self._patience.ask(ask, accounts)
         metrics.LISTS.labels(place).inc()
         return listed
 
@@ -70,13 +77,13 @@ class ListReader:
         if self.follower:
             self.follower.close()
 
-    async def _read_replica(self, listing: Listing) -> Listed | None:
+    async def _read_replica(self, listing: Listing, accounts: Accounts) -> Listed | None:
         """Read a list there, None if it is for the primary to answer."""
         if self._replica is None or self.place == "primary":
             return None
         try:
             ask = partial(list_events, self._replica, listing)
-            return await self._replica_patience.ask(ask)
+            return await self._replica_patience.ask(ask, accounts)
         except BadDataError:
             raise
         except TransientDatabaseError as error:

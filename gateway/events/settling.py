@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from gateway import metrics
 from gateway.access.accounts import EventsOfAccounts
-from gateway.events.sharing import SLOTS, Sharing, is_too_much
+from gateway.events.sharing import MAX_WAITING_UPDATES, SLOTS, Sharing
+from gateway.requests.fairness import is_too_much
 from gateway.requests.problems import BusyError
 from gateway.requests.retrying import insist
 from service.batching import Batch, Batcher
@@ -125,7 +126,7 @@ class Settler:
         if batcher is None:
             batcher = self._batchers[accounts] = AccountsBatcher(accounts, self._max_updates)
         waiting = [one.update_count for one in self._batchers.values()]
-        if is_too_much(batcher.update_count, waiting):
+        if is_too_much(batcher.update_count, waiting, MAX_WAITING_UPDATES):
             raise BusyError
         asked = Asked(message, asyncio.get_running_loop().create_future())
         batcher.add([asked], now)

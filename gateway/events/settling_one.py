@@ -59,7 +59,7 @@ class OneSettler:
         """
         message_id = message_id_of(request)
         with until_stopped():
-            body = await self._reader.read(request)
+            body = await self._reader.read(request, accounts)
         update = understand_one(body)
         await self._charge(request, [update.account_id])
         message = Message(message_id, (update,))

@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     Accounts = frozenset[str] | None
 
 SLOTS = 8
@@ -54,13 +52,3 @@ class Sharing:
     def late_seconds(self, now: float) -> float:
         """Return after how long a batch that begins is late, and waited for no more."""
         return SHARED_LATE_SECONDS if now < self._until else LATE_SECONDS
-
-
-def is_too_much(waiting: int, of_all: Collection[int]) -> bool:
-    """Return whether no more may wait of somebody, who has their part of what may wait at all.
-
-    Args:
-        waiting: How many updates of theirs wait.
-        of_all: The same of everybody for whom something waits or is under way.
-    """
-    return sum(of_all) >= MAX_WAITING_UPDATES and waiting >= MAX_WAITING_UPDATES / len(of_all)

@@ -7,6 +7,7 @@ request that was not answered may be sent, or not; sent again under its key it i
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from gateway.messages import terms
 from gateway.messages.pinning import pin
 from gateway.messages.records import record_of
+from gateway.requests.fairness import Turns, is_too_much
 from gateway.requests.preferences import ASYNC
 from gateway.requests.problems import BusyError
 from gateway.terms import CHANNEL_AWAY, JSON, RETRY_SOON
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from settle_client.envelope import Envelope
     from settle_client.update import StatusUpdate
 
+    Accounts = frozenset[str] | None
+
 SEND_SECONDS = 10.0
 # So many wait for the broker at most.
 MAX_SENDING = 100
@@ -48,12 +52,12 @@ class Enqueuer:
         self._url = settings.named_broker_url
         self._stream, self._records = stream, records
         self._queue: AsyncQueue | None = None
-        self._sending = asyncio.Lock()
-        self._waiting = 0
+        self._turns = Turns()
+        self._waiting: Counter[Accounts] = Counter()
         self._trouble = TroubleLog("the broker takes messages again")
 
     async def accept(
-        self, message_id: str, updates: Sequence[StatusUpdate], accounts: frozenset[str] | None
+        self, message_id: str, updates: Sequence[StatusUpdate], accounts: Accounts
     ) -> Response:
         """Send a message, and answer where its outcomes will be.
 
@@ -67,7 +71,8 @@ class Enqueuer:
             BusyError: Too many wait for the broker.
             HTTPException: It could not be sent, or its id is taken.
         """
-        if self._waiting >= MAX_SENDING:
+        waiting = {accounts: 0, **self._waiting}
+        if is_too_much(waiting[accounts], waiting.values(), MAX_SENDING):
             raise BusyError
         updates = pin(updates, accounts)
         try:
@@ -78,23 +83,26 @@ class Enqueuer:
             raise HTTPException(503, CHANNEL_AWAY, RETRY_SOON) from error
         if not is_ours:
             raise HTTPException(409, terms.TAKEN)
-        await self._send(bulk(updates)._replace(message_id=message_id))
+        await self._send(bulk(updates)._replace(message_id=message_id), accounts)
         place = terms.MESSAGE.replace("{messageId}", quote(message_id, safe=""))
         headers = {"Location": place, "Preference-Applied": ASYNC}
         state = terms.MessageState(message_id, len(updates), len(updates), [])
         return Response(encode_json(state), 202, headers, JSON)
 
-    async def _send(self, envelope: Envelope) -> None:
-        self._waiting += 1
+    async def _send(self, envelope: Envelope, accounts: Accounts) -> None:
+        self._waiting[accounts] += 1
         try:
-            async with asyncio.timeout(SEND_SECONDS), self._sending:
+            async with asyncio.timeout(SEND_SECONDS), self._turns.of(accounts):
                 await self._push(envelope)
         except Exception as error:
             # Of a driver.
             self._trouble.note("broker is away", f"{type(error).__name__}: {error}")
             raise HTTPException(503, terms.BROKER_AWAY, RETRY_SOON) from error
         finally:
-            self._waiting -= 1
+            self._waiting[accounts] -= 1
+            if not self._waiting[accounts]:
+                # They want no room any more.
+                del self._waiting[accounts]
         self._trouble.is_over()
 
     async def _push(self, envelope: Envelope) -> None:

@@ -20,6 +20,7 @@ from gateway.messages import terms
 from gateway.outcomes.positions import Position
 from gateway.outcomes.stream import page_size, sizes_of
 from gateway.outcomes.terms import AWAY
+from gateway.requests.fairness import Turns
 from gateway.terms import JSON, RETRY_SOON
 from service.channel import ChannelAwayError
 from settle_client.outcome import encode_json
@@ -77,7 +78,7 @@ class Messages:
 
     def __init__(self, admission: Admission, stream: Stream, records: Records) -> None:
         self._admission, self._stream, self._records = admission, stream, records
-        self._turns = asyncio.Semaphore(LOOKING)
+        self._turns = Turns(LOOKING)
         path = terms.MESSAGE.replace("{messageId}", "{id:text}")
         self.routes = [Route(path, self.show)]
 
@@ -89,7 +90,7 @@ class Messages:
             record = await self._records.find(message_id)
             if record is None or not record.may_be_seen_by(accounts):
                 raise HTTPException(404, terms.NO_MESSAGE)
-            async with asyncio.timeout(PATIENCE_SECONDS), self._turns:
+            async with asyncio.timeout(PATIENCE_SECONDS), self._turns.of(accounts):
                 search = await self._look(message_id, record)
             if search.record != record:
                 await self._records.advance(message_id, search.record)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NoReturn
 
 from starlette.exceptions import HTTPException
 
 from gateway import terms
+from gateway.requests.fairness import is_too_much
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    Accounts = frozenset[str] | None
 
 # Of all requests together, while they are read.
 MAX_HELD_BYTES = 128 * 2**20
@@ -25,10 +29,14 @@ class Reader:
             max_bytes: How large a body may be.
         """
         self._max_bytes = max_bytes
-        self._held_bytes = 0
+        self._held_bytes: Counter[Accounts] = Counter()
 
-    async def read(self, request: Request) -> bytes:
+    async def read(self, request: Request, accounts: Accounts) -> bytes:
         """Read a body of JSON.
+
+        Args:
+            request: Whose it is.
+            accounts: Whose events there are for it, None for all.
 
         Raises:
             HTTPException: It is something else, compressed, or too large.
@@ -45,13 +53,17 @@ class Reader:
         try:
             async for chunk in request.stream():
                 body += chunk
-                self._held_bytes += len(chunk)
+                self._held_bytes[accounts] += len(chunk)
                 if len(body) > self._max_bytes:
                     self._refuse()
-                if self._held_bytes > MAX_HELD_BYTES:
+                held = self._held_bytes
+                if is_too_much(held[accounts], held.values(), MAX_HELD_BYTES + 1):
                     raise HTTPException(503, terms.TOO_MUCH_WAITS, terms.RETRY_SOON)
         finally:
-            self._held_bytes -= len(body)
+            self._held_bytes[accounts] -= len(body)
+            if not self._held_bytes[accounts]:
+                # They want no room any more.
+                del self._held_bytes[accounts]
         return bytes(body)
 
     def _refuse(self) -> NoReturn:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from db import TransientDatabaseError
 from gateway import terms
+from gateway.requests.fairness import Turns
 from gateway.requests.retrying import insist
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Patience:
         """
         self._seconds = seconds
         self._threads = ThreadPoolExecutor(questions, thread_name_prefix="look")
+        self._turns = Turns(questions)
 
     async def wait_for(self, work: Awaitable[Result]) -> Result:
         """Wait for something.
@@ -50,10 +52,18 @@ class Patience:
             waited = f"no answer within {self._seconds:g} s"
             raise TransientDatabaseError(waited) from error
 
-    async def ask(self, ask: Callable[[], Result]) -> Result:
-        """Ask the database something in a thread, and wait for the answer."""
-        loop = asyncio.get_running_loop()
-        return await self.wait_for(loop.run_in_executor(self._threads, insist, ask))
+    async def ask(self, ask: Callable[[], Result], accounts: frozenset[str] | None) -> Result:
+        """Ask the database something in a thread, and wait for the answer.
+
+        Args:
+            ask: Asks it.
+            accounts: Whose turn that takes, None for who may see all.
+        """
+        return await self.wait_for(self._ask(ask, accounts))
+
+    async def _ask(self, ask: Callable[[], Result], accounts: frozenset[str] | None) -> Result:
+        async with self._turns.of(accounts):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, insist, ask)
 
     def close(self) -> None:
         """Ask nothing more, and wait for what was asked."""

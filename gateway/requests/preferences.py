@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 ASYNC = "respond-async"
-# A preference, with whatever value and parameters; a comma within quotes ends none.
-_PREFERENCE = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^",])+)')
+# A preference, with whatever value and parameters; a comma within quotes ends none. Quotes that
+# do not end go on to the end, and nothing is read twice: a head is long enough to hold up others.
+_PREFERENCE = re.compile(r'(?:"(?:[^"\\]|\\.)*+"?|[^",])++')
 
 
 def prefers_async(request: Request) -> bool:

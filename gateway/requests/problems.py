@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from db import DatabaseError, TransientDatabaseError
+from db import DatabaseError, NotAllowedError, TransientDatabaseError
 from gateway import terms
+from service.database_checks import GRANTS
 from service.trouble_log import TroubleLog
 from settle_client.outcome import Problem, encode_json
 from tasks.errors import NotUnderstoodError, OutcomesNotPublishedError
@@ -48,6 +49,7 @@ class Problems:
             BusyError: self.ask_to_wait,
             TransientDatabaseError: self.admit_trouble,
             OutcomesNotPublishedError: self.admit_trouble,
+            NotAllowedError: self.admit_lack,
             DatabaseError: self.admit_failure,
             Exception: self.admit_failure,
         }
@@ -80,6 +82,12 @@ class Problems:
         self.trouble.note(text, f"{type(error).__name__}: {error}")
         message = terms.CHANNEL_AWAY if is_channel else terms.DATABASE_AWAY
         return problem(503, message, terms.RETRY_SOON)
+
+    async def admit_lack(self, request: Request, error: Exception) -> Response:
+        """Say that the service lacks a right: it is asked again once an operator has granted it."""
+        text = f"{type(error).__name__}: {error}"
+        self.trouble.note("a privilege is missing", text, GRANTS)
+        return problem(503, terms.MAY_NOT_SETTLE, terms.RETRY_SOON)
 
     async def admit_failure(self, request: Request, error: Exception) -> Response:
         """Say that something is wrong here, and no more of it than that."""

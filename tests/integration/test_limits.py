@@ -201,6 +201,78 @@ def test_a_redis_that_hangs_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch
     asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
+def test_while_one_asks_whether_redis_is_back_nobody_waits_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others go by their own buckets, though it is time to ask again."""
+    monkeypatch.setattr(shared_buckets, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(shared_buckets, "ASK_AGAIN_SECONDS", 0)
+    script = Script(seconds=3_600)
+
+    async def scenario() -> None:
+        gateway = SharedBuckets(script)
+        await gateway.take(SLOW)
+        monkeypatch.setattr(shared_buckets, "ANSWER_SECONDS", 3_600)
+        monkeypatch.setattr(shared_buckets, "ASK_AGAIN_SECONDS", 3_600)
+        asking = asyncio.create_task(gateway.take(SLOW))
+        await asyncio.sleep(0)
+        await asyncio.wait_for(gateway.take(SLOW), 30)
+        assert not asking.done()
+        asking.cancel()
+
+    asyncio.run(scenario())
+    assert script.asked == 2
+
+
+def test_nobody_waits_for_all_who_ask_a_slow_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait for a turn counts too: who has none in time goes by its own."""
+    monkeypatch.setattr(shared_buckets, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(shared_buckets, "ASKING", 1)
+    script = Script(seconds=0.05)
+
+    async def scenario() -> None:
+        gateway = SharedBuckets(script)
+        await asyncio.gather(*(gateway.take(SLOW) for _ in range(50)))
+
+    asyncio.run(scenario())
+    assert 1 <= script.asked < 10
+
+
+class Script:
+    """A client whose script takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.asked = seconds, 0
+
+    def register_script(self, _: str) -> Any:
+        """Give what runs it."""
+        return self.run
+
+    async def run(self, keys: list[str], _: list[int]) -> list[str]:
+        """Run it."""
+        self.asked += 1
+        await asyncio.sleep(self.seconds)
+        return ["1", *("0" for _ in keys)]
+
+
+def test_a_request_may_need_more_buckets_than_lua_hands_on_at_once(
+    client: Any, redis_url: str
+) -> None:
+    """A key may be for any number of accounts; one that is for many is limited as all are."""
+    many = [Claim(f"acct_{number}", 1, 1_000) for number in range(10_000)]
+
+    async def scenario() -> None:
+        async with gateways(redis_url) as (one, other):
+            assert (await one.take(many)).is_taken
+            assert not (await other.take(many[-1:])).is_taken
+            refused = await other.take(many)
+            assert not refused.is_taken
+            assert min(refused.missing_seconds) > 900
+
+    asyncio.run(scenario())
+    assert client.dbsize() == len(many)
+
+
 def test_on_a_cluster_gateways_share_a_limit_too() -> None:
     """Buckets of whatever name are in one slot, that of the outcomes."""
 

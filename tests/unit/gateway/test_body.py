@@ -15,6 +15,8 @@ from gateway.requests.body import Reader
 if TYPE_CHECKING:
     from starlette.types import Message
 
+OURS, THEIRS = frozenset({"ours"}), frozenset({"theirs"})
+
 
 def request(*chunks: bytes, left: bool = False, **headers: str) -> Request:
     """Make a request that comes in chunks."""
@@ -37,7 +39,7 @@ def request(*chunks: bytes, left: bool = False, **headers: str) -> Request:
 
 def read(reader: Reader, asked: Request) -> bytes:
     """Read its body."""
-    return asyncio.run(reader.read(asked))
+    return asyncio.run(reader.read(asked, None))
 
 
 def test_a_body_may_be_as_large_as_is_allowed() -> None:
@@ -96,7 +98,7 @@ def test_a_client_that_leaves_leaves_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_all_bodies_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes while the others are still being read is asked to come again."""
+    """Whoever has their part of the room, and comes while others are still being read, may not."""
     monkeypatch.setattr(body, "MAX_HELD_BYTES", 10)
     reader = Reader(100)
 
@@ -115,12 +117,16 @@ def test_all_bodies_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
             return message if message["body"] else await slowly()
 
         first._receive = receive
-        reading = asyncio.create_task(reader.read(first))
+        reading = asyncio.create_task(reader.read(first, OURS))
         await asyncio.sleep(0)
         with pytest.raises(HTTPException, match="too many updates wait"):
-            await reader.read(request(b"x" * 3))
+            await reader.read(request(b"x" * 3), OURS)
+        # Who has less than a part of the room has some left.
+        assert await reader.read(request(b"x" * 3), THEIRS) == b"xxx"
+        with pytest.raises(HTTPException, match="too many updates wait"):
+            await reader.read(request(b"x" * 6), THEIRS)
         come.set()
         assert await reading == b"x" * 8
-        assert await reader.read(request(b"x" * 3)) == b"xxx"
+        assert await reader.read(request(b"x" * 3), OURS) == b"xxx"
 
     asyncio.run(both())

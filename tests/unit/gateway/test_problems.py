@@ -11,7 +11,7 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from db import BadDataError, DatabaseError, TransientDatabaseError
+from db import BadDataError, DatabaseError, NotAllowedError, TransientDatabaseError
 from gateway.requests.problems import BusyError, Problems, problem
 from tasks.errors import OutcomesNotPublishedError
 
@@ -45,6 +45,9 @@ def answer(problems: Problems, error: Exception) -> Response:
         pytest.param(BusyError(), 503, "Service Unavailable", "try again", id="busy"),
         pytest.param(
             TransientDatabaseError("secret"), 503, "Service Unavailable", "database", id="database"
+        ),
+        pytest.param(
+            NotAllowedError("secret"), 503, "Service Unavailable", "needs SELECT", id="right"
         ),
         pytest.param(
             OutcomesNotPublishedError("secret"), 503, "Service Unavailable", "channel", id="channel"
@@ -104,3 +107,20 @@ def test_trouble_is_a_line_when_it_begins_and_one_when_it_is_over(
         *("database is away", "result channel is away", "settles again")
     ]
     assert vars(caplog.records[0])["error"] == "TransientDatabaseError: no connection"
+
+
+def test_a_privilege_that_is_missing_is_told_once_with_the_fix(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """To whoever can grant it; clients come again."""
+    problems = Problems()
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            answered = answer(
+                problems, NotAllowedError("42501: permission denied for table events")
+            )
+            assert answered.headers["retry-after"] == "1"
+    (line,) = caplog.records
+    assert line.message == "a privilege is missing"
+    assert "42501" in vars(line)["error"]
+    assert "docs/privileges.md" in vars(line)["fix"]

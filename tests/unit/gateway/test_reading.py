@@ -75,7 +75,7 @@ def test_what_the_replica_cannot_answer_the_primary_does(
 ) -> None:
     """At once, and without a second try there but where a connection was lost."""
     with reader(monkeypatch, *errors) as lists:
-        listed = asyncio.run(lists.read(Listing(1)))
+        listed = asyncio.run(lists.read(Listing(1), None))
     assert listed is (FROM_REPLICA if is_from_replica else FROM_PRIMARY)
 
 
@@ -83,7 +83,7 @@ def test_a_replica_that_is_not_good_is_not_asked(monkeypatch: pytest.MonkeyPatch
     """As before it was looked at for the first time."""
     with reader(monkeypatch, is_good=False) as lists:
         assert lists.place == "primary"
-        assert asyncio.run(lists.read(Listing(1))) is FROM_PRIMARY
+        assert asyncio.run(lists.read(Listing(1), None)) is FROM_PRIMARY
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_what_is_no_better_at_the_primary_is_not_asked_there(
 ) -> None:
     """A list that takes too long is what the replica is to keep away from it."""
     with reader(monkeypatch, error) as lists, pytest.raises(type(error)):
-        asyncio.run(lists.read(Listing(1)))
+        asyncio.run(lists.read(Listing(1), None))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from db import DatabaseError, TransientDatabaseError
-from gateway.events import sharing
+from gateway.events import settling, sharing
 from gateway.events.sharing import SHARE, SLOTS
 from gateway.requests.problems import BusyError
 from tasks.errors import OutcomesNotPublishedError
@@ -233,7 +233,7 @@ def test_who_fills_all_slots_leaves_them_while_others_ask() -> None:
 
 def test_who_has_too_much_waiting_keeps_nobody_else_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """They alone are refused; others have a part of what may wait."""
-    monkeypatch.setattr(sharing, "MAX_WAITING_UPDATES", 4)
+    monkeypatch.setattr(settling, "MAX_WAITING_UPDATES", 4)
     stub = Stub([*(f"o{number}" for number in range(9)), "t1"])
 
     async def scenario(settler: Settler) -> None:
@@ -324,7 +324,7 @@ def test_a_client_that_does_not_wait_is_settled_all_the_same() -> None:
 
 def test_too_many_are_not_let_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are refused unapplied, and the next are taken when there is room again."""
-    monkeypatch.setattr(sharing, "MAX_WAITING_UPDATES", 2)
+    monkeypatch.setattr(settling, "MAX_WAITING_UPDATES", 2)
     stub = Stub(["o0", "o1", "o2", "o3", "o8", "o9"])
 
     async def scenario(settler: Settler) -> None:

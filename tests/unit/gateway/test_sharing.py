@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gateway.events.sharing import (
-    MAX_WAITING_UPDATES,
     SHARE,
     SHARED_SECONDS,
     SLOTS,
     Sharing,
-    is_too_much,
 )
 
 OURS, THEIRS = frozenset({"ours"}), frozenset({"theirs"})
@@ -37,20 +35,3 @@ def test_who_is_not_alone_has_a_share() -> None:
     assert sharing.slots(2.0 + SHARED_SECONDS) == SLOTS
     sharing.note(OURS, 13.0)
     assert sharing.slots(13.0) == SHARE
-
-
-@pytest.mark.parametrize(
-    ("waiting", "others", "is_refused"),
-    [
-        pytest.param(MAX_WAITING_UPDATES - 1, [], False, id="alone, with room"),
-        pytest.param(MAX_WAITING_UPDATES, [], True, id="alone, full"),
-        pytest.param(0, [MAX_WAITING_UPDATES], False, id="the other has all"),
-        pytest.param(MAX_WAITING_UPDATES // 2, [MAX_WAITING_UPDATES // 2], True, id="half each"),
-        pytest.param(MAX_WAITING_UPDATES // 2, [0], False, id="half, with room"),
-    ],
-)
-def test_only_who_has_more_than_a_part_waiting_is_refused(
-    *, waiting: int, others: list[int], is_refused: bool
-) -> None:
-    """And only when as much waits as may."""
-    assert is_too_much(waiting, [waiting, *others]) is is_refused

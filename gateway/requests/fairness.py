@@ -1,0 +1,90 @@
+"""Who is next, and who is refused, where several want what there is not enough of.
+
+A party is whoever may see the same accounts: a key's, as `gateway.access` knows them. However much
+one asks for, another waits for a turn of it and not for all, and finds room for its part.
+What a batch is applied with is shared by `gateway.events.sharing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection
+
+    Accounts = frozenset[str] | None
+
+# No key has no account.
+_NOBODY: Accounts = frozenset()
+
+
+class Turns:
+    """Turns at something that few may do at once: a party after the other, each in its order."""
+
+    def __init__(self, at_once: int = 1) -> None:
+        """Begin with nobody at it.
+
+        Args:
+            at_once: How many may be at it.
+        """
+        self._free = at_once
+        self._waiting: dict[Accounts, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def of(self, accounts: Accounts) -> AsyncIterator[None]:
+        """Wait for a turn, and have it.
+
+        Args:
+            accounts: Whose turn it is, None for who may see all.
+        """
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(accounts)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, accounts: Accounts) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(accounts, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._leave(accounts, turn)
+            else:
+                # It came at the same moment.
+                self._pass_on()
+            raise
+
+    def _leave(self, accounts: Accounts, turn: asyncio.Future[None]) -> None:
+        self._waiting[accounts].remove(turn)
+        if not self._waiting[accounts]:
+            del self._waiting[accounts]
+
+    def _pass_on(self) -> None:
+        """Give a turn to the party that has waited for the longest since its last."""
+        accounts = next(iter(self._waiting), _NOBODY)
+        if accounts is _NOBODY:
+            self._free += 1
+            return
+        turns = self._waiting.pop(accounts)
+        turns.popleft().set_result(None)
+        if turns:
+            self._waiting[accounts] = turns
+
+
+def is_too_much(of_mine: int, of_all: Collection[int], most: int) -> bool:
+    """Return whether there is no room for more of a party, which has its equal part or more.
+
+    Args:
+        of_mine: What it has of something.
+        of_all: What every party has that wants some, itself among them.
+        most: Beyond which there is room only for those who have less than their part.
+    """
+    return sum(of_all) >= most and of_mine * len(of_all) >= most
