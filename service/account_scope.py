@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator
 
+ALL: Final = "all"
+
 
 def _check(value: object) -> object:
-    if value == "all" or (
+    # Whoever means every account would else get what is of none, without a word.
+    if isinstance(value, list) and ALL in value:
+        raise ValueError('must name no account "all": write accounts = "all" for every account')
+    if value == ALL or (
         isinstance(value, list) and value and all(each and isinstance(each, str) for each in value)
     ):
         return value

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cli.accounts import scope_of
 from cli.errors import not_installed
 from service.addresses import hide_password
 from service.settings import Settings, SettingsError, load_settings
@@ -76,10 +77,8 @@ def new_key(*, name: str, accounts: tuple[str, ...], all_accounts: bool) -> None
     """
     from gateway.access.keys import as_toml, draw  # noqa: PLC0415
 
-    if not all((name, *accounts)):
-        raise click.UsageError("a name, of a key or of an account, is not empty")
-    if bool(accounts) == all_accounts:
-        raise click.UsageError("name each --account, or give --all-accounts")
-    token, key = draw(name, list(accounts) or "all")
+    if not name:
+        raise click.UsageError("the name of a key is not empty")
+    token, key = draw(name, scope_of(accounts, all_accounts=all_accounts))
     click.echo(f"The key, which is not kept anywhere: {token}", err=True)
     click.echo(as_toml(key))

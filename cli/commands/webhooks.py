@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cli import exit_status
+from cli.accounts import scope_of
 from cli.endpoints import fields_of, lines_of
 from cli.errors import not_installed
 from cli.printable import printable
@@ -88,10 +89,9 @@ def new_endpoint(*, name: str, url: str, accounts: tuple[str, ...], all_accounts
 
     from webhooks.endpoints import as_toml, draw_secret  # noqa: PLC0415
 
-    if bool(accounts) == all_accounts:
-        raise click.UsageError("name each --account, or give --all-accounts")
+    scope = scope_of(accounts, all_accounts=all_accounts)
     try:
-        click.echo(as_toml(name, url, list(accounts) or "all", draw_secret()))
+        click.echo(as_toml(name, url, scope, draw_secret()))
     except ValidationError as error:
         problem = error.errors(include_input=False)[0]
         text = problem["msg"].removeprefix("Value error, ")

@@ -14,9 +14,9 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from service.account_scope import AccountScope
+from service.account_scope import ALL, AccountScope
 from service.toml_file import TomlFile
 
 if TYPE_CHECKING:
@@ -45,12 +45,18 @@ class Key(BaseModel):
         return None if self.accounts == "all" else frozenset(self.accounts)
 
 
+def _check_id(id_: str) -> str:
+    if id_ == ALL:
+        raise ValueError("must be of one account: for all, set SETTLE_GATEWAY_UPDATES_PER_SECOND")
+    return id_
+
+
 class Account(BaseModel):
     """What the file says of an account, whichever keys it is asked for with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(min_length=1)]
+    id: Annotated[str, Field(min_length=1), AfterValidator(_check_id)]
     updates_per_second: Annotated[int, Field(ge=1, le=10**9)]
 
 

@@ -34,6 +34,8 @@ URL = "https://billing.example/outcomes"
         ({"url": 5}, "endpoint[0].url: must be a valid string"),
         ({"accounts": "acct_1"}, "endpoint[0].accounts: must be a list of account ids, or"),
         ({"accounts": []}, "endpoint[0].accounts: must be a list of account ids, or"),
+        ({"accounts": ["all"]}, 'endpoint[0].accounts: must name no account "all": write'),
+        ({"accounts": ["a", "all"]}, 'endpoint[0].accounts: must name no account "all": write'),
         ({"name": "a b"}, "endpoint[0].name: must match pattern"),
         ({"secrets": []}, "endpoint[0].secrets: "),
         ({"secrets": [SECRET] * 3}, "endpoint[0].secrets: "),
