@@ -38,6 +38,8 @@ OPTIONS = {
     **dict.fromkeys(("rediss", "rediss+cluster", SENTINEL_SCHEME), ("ssl_…",)),
     **dict.fromkeys(AMQP_SCHEMES, ("heartbeat", "login_method")),
 }
+# With a dot in it, what stands there is the path of a class of one's own.
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+-]*(?=://)")
 DATABASE_NUMBER = re.compile(r"/?\d*")
 NO_DATABASE = ("", "/", "/0")
 
@@ -114,8 +116,18 @@ def check_broker(urls: str) -> str:
         raise ValueError(why)
     check_urls(urls)
     for url in urls.split(";"):
+        # kombu knows schemes in any letters, but for what it finds before a `+`.
+        if "+" in scheme_of(url):
+            _check_letters(url)
         _check_options(url)
     return urls
+
+
+def _check_letters(url: str) -> None:
+    # Celery reads the variable by itself, so that it cannot be mended here.
+    scheme = SCHEME.match(url)
+    if scheme and scheme[0] != scheme[0].lower():
+        raise ValueError(f"its scheme has capitals: write it as {scheme[0].lower()}://")
 
 
 def _check_options(url: str) -> None:
@@ -142,6 +154,7 @@ def check_backend(url: str) -> str:
         raise ValueError(RPC_CANNOT_SERVE)
     if is_cluster(url):
         raise ValueError(NO_CLUSTER_BACKEND)
+    _check_letters(url)
     # Celery has many others, each with a form of its own.
     return check_urls(url) if is_redis(url) or uses_sentinels(url) else url
 

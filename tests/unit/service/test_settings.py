@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kombu.connection import Connection
 
 from cli import reference
 from service.settings import SettingsError, effective, load_settings
@@ -152,6 +154,51 @@ def test_a_broker_is_not_asked_for_what_a_worker_would_end_of(
         load_settings()
     assert fix in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "scheme"),
+    [
+        pytest.param(
+            "CELERY_BROKER_URL", "Redis+Cluster://:secret@h", "redis+cluster", id="broker"
+        ),
+        pytest.param("CELERY_BROKER_URL", "redis+Cluster://h", "redis+cluster", id="behind the +"),
+        pytest.param("CELERY_BROKER_URL", "amqp://a;Sqla+x://b", "sqla+x", id="the second of two"),
+        pytest.param("CELERY_RESULT_BACKEND", "Redis://h/0", "redis", id="results in Redis"),
+        pytest.param("CELERY_RESULT_BACKEND", "Sentinel://h/0", "sentinel", id="of sentinels"),
+        pytest.param("CELERY_RESULT_BACKEND", "DB+Sqlite://", "db+sqlite", id="results elsewhere"),
+    ],
+)
+def test_a_scheme_in_capitals_is_refused_where_celery_does_not_know_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str, scheme: str
+) -> None:
+    """It reads the variable by itself, and would end with a traceback."""
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://outcomes")
+    monkeypatch.setenv(name, url)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == f"{name}: its scheme has capitals: write it as {scheme}://"
+
+
+@pytest.mark.parametrize("url", ["Redis://h/0", "REDISS://h/0", "AMQP://h", "amqp://a;Amqp://b"])
+def test_a_scheme_in_capitals_that_kombu_knows_is_left(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """A scheme means the same in any letters."""
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://outcomes")
+    monkeypatch.setenv("CELERY_BROKER_URL", url)
+    connect: Any = Connection
+    assert connect(load_settings().broker_url).get_transport_cls()
+
+
+@pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"])
+def test_a_class_of_ones_own_is_left_as_it_is_spelt(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Names of Python have capitals."""
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://outcomes")
+    monkeypatch.setenv(name, "my.transports.Mine://h")
+    load_settings()
 
 
 @pytest.mark.parametrize(
