@@ -1,16 +1,20 @@
-"""What each alert on gateways and webhooks is there for; `tests.faults.mishaps` has workers'."""
+"""What each alert on gateways is there for; `tests.faults.mishaps` has workers'."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
+
+from cli.embedded import temporary_folder
 from tests.faults.watched_rig import LOCKED, Mishap, WatchedRig
 from tests.gateway import Gateway, completed
-from tests.service import eventually
-from tests.webhooks import Receiver, Reply, accept, endpoint, has_group, publish
+from tests.standby import Standby
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+HOUR_SECONDS = 3_600
 
 
 def gateway_down(it: WatchedRig) -> Iterator[None]:
@@ -44,17 +48,38 @@ def gateway_outcomes_not_published(it: WatchedRig) -> Iterator[None]:
     it.rig.outcomes.start()
 
 
-def webhook_disabled(it: WatchedRig) -> Iterator[None]:
-    """An endpoint says that it is gone, and a person sees to it."""
-    receiver = it.rig.at_end.enter_context(Receiver(lambda _: Reply(410)))
-    webhooks = it.start_webhooks(endpoint("one", receiver.url()))
+def replica_not_read(it: WatchedRig) -> Iterator[None]:
+    """The replica is away."""
+    standby = standby_of(it)
+    it.start_gateway(SETTLE_READ_DATABASE_URL=standby.url)
     yield
-    channel = it.rig.service.channel
-    eventually(lambda: has_group(channel))
-    publish(channel, ["ev_1"])
+    standby.stop(immediate=True)
     yield
-    receiver.answer = accept
-    webhooks.do("enable", "one")
+    standby.start()
+
+
+def replica_behind(it: WatchedRig) -> Iterator[None]:
+    """Somebody has paused what the replica replays, and lists may be old."""
+    standby = standby_of(it)
+    settings = {"SETTLE_READ_MAX_LAG_SECONDS": str(HOUR_SECONDS)}
+    it.start_gateway(SETTLE_READ_DATABASE_URL=standby.url, **settings)
+    yield
+    on(standby, "SELECT pg_wal_replay_pause()")
+    it.rig.service.load(LOCKED)
+    yield
+    on(standby, "SELECT pg_wal_replay_resume()")
+
+
+def standby_of(it: WatchedRig) -> Standby:
+    """Start a standby of the rig's database."""
+    folder = it.rig.at_end.enter_context(temporary_folder())
+    return it.rig.at_end.enter_context(Standby(folder / "standby", it.rig.postgres))
+
+
+def on(server: Standby, statement: str) -> None:
+    """Do something as the owner."""
+    with psycopg.connect(server.url, autocommit=True) as owner:
+        owner.execute(statement.encode())
 
 
 def patch(gateway: Gateway) -> None:
@@ -66,5 +91,6 @@ GATEWAY_MISHAPS: dict[str, Mishap] = {
     "SettleGatewayDown": gateway_down,
     "SettleGatewayFails": gateway_fails,
     "SettleGatewayOutcomesNotPublished": gateway_outcomes_not_published,
-    "SettleWebhookDisabled": webhook_disabled,
+    "SettleReplicaNotRead": replica_not_read,
+    "SettleReplicaBehind": replica_behind,
 }

@@ -15,6 +15,7 @@ from settle_client.names import OUTCOMES, QUEUE
 from tests.faults.gateway_mishaps import GATEWAY_MISHAPS
 from tests.faults.network import Link
 from tests.faults.watched_rig import LOCKED, Mishap, WatchedRig
+from tests.faults.webhook_mishaps import WEBHOOK_MISHAPS
 from tests.service import eventually
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ MISHAPS: dict[str, Mishap] = {
     "SettleBatchesGoBack": batches_go_back,
     "SettleWorkersDie": workers_die,
     **GATEWAY_MISHAPS,
+    **WEBHOOK_MISHAPS,
 }
 # What has happened before its worker is scraped for the first time.
 EARLY_MISHAPS = {

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from cli.embedded import temporary_folder
 from settle_client.names import DEAD_LETTERS, OUTCOMES, QUEUE
 from tests.faults.rig import renew
 from tests.faults.test_alarm import end_alarm, raise_alarm
 from tests.faults.typed import PAGE, Says, commands, follow, is_ready
+from tests.gateway import Gateways
 from tests.service import Service, eventually
+from tests.standby import Standby
+from tests.webhooks import Receiver, Reply, Webhooks, accept, endpoint, has_group, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -259,3 +263,60 @@ def test_a_worker_is_stuck_or_dies(service: Service) -> None:
     service.start_worker().kill()
     service.start_worker()
     follow(service, "A worker is stuck, or dies", Says("live: "))
+
+
+def test_the_replica_is_not_read(service: Service, breakable: Servers) -> None:
+    """Somebody has paused its replay."""
+    service.load("ev_1")
+    with (
+        temporary_folder() as folder,
+        Standby(folder / "standby", breakable[0]) as standby,
+        closing(Gateways(service)) as gateways,
+    ):
+        read = {"SETTLE_READ_DATABASE_URL": standby.url}
+        gateway = gateways.start(SETTLE_READ_MAX_LAG_SECONDS="5", **read)
+        service.start_worker()
+        eventually(lambda: is_ready(service))
+        with psycopg.connect(standby.url, autocommit=True) as owner:
+            owner.execute("SELECT pg_wal_replay_pause()")
+        service.wait(send(service, 1))
+        gateway.wait_for_log("lists are read from the primary")
+        follow(
+            service,
+            "The replica is not read",
+            Says("warning  lag"),
+            Says("paused"),
+            Says("streaming"),
+            Says("(0 rows)"),
+            Says(""),
+            lambda: gateway.wait_for_log("lists are read from the replica again"),
+            Says("ok       lag"),
+            **read,
+        )
+
+
+def test_endpoints_do_not_get_outcomes(service: Service, tmp_path: Path) -> None:
+    """One was gone for longer than there is room, and is back."""
+    with Receiver(lambda _: Reply(410)) as receiver:
+        one = endpoint("billing", receiver.url())
+        room = {"SETTLE_WEBHOOKS_QUEUE_MAX_LENGTH": "2"}
+        with closing(Webhooks(tmp_path, service.redis_url, one, **room)) as webhooks:
+            webhooks.start()
+            eventually(lambda: has_group(service.channel))
+            publish(service.channel, ["ev_1", "ev_2", "ev_3"])
+            eventually(lambda: webhooks.standing("billing")["state"] == "disabled")
+            eventually(lambda: webhooks.standing("billing")["kept"] == 1)
+            receiver.answer = accept
+            follow(
+                service,
+                "Endpoints do not get outcomes",
+                Says("billing: disabled"),
+                Says('"reason": "overflow"'),
+                Says("is tried again"),
+                lambda: eventually(lambda: len(receiver.ids()) == 2),
+                Says("1 outcomes are sent"),
+                lambda: eventually(lambda: receiver.ids() == ["ev_2", "ev_3", "ev_1"]),
+                Says("0 outcomes are forgotten"),
+                Says("billing: delivering, 3 delivered, 0 waiting"),
+                SETTLE_WEBHOOKS_FILE=str(webhooks.file),
+            )

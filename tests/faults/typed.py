@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tests.rabbitmq import RabbitMQ
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tests.service import Service
 
@@ -44,12 +44,13 @@ def follow(service: Service, part: str, *steps: Says | Callable[[], object], **v
         service: In trouble.
         part: Its heading.
         steps: For each command what it says; whatever else is done is done where it stands.
-        values: What is typed in place of a word in capitals.
+        values: What is typed in place of ID and PID; others are of the environment.
     """
     left = commands()[part]
     for step in steps:
         if isinstance(step, Says):
-            see(service, re.sub(r"\b(ID|PID)\b", lambda it: values[it[0]], left.pop(0)), step)
+            command = re.sub(r"\b(ID|PID)\b", lambda it: values[it[0]], left.pop(0))
+            see(service, command, step, values)
         else:
             step()
     assert left == []
@@ -60,20 +61,21 @@ def is_ready(service: Service) -> bool:
     return typed(service, "settle health ready").returncode == 0
 
 
-def see(service: Service, command: str, says: Says) -> None:
+def see(service: Service, command: str, says: Says, values: Mapping[str, str]) -> None:
     """Type a command, and see what it prints."""
-    ended = typed(service, command)
+    ended = typed(service, command, **values)
     assert says.text in ended.stdout, f"{command}: {ended.stdout}"
     assert says.status in (None, ended.returncode), f"{command}: {ended.stdout}"
 
 
-def typed(service: Service, command: str) -> subprocess.CompletedProcess[str]:
+def typed(service: Service, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Type a command as an administrator would."""
     broker = service.rabbitmq
     rabbitmq = dict(broker.environment) if isinstance(broker, RabbitMQ) else {}
     folders = [sysconfig.get_path("scripts"), rabbitmq.get("PATH", ""), os.environ["PATH"], PSQL]
-    environment = {
+    whole = {
         **os.environ,
+        **environment,
         **rabbitmq,
         "DATABASE_URL": service.database_url,
         "CELERY_BROKER_URL": broker.url if broker else service.redis_url,
@@ -82,7 +84,7 @@ def typed(service: Service, command: str) -> subprocess.CompletedProcess[str]:
     }
     return subprocess.run(
         ["bash", "-c", command],
-        env=environment,
+        env=whole,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -72,14 +72,14 @@ class WatchedRig:
         self.prometheus.scrape("settle-gateway", gateway.port)
         return gateway
 
-    def start_webhooks(self, *endpoints: str) -> Webhooks:
-        """Start `settle webhooks` for some endpoints, and let it be scraped."""
+    def start_webhooks(self, *endpoints: str, **settings: str) -> Webhooks:
+        """Start `settle webhooks` for some endpoints, and let it alone be scraped."""
         watched = Watched()
         folder, url = self.rig.service.folder, self.rig.outcomes.url
-        webhooks = Webhooks(folder, url, *endpoints, **watched.settings)
+        webhooks = Webhooks(folder, url, *endpoints, **watched.settings, **settings)
         self.rig.at_end.callback(webhooks.close)
         webhooks.start()
-        self._webhooks_ports.append(watched.port)
+        self._webhooks_ports = [watched.port]
         self.prometheus.scrape("settle-webhooks", *self._webhooks_ports)
         return webhooks
 
