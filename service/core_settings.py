@@ -110,6 +110,14 @@ class CoreSettings(BaseSettings):
         description="How many replicas of the result channel's Redis must have an outcome before "
         "its message is acknowledged; without, a failover may lose the latest.",
     )
+    broker_min_replicas: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="How many replicas of a broker that is Redis must have a message before the "
+        "gateway answers 202 for it, or a command calls it sent; without, a failover may lose the "
+        "latest. Not set: as many as `SETTLE_OUTCOME_MIN_REPLICAS` says.",
+    )
     outcome_payload: bool = Field(
         default=False,
         description="Put the event's payload into the outcomes on the result channel.",

@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from service.addresses import hide_password, may_hold_outcomes, name_primary, uses_sentinels
 from service.core_settings import CoreSettings
 from service.door_settings import DoorSettings
+from settle_client.redis_server import names_redis
 
 
 class SettingsError(ValueError):
@@ -51,6 +52,15 @@ class Settings(DoorSettings, CoreSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _need_replicas_of_redis(self) -> Settings:
+        if self.broker_min_replicas and not names_redis(self.broker_url):
+            raise ValueError(
+                "SETTLE_BROKER_MIN_REPLICAS: is for a broker that is Redis, by its host: leave it "
+                "out; RabbitMQ confirms what most nodes of a quorum queue have"
+            )
+        return self
+
     @property
     def result_channel_url(self) -> str:
         """Return the Redis of the result channel; behind sentinels it says whom they watch."""
@@ -60,6 +70,19 @@ class Settings(DoorSettings, CoreSettings):
     def named_broker_url(self) -> str:
         """Return the broker; behind sentinels it says whom they watch."""
         return name_primary(self.broker_url, self.sentinel_master)
+
+    @property
+    def replicas_of_messages(self) -> int:
+        """Return how many replicas of the broker must have a message that is sent."""
+        if self.broker_min_replicas is not None:
+            return self.broker_min_replicas
+        return self.outcome_min_replicas if names_redis(self.broker_url) else 0
+
+    @property
+    def broker_options(self) -> dict[str, Any]:
+        """Return what a queue of `settle_client.broker` is made with, besides its URL."""
+        replicas = self.replicas_of_messages
+        return {"min_replicas": replicas} if replicas else {}
 
     @property
     def channel_is_on_broker(self) -> bool:
