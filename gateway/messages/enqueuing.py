@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 SEND_SECONDS = 10.0
 # So many wait for the broker at most.
 MAX_SENDING = 100
+AWAY = "broker is away"
 
 
 class Enqueuer:
@@ -96,12 +97,12 @@ class Enqueuer:
             async with asyncio.timeout(SEND_SECONDS), self._turns.of(accounts):
                 await self._push(envelope)
         except NotReplicatedError as error:
-            fix = "start replicas, or lower SETTLE_BROKER_MIN_REPLICAS"
-            self._trouble.note("broker lacks replicas", str(error), fix)
+            # As one trouble with those who wait for their turn meanwhile, for too long.
+            self._trouble.note(AWAY, f"{error}: start more, or lower SETTLE_BROKER_MIN_REPLICAS")
             raise HTTPException(503, terms.NOT_REPLICATED, RETRY_SOON) from error
         except Exception as error:
             # Of a driver.
-            self._trouble.note("broker is away", f"{type(error).__name__}: {error}")
+            self._trouble.note(AWAY, f"{type(error).__name__}: {error}")
             raise HTTPException(503, terms.BROKER_AWAY, RETRY_SOON) from error
         finally:
             self._waiting[accounts] -= 1
