@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from service.address_checks import (
@@ -29,6 +29,15 @@ class CoreSettings(BaseSettings):
         default=None,
         description="The name under which the sentinels know the primary of the broker, of the "
         "result channel and of the result backend; required with a `sentinel://` of any.",
+    )
+    sentinel_username: str | None = Field(
+        default=None,
+        description="Who the sentinels are told that we are, if they have users of their own.",
+    )
+    sentinel_password: SecretStr | None = Field(
+        default=None,
+        description="The password that the sentinels ask for; that of their servers is in the "
+        "URLs.",
     )
     rabbitmq_management_url: Annotated[str, AfterValidator(check_http_url)] | None = Field(
         default=None,

@@ -50,6 +50,8 @@ class Settings(DoorSettings, CoreSettings):
                 "SETTLE_SENTINEL_MASTER: is required behind sentinels: set it to the name of the "
                 "primary that they watch"
             )
+        if self.sentinel_username and not self.sentinel_login:
+            raise ValueError("SETTLE_SENTINEL_PASSWORD: is required with SETTLE_SENTINEL_USERNAME")
         return self
 
     @model_validator(mode="after")
@@ -63,13 +65,23 @@ class Settings(DoorSettings, CoreSettings):
 
     @property
     def result_channel_url(self) -> str:
-        """Return the Redis of the result channel; behind sentinels it says whom they watch."""
-        return name_primary(self.outcome_url or self.broker_url, self.sentinel_master)
+        """Return the Redis of the result channel; behind sentinels it says what they are asked."""
+        return self._name_primary(self.outcome_url or self.broker_url)
 
     @property
     def named_broker_url(self) -> str:
-        """Return the broker; behind sentinels it says whom they watch."""
-        return name_primary(self.broker_url, self.sentinel_master)
+        """Return the broker; behind sentinels it says what they are asked."""
+        return self._name_primary(self.broker_url)
+
+    @property
+    def sentinel_login(self) -> dict[str, str]:
+        """Return what sentinels ask for, in redis-py's words."""
+        password = self.sentinel_password and self.sentinel_password.get_secret_value()
+        login = {"username": self.sentinel_username, "password": password}
+        return {word: said for word, said in login.items() if said} if password else {}
+
+    def _name_primary(self, url: str) -> str:
+        return name_primary(url, self.sentinel_master, self.sentinel_login)
 
     @property
     def replicas_of_messages(self) -> int:

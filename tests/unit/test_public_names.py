@@ -144,6 +144,8 @@ def test_the_commands_and_the_settings() -> None:
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",
         "SETTLE_SENTINEL_MASTER",
+        "SETTLE_SENTINEL_USERNAME",
+        "SETTLE_SENTINEL_PASSWORD",
         "SETTLE_RABBITMQ_MANAGEMENT_URL",
         "CELERY_RESULT_BACKEND",
         "SETTLE_RESULT_RETRY_SECONDS",

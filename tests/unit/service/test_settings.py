@@ -287,3 +287,26 @@ def test_a_result_channel_behind_sentinels_says_whom_they_watch(
     settings = load_settings()
     assert settings.result_channel_url.endswith(channel)
     assert settings.channel_is_on_broker is not bool(outcomes)
+
+
+def test_sentinels_are_told_who_is_there_where_the_settings_say_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They alone; a user without a password is a mistake, and an empty password is none."""
+    monkeypatch.setenv("CELERY_BROKER_URL", "sentinel://:theirs@a;sentinel://b")
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://c")
+    monkeypatch.setenv("SETTLE_SENTINEL_MASTER", "one")
+    monkeypatch.setenv("SETTLE_SENTINEL_USERNAME", "we")
+    for password in (None, ""):
+        if password is not None:
+            monkeypatch.setenv("SETTLE_SENTINEL_PASSWORD", password)
+        with pytest.raises(SettingsError, match="SETTLE_SENTINEL_PASSWORD: is required"):
+            load_settings()
+    monkeypatch.setenv("SETTLE_SENTINEL_PASSWORD", "hush;&")
+    settings = load_settings()
+    url = "sentinel://:theirs@a;sentinel://b?master_name=one&sentinel_username=we"
+    assert settings.named_broker_url == f"{url}&sentinel_password=hush%3B%26"
+    assert settings.result_channel_url == "redis://c"
+    monkeypatch.setenv("SETTLE_SENTINEL_USERNAME", "")
+    monkeypatch.setenv("SETTLE_SENTINEL_PASSWORD", "")
+    assert load_settings().named_broker_url.endswith("master_name=one")

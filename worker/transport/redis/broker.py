@@ -11,6 +11,7 @@ from redis.client import NEVER_DECODE
 
 from service import redis_checks
 from service.reaching import TIMEOUT_SECONDS, reach_redis
+from service.sentinels import sentinel_options
 from settle_client.names import CLUSTER_PREFIX, QUEUE
 from worker.transport.delivery import sent_at
 from worker.transport.redis import checks, transport
@@ -57,6 +58,7 @@ class Redis:
             "socket_keepalive": True,
             "health_check_interval": 5,
             "master_name": settings.sentinel_master,
+            "sentinel_kwargs": sentinel_options(settings),
         }
 
     def install(self) -> None:
