@@ -4,6 +4,7 @@ from typing import Any
 
 from kombu.entity import Exchange, Queue
 
+from service.sentinels import sentinel_options
 from service.settings import load_settings
 from settle_client.names import QUEUE, TASK
 from worker.transport.broker import broker_of
@@ -19,10 +20,7 @@ result_backend_transport_options = {
     "retry_policy": {"max_retries": 0},
     # Of sentinels.
     "master_name": _settings.sentinel_master,
-    "sentinel_kwargs": {
-        "socket_timeout": redis_socket_timeout,
-        "socket_connect_timeout": redis_socket_connect_timeout,
-    },
+    "sentinel_kwargs": sentinel_options(_settings),
 }
 imports = ("tasks.status_updates",)
 

@@ -37,6 +37,18 @@ def explain(error: Exception) -> str | None:
     return None
 
 
+def say_of_broker(error: BaseException) -> str:
+    """Say in one line, and without a password, why the broker is not known to have a message."""
+    from service.addresses import hide_password  # noqa: PLC0415 - only where something is wrong
+    from settle_client.redis_queue import NotReplicatedError  # noqa: PLC0415 - the same
+
+    why = hide_password(str(error)) or type(error).__name__
+    fix = "; start more, or lower SETTLE_BROKER_MIN_REPLICAS"
+    return f"the broker of {BROKER_VARIABLE}: {why}" + (
+        fix if isinstance(error, NotReplicatedError) else ""
+    )
+
+
 def _expected() -> dict[str, tuple[type[Exception], ...]]:
     import amqp.exceptions  # noqa: PLC0415 - the same
     import kombu.exceptions  # noqa: PLC0415 - the same

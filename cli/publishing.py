@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from cli.errors import BROKER_VARIABLE
+from cli.errors import say_of_broker
 from cli.interruption import undisturbed
 from cli.lines.reading import Place
 from cli.lines.refusals import Refusals
@@ -93,7 +93,9 @@ def send_all(
     Raises:
         SettleError: The broker went away.
     """
-    producer = Producer(settings.named_broker_url, timeout_seconds=SEND_SECONDS)
+    producer = Producer(
+        settings.named_broker_url, timeout_seconds=SEND_SECONDS, **settings.broker_options
+    )
     try:
         with _closed_in_peace(producer):
             valid = _valid(updates, sent)
@@ -103,7 +105,7 @@ def send_all(
                 report(sent.updates)
     except NotSentError as error:
         sent.remove(error.message_ids)
-        raise SettleError(f"the broker of {BROKER_VARIABLE}: {error.__cause__ or error}") from error
+        raise SettleError(say_of_broker(error.__cause__ or error)) from error
 
 
 @contextmanager

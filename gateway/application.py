@@ -140,7 +140,9 @@ class Gateway:
         self.problems = Problems()
         self._channel = Channel(open_reader(settings.result_channel_url, asynchronous=True))
         on_cluster = is_cluster(settings.result_channel_url)
-        stream, records = Stream(self._channel), Records(self._channel, on_cluster=on_cluster)
+        replicas = settings.outcome_min_replicas
+        records = Records(self._channel, on_cluster=on_cluster, min_replicas=replicas)
+        stream = Stream(self._channel)
         self.hub = Hub(stream)
         self.outcomes = Outcomes(self._admission, stream, self.hub)
         self._enqueuer = Enqueuer(settings, stream, records)

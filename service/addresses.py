@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from settle_client.redis_server import MASTER_NAME
+from settle_client.redis_server import LOGIN, MASTER_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 REDIS_SCHEMES = ("redis", "rediss")
 CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
@@ -64,11 +65,21 @@ def uses_sentinels(url: str) -> bool:
     return scheme_of(url) == SENTINEL_SCHEME
 
 
-def name_primary(url: str, name: str | None) -> str:
-    """Return a URL, if it is one of sentinels with the name of the primary that they watch."""
+def name_primary(
+    url: str, name: str | None, login: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Return a URL, if it is one of sentinels with what they are asked, and by whom.
+
+    Args:
+        url: Of any server.
+        name: Of the primary that they watch.
+        login: The user and the password that they ask for, in redis-py's words.
+    """
     if not uses_sentinels(url) or not name:
         return url
-    return f"{url}{'&' if '?' in url else '?'}{MASTER_NAME}={quote(name)}"
+    options = {MASTER_NAME: name, **{LOGIN[word]: said for word, said in login.items()}}
+    query = urlencode(options, quote_via=quote, safe="")
+    return f"{url}{'&' if '?' in url else '?'}{query}"
 
 
 def why_no_broker(url: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
 
 from service.address_checks import (
@@ -29,6 +29,15 @@ class CoreSettings(BaseSettings):
         default=None,
         description="The name under which the sentinels know the primary of the broker, of the "
         "result channel and of the result backend; required with a `sentinel://` of any.",
+    )
+    sentinel_username: str | None = Field(
+        default=None,
+        description="Who the sentinels are told that we are, if they have users of their own.",
+    )
+    sentinel_password: SecretStr | None = Field(
+        default=None,
+        description="The password that the sentinels ask for; that of their servers is in the "
+        "URLs.",
     )
     rabbitmq_management_url: Annotated[str, AfterValidator(check_http_url)] | None = Field(
         default=None,
@@ -109,6 +118,14 @@ class CoreSettings(BaseSettings):
         le=100,
         description="How many replicas of the result channel's Redis must have an outcome before "
         "its message is acknowledged; without, a failover may lose the latest.",
+    )
+    broker_min_replicas: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="How many replicas of a broker that is Redis must have a message before the "
+        "gateway answers 202 for it, or a command calls it sent; without, a failover may lose the "
+        "latest. Not set: as many as `SETTLE_OUTCOME_MIN_REPLICAS` says.",
     )
     outcome_payload: bool = Field(
         default=False,

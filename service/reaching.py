@@ -35,7 +35,7 @@ class RedisServer:
         # Entries that the outcome stream is to hold here, and who is to read each of them.
         self.stream_max_length = 0
         self.groups_kept_for: tuple[str, ...] = ()
-        # How many replicas are to have an outcome before it counts as published.
+        # How many replicas are to have what is written before it counts.
         self.min_replicas = 0
 
     def key(self, name: str) -> str:

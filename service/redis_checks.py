@@ -137,6 +137,33 @@ def clock(redis_server: RedisServer) -> Finding:
     return judge_clock(seconds + microseconds / 1_000_000 - now)
 
 
+def judge_replicas(redis_server: RedisServer, what: str, otherwise: str, variable: str) -> Finding:
+    """Judge whether there are the replicas that something waits for.
+
+    Args:
+        redis_server: The primary.
+        what: Waits for them.
+        otherwise: What becomes of it while there are too few.
+        variable: The setting that says how many.
+    """
+    wanted, there = redis_server.min_replicas, redis_server.info["connected_slaves"]
+    if not wanted:
+        return ok(f"not waited for: a failover may lose the latest {what}")
+    if there < wanted:
+        return failure(
+            f"{there} of the {wanted} replicas that {what} wait for: {otherwise}",
+            f"start more, or lower {variable}",
+        )
+    found = f"{there} replicas, and {what} wait for {wanted}"
+    # INFO counts the good ones where it is set.
+    if "min_slaves_good_slaves" not in redis_server.info:
+        return warning(
+            f"{found}; without min-replicas-to-write every try while there are none is kept",
+            f"min-replicas-to-write {wanted}, {WHERE}",
+        )
+    return ok(found)
+
+
 CHECKS = (server, persistence, eviction, memory, clock)
 
 

@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from service.addresses import hide_password, may_hold_outcomes, name_primary, uses_sentinels
 from service.core_settings import CoreSettings
 from service.door_settings import DoorSettings
+from settle_client.redis_server import names_redis
 
 
 class SettingsError(ValueError):
@@ -49,17 +50,51 @@ class Settings(DoorSettings, CoreSettings):
                 "SETTLE_SENTINEL_MASTER: is required behind sentinels: set it to the name of the "
                 "primary that they watch"
             )
+        if self.sentinel_username and not self.sentinel_login:
+            raise ValueError("SETTLE_SENTINEL_PASSWORD: is required with SETTLE_SENTINEL_USERNAME")
+        return self
+
+    @model_validator(mode="after")
+    def _need_replicas_of_redis(self) -> Settings:
+        if self.broker_min_replicas and not names_redis(self.broker_url):
+            raise ValueError(
+                "SETTLE_BROKER_MIN_REPLICAS: is for a broker that is Redis, by its host: leave it "
+                "out; RabbitMQ confirms what most nodes of a quorum queue have"
+            )
         return self
 
     @property
     def result_channel_url(self) -> str:
-        """Return the Redis of the result channel; behind sentinels it says whom they watch."""
-        return name_primary(self.outcome_url or self.broker_url, self.sentinel_master)
+        """Return the Redis of the result channel; behind sentinels it says what they are asked."""
+        return self._name_primary(self.outcome_url or self.broker_url)
 
     @property
     def named_broker_url(self) -> str:
-        """Return the broker; behind sentinels it says whom they watch."""
-        return name_primary(self.broker_url, self.sentinel_master)
+        """Return the broker; behind sentinels it says what they are asked."""
+        return self._name_primary(self.broker_url)
+
+    @property
+    def sentinel_login(self) -> dict[str, str]:
+        """Return what sentinels ask for, in redis-py's words."""
+        password = self.sentinel_password and self.sentinel_password.get_secret_value()
+        login = {"username": self.sentinel_username, "password": password}
+        return {word: said for word, said in login.items() if said} if password else {}
+
+    def _name_primary(self, url: str) -> str:
+        return name_primary(url, self.sentinel_master, self.sentinel_login)
+
+    @property
+    def replicas_of_messages(self) -> int:
+        """Return how many replicas of the broker must have a message that is sent."""
+        if self.broker_min_replicas is not None:
+            return self.broker_min_replicas
+        return self.outcome_min_replicas if names_redis(self.broker_url) else 0
+
+    @property
+    def broker_options(self) -> dict[str, Any]:
+        """Return what a queue of `settle_client.broker` is made with, besides its URL."""
+        replicas = self.replicas_of_messages
+        return {"min_replicas": replicas} if replicas else {}
 
     @property
     def channel_is_on_broker(self) -> bool:

@@ -18,14 +18,21 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def sentinel(primary: Redis, folder: Path) -> Iterator[str]:
-    """Run a sentinel that watches a primary under the name `settle`, and give its URL."""
-    port, configuration = free_port(), folder / "sentinel.conf"
+def sentinel(primary: Redis, folder: Path, *, guard: str = "") -> Iterator[str]:
+    """Run a sentinel that watches a primary under the name `settle`, and give its URL.
+
+    Args:
+        primary: The server.
+        folder: Where it may write.
+        guard: Lines of its configuration, such as say who may ask it.
+    """
+    port = free_port()
+    configuration = folder / f"sentinel-{port}.conf"
     configuration.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
         f"sentinel monitor settle 127.0.0.1 {primary.port} 1\n"
         "sentinel down-after-milliseconds settle 500\n"
-        "sentinel failover-timeout settle 2000\n"
+        f"sentinel failover-timeout settle 2000\n{guard}\n"
     )
     command = [*dies_with_parent("KILL"), redis_binary(), str(configuration), "--sentinel"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
@@ -38,5 +45,8 @@ def sentinel(primary: Redis, folder: Path) -> Iterator[str]:
 
 def _answers(port: int) -> bool:
     with redis.Redis(port=port) as client, suppress(redis.ConnectionError):
-        return bool(client.ping())
+        try:
+            return bool(client.ping())
+        except redis.AuthenticationError:
+            return True
     return False

@@ -8,9 +8,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cli.errors import BROKER_VARIABLE
+from cli.errors import say_of_broker
 from cli.printable import printable
-from service.addresses import hide_password
 from settle_client.broker import make_queue
 from settle_client.envelope import bulk
 from settle_client.errors import SettleError
@@ -43,7 +42,7 @@ def understand(letter: KeptLetter, settings: Settings) -> Replay:
 @contextmanager
 def opened_queue(settings: Settings) -> Iterator[Queue]:
     """Give the way to the queue, on which nothing is waited for without end."""
-    options: dict[str, Any] = {}
+    options = settings.broker_options
     if not names_redis(settings.broker_url):
         options = dict.fromkeys(("read_timeout", "write_timeout"), ANSWER_SECONDS)
     queue = make_queue(settings.named_broker_url, **options)
@@ -91,5 +90,4 @@ def _send(replay: Replay, queue: Queue) -> None:
     try:
         queue.push([envelope])
     except Exception as error:
-        why = hide_password(str(error)) or type(error).__name__
-        raise SettleError(f"the broker of {BROKER_VARIABLE}: {why}") from error
+        raise SettleError(say_of_broker(error)) from error

@@ -20,11 +20,16 @@ from cli.doctor import (
 )
 from cli.doctor.examination import Part
 from service import database_checks, reaching, redis_checks
-from service.addresses import hide_password, is_cluster
+from service.addresses import hide_password, is_cluster, uses_sentinels
 from worker.transport.broker import broker_of
 
 if TYPE_CHECKING:
     from service.settings import Settings
+
+
+def _fix(variable: str, url: str) -> str:
+    behind = " or a SETTLE_SENTINEL_ setting" if uses_sentinels(url) else ""
+    return f"start it, or correct {variable}{behind}"
 
 
 def broker_part(settings: Settings) -> Part:
@@ -33,7 +38,7 @@ def broker_part(settings: Settings) -> Part:
     return Part(
         "broker",
         hide_password(settings.broker_url),
-        "start it, or correct CELERY_BROKER_URL",
+        _fix("CELERY_BROKER_URL", settings.broker_url),
         partial(broker.reach, settings),
         broker.checks,
         kind=broker.name,
@@ -68,7 +73,7 @@ def result_channel_part(settings: Settings) -> Part:
     is_examined = is_broker and not is_cluster(url)
     checks = (*(() if is_examined else redis_checks.CHECKS), *result_channel.CHECKS)
     address = "on the broker" if is_broker else hide_password(url)
-    return Part("result channel", address, f"start it, or correct {variable}", reach, checks)
+    return Part("result channel", address, _fix(variable, url), reach, checks)
 
 
 def result_backend_part(url: str) -> Part:

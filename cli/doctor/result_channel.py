@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from service.backlog import groups_standing
 from service.finding import Finding, failure, ok, unknown, warning
-from service.redis_checks import WHERE
+from service.redis_checks import judge_replicas
 from settle_client.names import DEAD_LETTERS, OUTCOMES
 from tasks.retention import AgedStream
-from worker.transport.redis.checks import judge_rights
+from worker.transport.redis.checks import judge_rights, waiting_commands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +34,6 @@ ROOM_COMMANDS = (
     ("XPENDING", OUTCOMES, "group"),
     ("XINFO", "GROUPS", OUTCOMES),
 )
-# Where outcomes wait for replicas.
-WAITING_COMMANDS = (("WAIT", 0, 1),)
 # Behind every entry.
 END = f"{2**64 - 1}-0"
 # Of the stream's length, how far behind a group may be before what it has not
@@ -51,28 +49,14 @@ SPEED_UP = "start or add consumers, or take the group out of SETTLE_OUTCOME_KEEP
 def publishing(server: RedisServer) -> Finding:
     """Check that the worker's user may publish outcomes and dead letters."""
     room_commands = ROOM_COMMANDS if server.groups_kept_for else ()
-    waiting_commands = WAITING_COMMANDS if server.min_replicas else ()
-    return judge_rights(server.denied((*COMMANDS, *room_commands, *waiting_commands)))
+    return judge_rights(server.denied((*COMMANDS, *room_commands, *waiting_commands(server))))
 
 
 def replicas(server: RedisServer) -> Finding:
     """Check that there are the replicas that outcomes wait for."""
-    wanted, there = server.min_replicas, server.info["connected_slaves"]
-    if not wanted:
-        return ok("not waited for: a failover may lose the latest outcomes")
-    if there < wanted:
-        return failure(
-            f"{there} of the {wanted} replicas that outcomes wait for: nothing is acknowledged",
-            "start more, or lower SETTLE_OUTCOME_MIN_REPLICAS",
-        )
-    found = f"{there} replicas, and outcomes wait for {wanted}"
-    # INFO counts the good ones where it is set.
-    if "min_slaves_good_slaves" not in server.info:
-        return warning(
-            f"{found}; without min-replicas-to-write every try while there are none is kept",
-            f"min-replicas-to-write {wanted}, {WHERE}",
-        )
-    return ok(found)
+    return judge_replicas(
+        server, "outcomes", "nothing is acknowledged", "SETTLE_OUTCOME_MIN_REPLICAS"
+    )
 
 
 def stream(server: RedisServer) -> Finding:

@@ -21,6 +21,8 @@ CLUSTER = ("redis+cluster://", "rediss+cluster://")
 SCHEMES = ("redis://", "rediss://", "unix://", SENTINEL, *CLUSTER)
 SENTINEL_PORT = 26_379
 MASTER_NAME = "master_name"
+# What redis-py calls the parts of a login, and how a URL has those for sentinels.
+LOGIN = {"username": "sentinel_username", "password": "sentinel_password"}
 
 # Longer than any command takes, short enough to notice a link that died.
 SOCKET_TIMEOUT_SECONDS = 10
@@ -46,7 +48,8 @@ def open_client(url: str, *, asynchronous: bool, key: str = OUTCOMES, **options:
         asynchronous: Make the one whose commands are awaited.
         key: Of a cluster, what the client is for: this key, and those in its slot.
         options: Of redis-py's connections, and with sentinels `master_name` and
-            `sentinel_kwargs`. The URL may have `?master_name=` in their place.
+            `sentinel_kwargs`. The URL may have `?master_name=` in their place, and
+            `sentinel_username=` and `sentinel_password=`, which the sentinels ask for.
 
     Raises:
         AddressError: The URL or an option cannot be meant; the text has no secret.
@@ -123,9 +126,19 @@ def _open_primary(url: str, asynchronous: bool, options: dict[str, Any]) -> Any:
     name = options.pop(MASTER_NAME, None) or next(iter(named), None)
     if not name:
         raise AddressError("behind sentinels the option master_name says whom they watch")
+    login = {
+        word: said
+        for word, name in LOGIN.items()
+        for part in parts
+        if (said := part.pop(name, None))
+    }
     sentinel_options = options.pop("sentinel_kwargs", None)
     addresses = [(part.get("host", "127.0.0.1"), part.get("port", SENTINEL_PORT)) for part in parts]
     options = {**options, **{k: v for k, v in parts[0].items() if k not in ("host", "port")}}
+    if sentinel_options is None and login:
+        # As redis-py has them where nothing is said.
+        patience = {name: said for name, said in options.items() if name.startswith("socket_")}
+        sentinel_options = {**patience, **login}
     if any(option.startswith("ssl_") for option in options):
         options["ssl"] = True
     sentinel = (AsyncSentinels if asynchronous else Sentinels)(

@@ -10,6 +10,7 @@ from typing import Any
 
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.exceptions import (
+    AuthenticationError,
     ConnectionError,  # noqa: A004 - as redis-py has it
     TimeoutError,  # noqa: A004 - the same
 )
@@ -34,10 +35,16 @@ class Asked:
 
 
 def _unknown(name: str, errors: list[Exception]) -> MasterNotFoundError:
-    why = "; ".join(dict.fromkeys(map(str, errors)))
+    why = "; ".join(dict.fromkeys(map(_say, errors)))
     return MasterNotFoundError(
         f"no sentinel knows a primary named {name}" + (f": {why}" if why else "")
     )
+
+
+def _say(error: Exception) -> str:
+    # Its own words are about HELLO.
+    is_login = isinstance(error, AuthenticationError)
+    return "it wants another sentinel_password, or sentinel_username" if is_login else str(error)
 
 
 class Sentinels(Asked, Sentinel):

@@ -26,6 +26,7 @@ from service.trouble_log import TroubleLog
 from settle_client.broker import make_async_queue
 from settle_client.envelope import bulk
 from settle_client.outcome import encode_json
+from settle_client.redis_queue import NotReplicatedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 SEND_SECONDS = 10.0
 # So many wait for the broker at most.
 MAX_SENDING = 100
+AWAY = "broker is away"
 
 
 class Enqueuer:
@@ -49,7 +51,7 @@ class Enqueuer:
 
     def __init__(self, settings: Settings, stream: Stream, records: Records) -> None:
         """Connect nothing yet."""
-        self._url = settings.named_broker_url
+        self._url, self._options = settings.named_broker_url, settings.broker_options
         self._stream, self._records = stream, records
         self._queue: AsyncQueue | None = None
         self._turns = Turns()
@@ -94,9 +96,13 @@ class Enqueuer:
         try:
             async with asyncio.timeout(SEND_SECONDS), self._turns.of(accounts):
                 await self._push(envelope)
+        except NotReplicatedError as error:
+            # As one trouble with those who wait for their turn meanwhile, for too long.
+            self._trouble.note(AWAY, f"{error}: start more, or lower SETTLE_BROKER_MIN_REPLICAS")
+            raise HTTPException(503, terms.NOT_REPLICATED, RETRY_SOON) from error
         except Exception as error:
             # Of a driver.
-            self._trouble.note("broker is away", f"{type(error).__name__}: {error}")
+            self._trouble.note(AWAY, f"{type(error).__name__}: {error}")
             raise HTTPException(503, terms.BROKER_AWAY, RETRY_SOON) from error
         finally:
             self._waiting[accounts] -= 1
@@ -107,8 +113,13 @@ class Enqueuer:
 
     async def _push(self, envelope: Envelope) -> None:
         # One that failed or hangs is left to itself.
-        queue, self._queue = self._queue or make_async_queue(self._url), None
-        await queue.push([envelope])
+        queue, self._queue = self._queue or make_async_queue(self._url, **self._options), None
+        try:
+            await queue.push([envelope])
+        except NotReplicatedError:
+            # Nothing is wrong with the way there.
+            self._queue = queue
+            raise
         self._queue = queue
 
     async def close(self) -> None:

@@ -7,12 +7,13 @@ after a restart of all of them. The outcomes themselves are the stream's alone.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from settle_client.names import OUTCOMES
 from settle_client.outcome import encode_json
+from tasks.replicas import WAIT_SECONDS, NotReplicatedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,8 +93,10 @@ def record_of(updates: Sequence[StatusUpdate], since: Position, added: int | Non
 class Records:
     """The records of all messages, in the Redis of the result channel."""
 
-    def __init__(self, channel: Channel, *, on_cluster: bool = False) -> None:
-        self._channel = channel
+    def __init__(
+        self, channel: Channel, *, on_cluster: bool = False, min_replicas: int = 0
+    ) -> None:
+        self._channel, self._min_replicas = channel, min_replicas
         self._key = CLUSTER_KEY if on_cluster else KEY
 
     async def find(self, message_id: str) -> Record | None:
@@ -116,14 +119,25 @@ class Records:
         expiry = ("EX", KEPT_SECONDS)
         async with self._channel.asked() as client:
             key = self._key.format(message_id)
-            if await client.execute_command("SET", key, text, *expiry, "NX"):
+            if await self._write(client, "SET", key, text, *expiry, "NX"):
                 return True
             found = await self.find(message_id)
             if found is not None and not record.is_of(found):
                 return False
             # Sent again, it is answered again.
-            await client.execute_command("SET", key, text, *expiry)
+            await self._write(client, "SET", key, text, *expiry)
         return True
+
+    async def _write(self, client: Any, *command: Any) -> Any:
+        if not self._min_replicas:
+            return await client.execute_command(*command)
+        async with client.pipeline(transaction=False) as pipe:
+            pipe.execute_command(*command)
+            pipe.execute_command("WAIT", self._min_replicas, int(WAIT_SECONDS * 1_000))
+            answer, reached = await pipe.execute()
+        if reached < self._min_replicas:
+            raise NotReplicatedError(f"{reached} of {self._min_replicas} replicas have it")
+        return answer
 
     async def advance(self, message_id: str, record: Record) -> None:
         """Keep how far the outcomes of a message were looked for.

@@ -12,6 +12,9 @@ KEPT: Final = "24 hours"
 
 TAKEN: Final = "Idempotency-Key: is that of another request: choose another, best a random UUID"
 BROKER_AWAY: Final = "the broker does not answer: try again, with the same Idempotency-Key"
+NOT_REPLICATED: Final = (
+    "too few replicas of the broker have the message: try again, with the same Idempotency-Key"
+)
 NO_MESSAGE: Final = (
     f"there is no such message: it was sent more than {KEPT} ago, or never with respond-async"
 )

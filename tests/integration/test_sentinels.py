@@ -8,13 +8,18 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from cli.dead.replaying import opened_queue
+from cli.doctor.examination import examine
+from cli.doctor.parts import broker_part
 from cli.embedded import Redis
-from service.settings import Settings
+from service.addresses import hide_password
+from service.settings import Settings, effective
 from settle_client.envelope import bulk
 from settle_client.names import QUEUE
 from settle_client.redis_server import clients_of, open_client
@@ -26,6 +31,7 @@ from worker.transport.broker import broker_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 UPDATE = StatusUpdate("ev_1", "completed")
 STORE = "from worker.celery import app; app.backend.store_result('m', [1], 'SUCCESS')"
@@ -86,6 +92,86 @@ def test_sentinels_that_do_not_answer_are_no_sentinels_that_know_nobody(
     assert len(str(caught.value)) < 300
     with pytest.raises(redis.ConnectionError, match=r"named settle: Error 111"), reach(NOBODY):
         pass
+
+
+PASSWORD = "hush%41;&@/ü+"  # noqa: S105
+# No more than a sentinel is asked for.
+USER = f"user asker on >{PASSWORD} resetchannels -@all +@connection +sentinel|masters"
+PING = (
+    "from worker.celery import app; app.connection_for_write().default_channel.client.ping(); "
+    "print(app.conf.table(), app.connection_for_write().info(), app.bugreport())"
+)
+
+
+@pytest.fixture(params=["", "asker"], ids=["a password", "a user"])
+def guarded(
+    request: pytest.FixtureRequest, primary: Redis, tmp_path: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the URL of a sentinel that asks who is there, and the settings that say it."""
+    known = {"sentinel_password": SecretStr(PASSWORD)}
+    if request.param:
+        known["sentinel_username"] = request.param
+    guard = f"requirepass {'other' if request.param else PASSWORD}"
+    with sentinel(primary, tmp_path, guard=f"{guard}\n{USER if request.param else ''}") as url:
+        yield url, known
+
+
+def test_sentinels_that_ask_who_is_there_are_told(
+    primary: Redis, guarded: tuple[str, dict[str, Any]]
+) -> None:
+    """By whoever has the settings, or a URL that says it; whatever is in the password."""
+    url, login = guarded
+    known = settings(url, **login)
+    with reach(url, **login) as server, opened_queue(known) as queue:
+        assert server.info["tcp_port"] == primary.port
+        queue.push([bulk([UPDATE])])
+
+    async def ping() -> None:
+        client = open_client(known.result_channel_url, asynchronous=True)
+        assert await client.ping()
+        for each in clients_of(client):
+            await each.aclose()
+
+    asyncio.run(ping())
+    assert quote(PASSWORD, safe="") not in hide_password(known.result_channel_url)
+    assert "***" in hide_password(known.result_channel_url)
+    assert PASSWORD not in str(effective(known))
+
+
+def test_celery_tells_sentinels_who_is_there_and_nobody_else(
+    primary: Redis, guarded: tuple[str, dict[str, Any]]
+) -> None:
+    """As a client, and for its results; of what it shows none is the password."""
+    url, login = guarded
+    environment = {
+        **os.environ,
+        **dict.fromkeys(("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"), url),
+        "SETTLE_SENTINEL_MASTER": "settle",
+        "SETTLE_SENTINEL_PASSWORD": PASSWORD,
+        "SETTLE_SENTINEL_USERNAME": login.get("sentinel_username", ""),
+    }
+    with redis.Redis(port=primary.port) as client:
+        client.flushall()
+        for script in (STORE, PING):
+            done = subprocess.run(
+                [sys.executable, "-c", script],
+                env=environment,
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            assert PASSWORD not in done.stdout
+        assert client.exists("celery-task-meta-m")
+
+
+def test_who_has_no_login_of_a_sentinel_is_told_so(guarded: tuple[str, dict[str, Any]]) -> None:
+    """By the doctor with what to correct; a wrong one is not shown."""
+    url, _ = guarded
+    for login in ({}, {"sentinel_password": SecretStr("wr0ng")}):
+        (found, *_) = examine(broker_part(settings(url, **login)))
+        assert "a primary named settle: it wants another sentinel_password" in found.finding.found
+        assert "SETTLE_SENTINEL_" in found.finding.fix
+        assert "wr0ng" not in found.finding.found
 
 
 def test_celery_results_are_stored_behind_sentinels(primary: Redis, watched: str) -> None:

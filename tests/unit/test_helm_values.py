@@ -25,6 +25,7 @@ ELSEWHERE = {
     *("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "DATABASE_URL", "SETTLE_OUTCOME_URL"),
     *("SETTLE_READ_DATABASE_URL", "SETTLE_WEBHOOKS_FILE"),
     *("SETTLE_RABBITMQ_MANAGEMENT_URL", "SETTLE_PAGE_KEY", "SETTLE_PAGE_HOST", "SETTLE_PAGE_PORT"),
+    "SETTLE_SENTINEL_PASSWORD",
     *("SETTLE_GATEWAY_HOST", "SETTLE_GATEWAY_PORT", "SETTLE_GATEWAY_KEYS_FILE"),
 }
 
@@ -61,6 +62,11 @@ def paths_of(values: dict[str, Any]) -> Iterator[str]:
             {"settings": {"SETTLE_RABBITMQ_MANAGEMENT_URL": "http://u:secret@rabbitmq"}},
             "'SETTLE_RABBITMQ_MANAGEMENT_URL'",
             id="another one",
+        ),
+        pytest.param(
+            {"settings": {"SETTLE_SENTINEL_PASSWORD": "secret"}},
+            "'SETTLE_SENTINEL_PASSWORD'",
+            id="one more",
         ),
         pytest.param({"settings": {"BATCH": "1"}}, "'BATCH'", id="no setting"),
         pytest.param(

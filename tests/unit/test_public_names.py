@@ -144,6 +144,8 @@ def test_the_commands_and_the_settings() -> None:
     assert [variable(name) for name in Settings.model_fields] == [
         "CELERY_BROKER_URL",
         "SETTLE_SENTINEL_MASTER",
+        "SETTLE_SENTINEL_USERNAME",
+        "SETTLE_SENTINEL_PASSWORD",
         "SETTLE_RABBITMQ_MANAGEMENT_URL",
         "CELERY_RESULT_BACKEND",
         "SETTLE_RESULT_RETRY_SECONDS",
@@ -157,6 +159,7 @@ def test_the_commands_and_the_settings() -> None:
         "SETTLE_OUTCOME_STREAM_MAX_LENGTH",
         "SETTLE_OUTCOME_KEEP_FOR_GROUPS",
         "SETTLE_OUTCOME_MIN_REPLICAS",
+        "SETTLE_BROKER_MIN_REPLICAS",
         "SETTLE_OUTCOME_PAYLOAD",
         "SETTLE_STATEMENT_TIMEOUT_SECONDS",
         "SETTLE_LOCK_TIMEOUT_SECONDS",

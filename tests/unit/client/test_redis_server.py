@@ -77,6 +77,20 @@ def test_a_url_may_say_whom_the_sentinels_watch(asynchronous: bool) -> None:
 
 
 @BOTH
+def test_a_url_may_say_what_the_sentinels_ask_for(asynchronous: bool) -> None:
+    """They alone are told it, and are waited for no longer than without; an option comes first."""
+    url = "sentinel://u:p@one;sentinel://two?master_name=m&sentinel_username=we&sentinel_password=a%2Bb"
+    client = open_client(url, asynchronous=asynchronous, socket_timeout=7)
+    told, *asked = map(connection_options, clients_of(client))
+    assert (told["username"], told["password"]) == ("u", "p")
+    for one in asked:
+        assert (one["username"], one["password"], one["socket_timeout"]) == ("we", "a+b", 7)
+    option: dict[str, Any] = {"sentinel_kwargs": {"password": "theirs"}}
+    _, one, _ = clients_of(open_client(url, asynchronous=asynchronous, **option))
+    assert connection_options(one)["password"] == "theirs"  # noqa: S105
+
+
+@BOTH
 @pytest.mark.parametrize("url", ["sentinel://", "SENTINEL://127.0.0.1", "Sentinel://"])
 def test_a_sentinel_is_on_this_machine_unless_it_says_where(url: str, asynchronous: bool) -> None:
     """At its usual port, however the scheme is written."""

@@ -240,6 +240,45 @@ ROOTS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("broker", "own", "outcomes", "replicas"),
+    [
+        pytest.param("redis://redis", None, "0", 0, id="nobody waits"),
+        pytest.param("redis://redis", None, "2", 2, id="messages as outcomes"),
+        pytest.param("redis://redis", "0", "2", 0, id="outcomes alone"),
+        pytest.param("redis+cluster://one", "1", "0", 1, id="messages alone"),
+        pytest.param("amqp://rabbit", None, "2", 0, id="RabbitMQ has no such thing"),
+        pytest.param("redis+socket:///redis.sock", None, "2", 0, id="kombu cannot wait"),
+    ],
+)
+def test_messages_wait_for_as_many_replicas_as_outcomes(
+    monkeypatch: pytest.MonkeyPatch, broker: str, own: str | None, outcomes: str, replicas: int
+) -> None:
+    """Unless there is another number for them, and where the broker is a Redis that can wait."""
+    monkeypatch.setenv("CELERY_BROKER_URL", broker)
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://user:hush@outcomes")
+    monkeypatch.setenv("SETTLE_OUTCOME_MIN_REPLICAS", outcomes)
+    if own is not None:
+        monkeypatch.setenv("SETTLE_BROKER_MIN_REPLICAS", own)
+    settings = load_settings()
+    assert settings.replicas_of_messages == replicas
+    # Of kombu's queue it is no option.
+    assert settings.broker_options == ({"min_replicas": replicas} if replicas else {})
+
+
+@pytest.mark.parametrize("broker", ["amqp://:hush@rabbit", "redis+socket:///redis.sock"])
+def test_a_broker_that_cannot_wait_is_not_asked_to(
+    monkeypatch: pytest.MonkeyPatch, broker: str
+) -> None:
+    """It is said at the start, not by the first message."""
+    monkeypatch.setenv("CELERY_BROKER_URL", broker)
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://outcomes")
+    monkeypatch.setenv("SETTLE_BROKER_MIN_REPLICAS", "1")
+    with pytest.raises(SettingsError, match="SETTLE_BROKER_MIN_REPLICAS: ") as caught:
+        load_settings()
+    assert "hush" not in str(caught.value)
+
+
 def test_only_roots_read_the_environment() -> None:
     """All else is handed its settings: what a part does can be seen from how it is called."""
     files = [ROOT / "celeryconfig.py"]
@@ -295,3 +334,26 @@ def test_a_result_channel_behind_sentinels_says_whom_they_watch(
     settings = load_settings()
     assert settings.result_channel_url.endswith(channel)
     assert settings.channel_is_on_broker is not bool(outcomes)
+
+
+def test_sentinels_are_told_who_is_there_where_the_settings_say_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They alone; a user without a password is a mistake, and an empty password is none."""
+    monkeypatch.setenv("CELERY_BROKER_URL", "sentinel://:theirs@a;sentinel://b")
+    monkeypatch.setenv("SETTLE_OUTCOME_URL", "redis://c")
+    monkeypatch.setenv("SETTLE_SENTINEL_MASTER", "one")
+    monkeypatch.setenv("SETTLE_SENTINEL_USERNAME", "we")
+    for password in (None, ""):
+        if password is not None:
+            monkeypatch.setenv("SETTLE_SENTINEL_PASSWORD", password)
+        with pytest.raises(SettingsError, match="SETTLE_SENTINEL_PASSWORD: is required"):
+            load_settings()
+    monkeypatch.setenv("SETTLE_SENTINEL_PASSWORD", "hush;&")
+    settings = load_settings()
+    url = "sentinel://:theirs@a;sentinel://b?master_name=one&sentinel_username=we"
+    assert settings.named_broker_url == f"{url}&sentinel_password=hush%3B%26"
+    assert settings.result_channel_url == "redis://c"
+    monkeypatch.setenv("SETTLE_SENTINEL_USERNAME", "")
+    monkeypatch.setenv("SETTLE_SENTINEL_PASSWORD", "")
+    assert load_settings().named_broker_url.endswith("master_name=one")

@@ -11,6 +11,7 @@ from redis.client import NEVER_DECODE
 
 from service import redis_checks
 from service.reaching import TIMEOUT_SECONDS, reach_redis
+from service.sentinels import sentinel_options
 from settle_client.names import CLUSTER_PREFIX, QUEUE
 from worker.transport.delivery import sent_at
 from worker.transport.redis import checks, transport
@@ -57,6 +58,7 @@ class Redis:
             "socket_keepalive": True,
             "health_check_interval": 5,
             "master_name": settings.sentinel_master,
+            "sentinel_kwargs": sentinel_options(settings),
         }
 
     def install(self) -> None:
@@ -65,8 +67,7 @@ class Redis:
 
     def reach(self, settings: Settings) -> AbstractContextManager[RedisServer]:
         """Connect, to look at it, and see that it answers."""
-        length = settings.outcome_stream_max_length if settings.channel_is_on_broker else 0
-        return reach_redis(settings.named_broker_url, stream_max_length=length)
+        return reach_redis(settings.named_broker_url, **_wanted(settings))
 
     def waiting(self, server: RedisServer) -> tuple[float, float]:
         """Return how many messages wait, and for how many seconds the oldest does."""
@@ -122,11 +123,16 @@ class Cluster(Redis):
     @contextmanager
     def reach(self, settings: Settings) -> Iterator[RedisServer]:
         """Connect, to look at it, and see that it answers."""
-        length = settings.outcome_stream_max_length if settings.channel_is_on_broker else 0
         key = CLUSTER_PREFIX + QUEUE
-        with reach_redis(settings.broker_url, stream_max_length=length, key=key) as server:
+        with reach_redis(settings.broker_url, key=key, **_wanted(settings)) as server:
             server.prefix = CLUSTER_PREFIX
             yield server
+
+
+def _wanted(settings: Settings) -> dict[str, Any]:
+    """Return what is to have room there, and how many replicas are to be there."""
+    length = settings.outcome_stream_max_length if settings.channel_is_on_broker else 0
+    return {"stream_max_length": length, "min_replicas": settings.replicas_of_messages}
 
 
 def _age_seconds(items: list[bytes]) -> float:

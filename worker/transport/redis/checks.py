@@ -8,6 +8,7 @@ import redis
 
 from service.finding import Finding, failure, ok, warning
 from service.pages import REDIS_USERS
+from service.redis_checks import judge_replicas
 from settle_client.names import QUEUE
 from worker.transport.redis.keyspace import UNACKED, UNACKED_INDEX, WORKED_ON
 
@@ -66,10 +67,17 @@ def rights(server: RedisServer) -> Finding:
     commands = [(verb, server.key(name), *rest) for verb, name, *rest in (*COMMANDS, *channels)]
     commands.append(("BLMOVE", queue, queue, "RIGHT", "RIGHT", 1))
     try:
-        return judge_rights(server.denied([*KEYLESS_COMMANDS, *commands]))
+        return judge_rights(
+            server.denied([*KEYLESS_COMMANDS, *commands, *waiting_commands(server)])
+        )
     except redis.exceptions.NoPermissionError:
         # Without a transaction there is no asking about the others.
         return judge_rights(["MULTI"])
+
+
+def waiting_commands(server: RedisServer) -> Sequence[Sequence[Any]]:
+    """Return what who writes there has to be allowed to wait for replicas."""
+    return (("WAIT", 0, 1),) if server.min_replicas else ()
 
 
 def judge_rights(denied: list[str]) -> Finding:
@@ -98,4 +106,11 @@ def backlog(server: RedisServer) -> Finding:
     return ok(found)
 
 
-CHECKS = (rights, backlog)
+def replicas(server: RedisServer) -> Finding:
+    """Check that there are the replicas that messages wait for."""
+    return judge_replicas(
+        server, "messages", "nothing counts as sent", "SETTLE_BROKER_MIN_REPLICAS"
+    )
+
+
+CHECKS = (rights, replicas, backlog)
