@@ -7,6 +7,7 @@ What is sent, when, and again when, is `settle_client.outbox`'s, as it is for
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from settle_client.broker import make_async_queue
@@ -113,11 +114,14 @@ class AsyncProducer:
             BelongsElsewhereError: This is another event loop, or a forked child.
         """
         self._home.check()
+        deadline = time.monotonic() + self._limits.timeout_seconds
         try:
             await drive_async(self._outbox.close(), self._perform)
+            if self._task is not None:
+                left = max(0.0, deadline - time.monotonic())
+                await asyncio.wait([self._task], timeout=left)
         finally:
             if self._task is not None:
-                await asyncio.wait([self._task], timeout=self._limits.timeout_seconds)
                 self._task.cancel()
             await self._queue.close()
 

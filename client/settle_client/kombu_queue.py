@@ -27,16 +27,23 @@ ARGUMENTS = {"x-queue-type": "quorum"}
 class KombuQueue:
     """The queue, for one thread at a time."""
 
-    def __init__(self, url: str, **options: Any) -> None:
+    def __init__(self, url: str, *, min_replicas: int = 0, **options: Any) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
             url: As Celery takes it.
+            min_replicas: Means something to Redis alone.
             options: kombu's transport options.
 
         Raises:
-            AddressError: kombu is not installed, or knows no such broker.
+            AddressError: kombu is not installed, or knows no such broker or option.
         """
+        if min_replicas:
+            # The driver would take it, and heed it not.
+            raise AddressError(
+                "only Redis has min_replicas: leave min_replicas out; what RabbitMQ confirms "
+                "is on most of the nodes that its queue has"
+            )
         try:
             from kombu.connection import Connection  # noqa: PLC0415 - see the module
             from kombu.entity import Exchange, Queue  # noqa: PLC0415
@@ -53,6 +60,7 @@ class KombuQueue:
         self._queue = Queue(QUEUE, exchange, QUEUE, queue_arguments=ARGUMENTS)
         self._connection: Any = None
         self._channel: Any = None
+        self._is_pushing = False
 
     def push(self, envelopes: Sequence[Envelope]) -> None:
         """Put messages into the queue, in order.
@@ -61,16 +69,27 @@ class KombuQueue:
             Exception: Of the driver; it is not known which of them the broker has.
         """
         try:
-            if self._channel is None:
-                self._connect()
-            for envelope in envelopes:
-                self._publish(envelope)
+            self._push(envelopes)
         except BaseException:
             self.close()
             raise
 
+    def _push(self, envelopes: Sequence[Envelope]) -> None:
+        self._is_pushing = True
+        try:
+            if self._channel is None:
+                self._connect()
+            for envelope in envelopes:
+                self._publish(envelope)
+        finally:
+            self._is_pushing = False
+
     def _connect(self) -> None:
         self._connection = self._make_connection()
+        # Whoever pushes tries again: kombu would once more, two seconds later.
+        self._connection.ensure_connection(
+            max_retries=1, interval_start=0, reraise_as_library_errors=False
+        )
         channel = self._connection.channel()
         self._queue.bind(channel).declare()
         self._channel = channel
@@ -86,9 +105,17 @@ class KombuQueue:
         self._channel.basic_publish(message, exchange="", routing_key=QUEUE)
 
     def close(self) -> None:
-        """Close the connection; the next push opens another."""
+        """Close the connection; the next push opens another.
+
+        From another thread while a push is under way, that push ends with an error.
+        """
         connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None:
+        if connection is None:
+            return
+        if self._is_pushing and connection.connected:
+            # A broker that does not answer that would not answer a farewell either.
+            connection.collect()
+        else:
             connection.release()
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
@@ -126,11 +127,11 @@ class Producer:
         Raises:
             NotSentError: See `flush`; nothing is tried any more.
         """
-        try:
-            self._drive(self._outbox.close())
-        finally:
-            if self._thread is not None:
-                self._thread.join(self._limits.timeout_seconds)
+        deadline = time.monotonic() + self._limits.timeout_seconds
+        # What raises leaves no time to wait for a thread that ends by itself.
+        self._drive(self._outbox.close())
+        if self._thread is not None:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ is asked for and decide nothing. Knows nothing of what is asked for.
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -72,27 +72,32 @@ async def _do_async(perform: Callable[[Step], Awaitable[Any]], step: Step) -> _D
 
 
 def drive(steps: Generator[Step, Any, Result], perform: Callable[[Step], Any]) -> Result:
-    """Do what a core asks for until it returns, and return that."""
-    try:
-        step = next(steps)
-        while True:
-            step = _do(perform, step).resume(steps)
-    except StopIteration as ended:
-        result: Result = ended.value
-        return result
+    """Do what a core asks for until it returns, and return that.
+
+    Whoever is interrupted ends the core here, and so where it may do what it ends with.
+    """
+    with closing(steps):
+        try:
+            step = next(steps)
+            while True:
+                step = _do(perform, step).resume(steps)
+        except StopIteration as ended:
+            result: Result = ended.value
+            return result
 
 
 async def drive_async(
     steps: Generator[Step, Any, Result], perform: Callable[[Step], Awaitable[Any]]
 ) -> Result:
-    """Do the same, awaiting."""
-    try:
-        step = next(steps)
-        while True:
-            step = (await _do_async(perform, step)).resume(steps)
-    except StopIteration as ended:
-        result: Result = ended.value
-        return result
+    """Do the same, awaiting; to be cancelled is to be interrupted."""
+    with closing(steps):
+        try:
+            step = next(steps)
+            while True:
+                step = (await _do_async(perform, step)).resume(steps)
+        except StopIteration as ended:
+            result: Result = ended.value
+            return result
 
 
 def iterate(
@@ -107,7 +112,7 @@ def iterate(
         perform: Does a step.
         begin: Begins to repeat, and returns what ends that; for a core that asks for it.
     """
-    with suppress(StopIteration), ExitStack() as stack:
+    with suppress(StopIteration), closing(steps), ExitStack() as stack:
         step = next(steps)
         while True:
             if isinstance(step, Given):
@@ -131,7 +136,7 @@ async def iterate_async(
     | None = None,
 ) -> AsyncGenerator[Any, None]:
     """Do the same, awaiting."""
-    with suppress(StopIteration):
+    with suppress(StopIteration), closing(steps):
         async with AsyncExitStack() as stack:
             step = next(steps)
             while True:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from tests import faces
 from tests.forking import SEND_IN_BOTH, run
+from tests.service import eventually
 
 if TYPE_CHECKING:
     from tests.rabbitmq import RabbitMQ
@@ -82,3 +86,42 @@ report(is_the_same=producer._queue._connection is connection)
 producer.close()
 """
     assert run(script, rabbitmq.url) == [{"is_the_same": True}]
+
+
+ENDING = """
+import asyncio, sys
+from settle_client import AsyncProducer, NotSentError
+
+async def main():
+    producer = AsyncProducer(sys.argv[1], timeout_seconds=1)
+    await producer.send({"id": "ev_1", "status": "completed"})
+    await producer.flush()
+    input()
+    await producer.send({"id": "ev_2", "status": "completed"})
+    try:
+        await producer.close()
+    except NotSentError as error:
+        print(error)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.usefixtures("service")
+def test_a_program_ends_although_its_broker_hangs(rabbitmq: RabbitMQ) -> None:
+    """What its thread waits for is over when the producer is closed."""
+    node = psutil.Process(rabbitmq.pid)
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDING, rabbitmq.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as program:
+        try:
+            eventually(lambda: rabbitmq.waiting_or_held() == 1)
+            node.suspend()
+            said, _ = program.communicate("\n", timeout=60)
+        finally:
+            node.resume()
+            program.kill()
+    assert said == "1 message not confirmed within 1 s\n"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -280,6 +283,7 @@ HUSH = "hush"
         pytest.param("redis://h/0?socket_timeout=hush", {}, "its options", id="no number"),
         pytest.param("redis://:ab/hush@h:1/0", {}, "percent-encode", id="a password unescaped"),
         pytest.param("nonsense://:hush@h", {}, "no such kind of broker: nonsense", id="scheme"),
+        pytest.param("amqp://h//", {"min_replicas": 1}, "leave min_replicas out", id="RabbitMQ"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_once(
@@ -299,3 +303,124 @@ def test_rabbitmq_without_its_extra_is_refused(face: Any, monkeypatch: pytest.Mo
     monkeypatch.setitem(__import__("sys").modules, "kombu.connection", None)
     with pytest.raises(AddressError, match=r"pip install settle-client\[rabbitmq\]"):
         face.producer("amqp://localhost//")
+
+
+def test_who_refuses_connections_is_the_reason(face: Any) -> None:
+    """Of RabbitMQ too: the first refusal is known at once, and not after another try."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"amqp://guest:guest@127.0.0.1:{nobody.getsockname()[1]}//"
+        producer = face.producer(url, timeout_seconds=1)
+        producer.send(UPDATE)
+        with pytest.raises(NotSentError, match="refused"):
+            producer.close()
+
+
+class HangingBroker(BrokerInMemory):
+    """Answers, but later than anybody waits for."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.seen: list[str] = []
+
+    def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Take some, after a while."""
+        self.seen.append("asked")
+        threading.Event().wait(self.seconds)
+        self.seen.append("answered")
+        super().push(envelopes)
+
+
+class AsyncHangingBroker(AsyncBrokerInMemory):
+    """The same, awaited."""
+
+    def __init__(self, broker: HangingBroker) -> None:
+        super().__init__(broker)
+        self._hanging = broker
+
+    async def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Take some, after a while."""
+        self._hanging.seen.append("asked")
+        await asyncio.sleep(self._hanging.seconds)
+        self._hanging.seen.append("answered")
+        await super().push(envelopes)
+
+
+def hang(monkeypatch: pytest.MonkeyPatch, seconds: float) -> HangingBroker:
+    """Stand in for the broker with one that hangs."""
+    broker = HangingBroker(seconds)
+    monkeypatch.setattr(producer, "make_queue", lambda *_, **__: broker)
+    make_async = lambda *_, **__: AsyncHangingBroker(broker)  # noqa: E731
+    monkeypatch.setattr(async_producer, "make_async_queue", make_async)
+    return broker
+
+
+def test_the_timeout_is_of_closing_as_a_whole(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for what is unsent, and once more for the one that sends it."""
+    broker = hang(monkeypatch, 1.5)
+    producer = make(face, timeout_seconds=1)
+    producer.send(UPDATE)
+    patiently(lambda: broker.seen)
+    with pytest.raises(NotSentError, match="within 1 s"):
+        producer.close()
+    broker.seen.append("closed")
+    assert broker.seen == ["asked", "closed"]
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["hangs", "is away"])
+def test_closing_that_is_cancelled_waits_for_nothing(
+    broker: BrokerInMemory, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """The producer is closed all the same, and its task is over."""
+    if is_there:
+        hang(monkeypatch, 3_600)
+    else:
+        broker.up.clear()
+
+    async def scenario() -> None:
+        producer = AsyncProducer("redis://unused", timeout_seconds=3_600)
+        await producer.send(UPDATE)
+        closing = asyncio.create_task(producer.close())
+        await asyncio.sleep(0.1)
+        closing.cancel()
+        await asyncio.wait([closing], timeout=30)
+        assert closing.cancelled()
+        with pytest.raises(NotSentError, match="closed"):
+            await producer.send(UPDATE)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(scenario())
+
+
+INTERRUPTED = """
+import os, signal, socket, threading
+from settle_client import NotSentError, Producer
+signal.signal(signal.SIGINT, signal.default_int_handler)
+hanging = socket.create_server(("127.0.0.1", 0))
+producer = Producer(
+    f"redis://127.0.0.1:{hanging.getsockname()[1]}/0", timeout_seconds=3_600, max_unsent_updates=1
+)
+producer.send({"id": "ev_1", "status": "completed"})
+for wait in (lambda: producer.send({"id": "ev_2", "status": "failed"}), producer.close):
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        wait()
+    except KeyboardInterrupt:
+        print("interrupted")
+try:
+    producer.send({"id": "ev_1", "status": "completed"})
+except NotSentError as error:
+    print(error)
+"""
+
+
+def test_who_presses_ctrl_c_is_heard_at_once() -> None:
+    """While it waits for room, or closes: nothing is waited for, and nothing else is said."""
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], check=True, capture_output=True, text=True, timeout=60
+    )
+    said = "1 message not confirmed within 0 s, the producer is closed"
+    assert ended.stdout.splitlines() == ["interrupted", "interrupted", said]
+    assert ended.stderr == ""
