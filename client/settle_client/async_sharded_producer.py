@@ -57,6 +57,10 @@ class AsyncShardedProducer:
     ) -> dict[str, list[str]]:
         """Send several updates in a message for each shard, and return the ids in each.
 
+        Whoever cancels it does not hear which parts went: a shard that had room for its part
+        sends it all the same. So let a task of its own do it, behind `asyncio.shield`, and
+        ask that one for the ids; or send all of them again, which settles nothing twice.
+
         Returns:
             The events' ids, by the message's id: what `AsyncOutcomeClient.wait` takes.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settle_client import ShardedProducer, StatusUpdate
+from settle_client import AsyncShardedProducer, ShardedProducer, StatusUpdate, async_producer
 from settle_client.errors import (
     AddressError,
     InvalidUpdateError,
@@ -19,6 +20,11 @@ from settle_client.errors import (
     NotSentToShardsError,
 )
 from settle_client.sharding import Shards, raise_together
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from settle_client.envelope import Envelope
 
 PAGE = Path(__file__).parents[3] / "docs" / "scaling.md"
 VECTORS = re.findall(r"^\| `(\S+)` \| (\d+) \| \d \| \d \|$", PAGE.read_text(), re.MULTILINE)
@@ -130,3 +136,54 @@ def test_the_page_says_which_number_an_id_has(id_: str, number: str) -> None:
     """For producers in other languages to check theirs by."""
     assert zlib.crc32(id_.encode()) == int(number)
     assert Shards(4).of(completed(id_)[0]) == int(number) % 4
+
+
+class Broker:
+    """Takes messages, or none for ever."""
+
+    def __init__(self, is_away: bool) -> None:
+        self.is_away, self.ids, self.has_two = is_away, list[str](), asyncio.Event()
+
+    async def push(self, envelopes: Sequence[Envelope]) -> None:
+        """Take some, or be away."""
+        if self.is_away:
+            raise ConnectionError("the broker is away")
+        self.ids += [envelope.message_id for envelope in envelopes]
+        if len(self.ids) > 1:
+            self.has_two.set()
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_what_is_sent_together_may_be_cancelled_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard that had room sends its part; a task behind a shield says so in the end."""
+    brokers = {"there": Broker(is_away=False), "away": Broker(is_away=True)}
+    monkeypatch.setattr(async_producer, "make_async_queue", lambda url, **_: brokers[url])
+
+    async def shield(task: asyncio.Task[Any]) -> None:
+        await asyncio.shield(task)
+
+    async def scenario() -> tuple[list[str], dict[str, list[str]]]:
+        async with AsyncShardedProducer(
+            ["there", "away"], shard_of=lambda update: int(update.id == "b"), max_unsent_updates=1
+        ) as producer:
+            await producer.send({"id": "b", "status": "completed"})
+            cancelled = asyncio.create_task(producer.send_together(completed("a", "b")))
+            kept = asyncio.create_task(producer.send_together(completed("a", "b")))
+            shielded = asyncio.create_task(shield(kept))
+            await brokers["there"].has_two.wait()
+            cancelled.cancel()
+            shielded.cancel()
+            await asyncio.wait([cancelled, shielded])
+            assert (cancelled.cancelled(), shielded.cancelled()) == (True, True)
+            brokers["away"].is_away = False
+            sent = await kept
+            await producer.flush()
+            return brokers["away"].ids, sent
+
+    of_the_other, sent = asyncio.run(scenario())
+    first, second = brokers["there"].ids
+    assert list(sent) == [second, of_the_other[-1]]
+    assert first not in sent
+    assert len(of_the_other) == 2
