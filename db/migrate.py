@@ -11,7 +11,7 @@ import alembic.config
 from alembic.util import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.errors import DatabaseError, translate_error
+from db.errors import DatabaseError, TransientDatabaseError, translate_error
 from db.revisions import MIGRATIONS
 
 
@@ -31,9 +31,18 @@ def migrate(database_url: str, revision: str = "head") -> None:
     try:
         alembic.command.upgrade(config, revision)
     except SQLAlchemyError as error:
-        raise translate_error(error) from error
+        raise _say_what_next(translate_error(error)) from error
     except CommandError as error:
         raise DatabaseError(f"{error}: a newer version of Settle has migrated it") from error
+
+
+def _say_what_next(error: DatabaseError) -> DatabaseError:
+    if isinstance(error, TransientDatabaseError) and error.took_too_long:
+        return TransientDatabaseError(
+            f"{error}; run `settle migrate` again at a quieter moment: what it has done stays, "
+            "and an index that is built in part is built anew"
+        )
+    return error
 
 
 def _config() -> alembic.config.Config:

@@ -15,6 +15,7 @@ from db import Creation, Database, Settlement, TransientDatabaseError
 from db.listing import Listing, list_events
 from db.migrate import migrate
 from tests.accounts import CannotCreateUsersError, postgres_role
+from tests.service import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,10 @@ ORDER BY id
 INDEXES = """
 SELECT c.relname::text, bool_and(i.indisvalid) FROM pg_index i JOIN pg_class c ON c.oid = indexrelid
 WHERE c.relname IN ('events_by_account', 'events_by_time') GROUP BY 1 ORDER BY 1
+"""
+WAITING = """
+SELECT pid FROM pg_stat_progress_create_index JOIN pg_stat_activity USING (pid)
+WHERE phase LIKE 'waiting for%' AND wait_event_type = 'Lock'
 """
 ROWS = 30_000
 
@@ -127,10 +132,78 @@ def test_a_table_that_is_locked_is_left_alone(old_url: str) -> None:
     """Rather than keep all others waiting behind; nothing is changed, and it may be tried again."""
     with psycopg.connect(old_url) as long_one:
         long_one.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
-        with pytest.raises(TransientDatabaseError, match="lock timeout"):
+        with pytest.raises(TransientDatabaseError, match=r"lock timeout.* `settle migrate` again"):
             migrate(old_url)
     with psycopg.connect(old_url) as owner:
         assert owner.execute("SELECT to_regclass('pending_events')").fetchone() == (None,)
+    migrate(old_url)
+    check_all_pending_are_followed(old_url)
+
+
+# What each statement that changes the schema would wait for a lock, as it begins.
+WATCH = """
+CREATE TABLE seen (number serial, statement text, lock_timeout text);
+CREATE FUNCTION see() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO seen (statement, lock_timeout)
+  VALUES (current_query(), current_setting('lock_timeout'));
+END $$;
+CREATE EVENT TRIGGER see ON ddl_command_start
+WHEN TAG IN ('CREATE INDEX', 'DROP INDEX', 'ALTER INDEX') EXECUTE FUNCTION see();
+"""
+
+
+def test_only_what_others_queue_behind_gives_up(old_url: str) -> None:
+    """What is built concurrently waits for old transactions for as long as they last."""
+    migrate(old_url, "0002")
+    with psycopg.connect(old_url, autocommit=True) as owner:
+        owner.execute(WATCH.encode())
+        migrate(old_url)
+        seen = owner.execute("SELECT statement, lock_timeout FROM seen ORDER BY number").fetchall()
+    assert seen
+    for statement, lock_timeout in seen:
+        assert lock_timeout == ("0" if "CONCURRENTLY" in statement else "5s"), statement
+
+
+def test_an_index_waits_for_a_transaction_that_began_before(old_url: str) -> None:
+    """Nobody waits for it meanwhile; killed then, it leaves an index that the next run replaces."""
+    migrate(old_url, "0002")
+    ended = list[Exception]()
+
+    def run() -> None:
+        try:
+            migrate(old_url)
+        except TransientDatabaseError as error:
+            ended.append(error)
+
+    with psycopg.connect(old_url) as long_one, psycopg.connect(old_url, autocommit=True) as owner:
+        long_one.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        long_one.execute("SELECT FROM events LIMIT 1")
+        thread = threading.Thread(target=run)
+        thread.start()
+        eventually(lambda: owner.execute(WAITING).fetchone() is not None)
+        with closing(Database(old_url, lock_timeout_seconds=2)) as database:
+            database.settle_pending_events([Settlement("ev_000001", "completed", None, "m")])
+        owner.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index")
+        thread.join()
+        assert "run `settle migrate` again" in str(ended[0])
+        assert False in {is_valid for _, is_valid in owner.execute(INDEXES).fetchall()}
+    migrate(old_url)
+    check_all_pending_are_followed(old_url)
+
+
+@pytest.mark.parametrize("old_url", ["partitioned"], indirect=True)
+def test_a_partition_that_is_read_is_not_waited_for_long(old_url: str) -> None:
+    """To attach its index keeps all others from it: that gives up, and the next run goes on."""
+    migrate(old_url, "0002")
+    with psycopg.connect(old_url, autocommit=True) as owner:
+        owner.execute("CREATE INDEX events_p0_by_account ON events_p0 (account_id, created_at, id)")
+    with psycopg.connect(old_url) as reader:
+        # If it is waited for all the same, then not for ever.
+        reader.execute("SET idle_in_transaction_session_timeout = '20s'")
+        reader.execute("SELECT FROM events_p0 LIMIT 1")
+        with pytest.raises(TransientDatabaseError, match=r"lock timeout.* `settle migrate` again"):
+            migrate(old_url)
+        reader.rollback()
     migrate(old_url)
     check_all_pending_are_followed(old_url)
 

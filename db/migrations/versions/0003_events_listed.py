@@ -63,7 +63,7 @@ def upgrade() -> None:
         if not is_pooled(op.get_bind()):
             op.execute("SET statement_timeout = 0")
             # Nobody waits behind what waits here, for transactions that began before.
-            op.execute("SET lock_timeout = '10min'")
+            op.execute("SET lock_timeout = 0")
         for statement in (TAKE_UP, WAIT_FOR_WRITERS, DROP_SETTLED, "ANALYZE pending_events"):
             op.execute(statement)
         for name, columns in INDEXES.items():
@@ -76,12 +76,18 @@ def _create_index(name: str, columns: str) -> None:
         return
     if op.get_bind().scalar(sa.text(IS_VALID), {"name": name}):
         return
-    op.execute(f"CREATE INDEX IF NOT EXISTS {name} ON ONLY events ({columns})")
+    _briefly(f"CREATE INDEX IF NOT EXISTS {name} ON ONLY events ({columns})")
     for part in _partitions():
         own_name = f"{part}_{name.removeprefix('events_')}"
         if not op.get_bind().scalar(sa.text(IS_ATTACHED), {"name": own_name}):
             _create_concurrently(own_name, part, columns)
-            op.execute(f"ALTER INDEX {name} ATTACH PARTITION {own_name}")
+            _briefly(f"ALTER INDEX {name} ATTACH PARTITION {own_name}")
+
+
+def _briefly(statement: str) -> None:
+    """Do what others queue behind while it waits: it gives up soon, and is done by the next run."""
+    # One transaction, so that it holds behind a pooler too.
+    op.execute(f"SET LOCAL lock_timeout = '5s'; {statement}")
 
 
 def _partitions() -> Iterator[str]:
