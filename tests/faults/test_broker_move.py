@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
+import pytest
+
 from settle_client.names import QUEUE
 from tests.broker_queue import has_left
 from tests.faults.load import Load
@@ -18,15 +20,19 @@ if TYPE_CHECKING:
 SECONDS = 5
 
 
-def test_a_queue_moves_from_redis_to_rabbitmq_under_load(
-    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ
+@pytest.mark.parametrize("to_rabbitmq", [True, False], ids=["to RabbitMQ", "to Redis"])
+def test_a_queue_moves_to_another_broker_under_load(
+    database_url: str, redis_url: str, tmp_path: Path, rabbitmq: RabbitMQ, to_rabbitmq: bool
 ) -> None:
     """Workers of both until the old queue is empty, also of what is delayed or a dead one held."""
     with ExitStack() as stack:
-        old = stack.enter_context(closing(Service(database_url, redis_url, tmp_path / "old")))
-        new = stack.enter_context(
-            closing(Service(database_url, redis_url, tmp_path / "new", rabbitmq=rabbitmq))
-        )
+        brokers = {"old": None, "new": rabbitmq} if to_rabbitmq else {"old": rabbitmq, "new": None}
+        old, new = [
+            stack.enter_context(
+                closing(Service(database_url, redis_url, tmp_path / name, rabbitmq=broker))
+            )
+            for name, broker in brokers.items()
+        ]
         for folder in (old.folder, new.folder):
             folder.mkdir()
         leaving = [old.start_worker(), old.start_worker()]
@@ -47,7 +53,10 @@ def test_a_queue_moves_from_redis_to_rabbitmq_under_load(
             assert worker.stop() == 0
             assert "Traceback" not in worker.log.read_text()
         new.check_is_settling()
-        assert not old.redis.exists(QUEUE, f"{QUEUE}.unacked", f"{QUEUE}.delayed", f"{QUEUE}.retry")
+        assert has_left(old)
+        if to_rabbitmq:
+            keys = QUEUE, f"{QUEUE}.unacked", f"{QUEUE}.delayed", f"{QUEUE}.retry"
+            assert not old.redis.exists(*keys)
 
         load.stop()
         new.wait_until_empty()
