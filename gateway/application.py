@@ -155,15 +155,19 @@ class Gateway:
             raise HTTPException(405, headers={"Allow": "PATCH"})
         accounts = await self._admission.admit(request)
         message_id = message_id_of(request)
-        with until_stopped():
-            body = await self._reader.read(request, accounts)
-        updates = await self._understand(body, accounts)
-        await self._admission.charge(request, (update.account_id for update in updates))
         if prefers_async(request):
-            with until_stopped():
+            with until_stopped(), self._enqueuer.room(accounts):
+                updates = await self._read(request, accounts)
                 return await self._enqueuer.accept(message_id, updates, accounts)
+        with until_stopped():
+            updates = await self._read(request, accounts)
         message = Message(message_id, tuple(updates))
         return answer(await self._settle(message, accounts))
+
+    async def _read(self, request: Request, accounts: Accounts) -> list[StatusUpdate]:
+        updates = await self._understand(await self._reader.read(request, accounts), accounts)
+        await self._admission.charge(request, (update.account_id for update in updates))
+        return updates
 
     async def _understand(self, body: bytes, accounts: Accounts) -> list[StatusUpdate]:
         # The loop is to see to others between two that take long.

@@ -1,21 +1,26 @@
 """The Redis of the result channel, asked from the event loop: whatever goes wrong is one error.
 
-Its trouble is in the log once while it lasts, however many ask. What is written by the threads
+Its trouble is in the log once while it lasts, however many ask: they wait for each other, where
+redis-py would refuse whoever finds all connections taken. What is written by the threads
 that settle goes its own way (`gateway.events.publishing`).
 """
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import redis
 
 from service.trouble_log import TroubleLog
-from settle_client.redis_server import clients_of
+from settle_client.redis_server import SOCKET_TIMEOUT_SECONDS, clients_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+# So many ask at once, each on a connection; redis-py makes 100.
+ASKING = 50
 
 
 class ChannelAwayError(Exception):
@@ -32,17 +37,23 @@ class Channel:
             client: See `settle_client.redis_server.open_reader`.
         """
         self._client = client
+        self._turns = asyncio.Semaphore(ASKING)
         self._trouble = TroubleLog("outcomes are read again")
 
     @asynccontextmanager
     async def asked(self) -> AsyncIterator[Any]:
-        """Give the client.
+        """Give the client, when it is one's turn; not to be asked for again meanwhile.
 
         Raises:
             ChannelAwayError: It could not do what it was asked for.
         """
         try:
-            yield self._client
+            async with asyncio.timeout(SOCKET_TIMEOUT_SECONDS):
+                await self._turns.acquire()
+            try:
+                yield self._client
+            finally:
+                self._turns.release()
         except (redis.RedisError, OSError) as error:
             text = f"{type(error).__name__}: {error}"
             self._trouble.note("outcomes cannot be read", text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -29,7 +30,7 @@ from settle_client.outcome import encode_json
 from settle_client.redis_queue import NotReplicatedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gateway.messages.records import Records
     from gateway.outcomes.stream import Stream
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     Accounts = frozenset[str] | None
 
 SEND_SECONDS = 10.0
-# So many wait for the broker at most.
+# So many are on their way to the broker at most.
 MAX_SENDING = 100
 AWAY = "broker is away"
 
@@ -58,10 +59,32 @@ class Enqueuer:
         self._waiting: Counter[Accounts] = Counter()
         self._trouble = TroubleLog("the broker takes messages again")
 
+    @contextmanager
+    def room(self, accounts: Accounts) -> Iterator[None]:
+        """Keep room for a request until it is answered, from before its body is read on.
+
+        Args:
+            accounts: Whose events there are for it, or None for all.
+
+        Raises:
+            BusyError: There is none: too many of theirs are on their way.
+        """
+        waiting = {accounts: 0, **self._waiting}
+        if is_too_much(waiting[accounts], waiting.values(), MAX_SENDING):
+            raise BusyError
+        self._waiting[accounts] += 1
+        try:
+            yield
+        finally:
+            self._waiting[accounts] -= 1
+            if not self._waiting[accounts]:
+                # They want no room any more.
+                del self._waiting[accounts]
+
     async def accept(
         self, message_id: str, updates: Sequence[StatusUpdate], accounts: Accounts
     ) -> Response:
-        """Send a message, and answer where its outcomes will be.
+        """Send a message that there is room for, and answer where its outcomes will be.
 
         Args:
             message_id: Of the message.
@@ -70,12 +93,8 @@ class Enqueuer:
 
         Raises:
             NotUnderstoodError: An update is for no account of these.
-            BusyError: Too many wait for the broker.
             HTTPException: It could not be sent, or its id is taken.
         """
-        waiting = {accounts: 0, **self._waiting}
-        if is_too_much(waiting[accounts], waiting.values(), MAX_SENDING):
-            raise BusyError
         updates = pin(updates, accounts)
         try:
             extent = await self._stream.extent()
@@ -92,7 +111,6 @@ class Enqueuer:
         return Response(encode_json(state), 202, headers, JSON)
 
     async def _send(self, envelope: Envelope, accounts: Accounts) -> None:
-        self._waiting[accounts] += 1
         try:
             async with asyncio.timeout(SEND_SECONDS), self._turns.of(accounts):
                 await self._push(envelope)
@@ -104,11 +122,6 @@ class Enqueuer:
             # Of a driver.
             self._trouble.note(AWAY, f"{type(error).__name__}: {error}")
             raise HTTPException(503, terms.BROKER_AWAY, RETRY_SOON) from error
-        finally:
-            self._waiting[accounts] -= 1
-            if not self._waiting[accounts]:
-                # They want no room any more.
-                del self._waiting[accounts]
         self._trouble.is_over()
 
     async def _push(self, envelope: Envelope) -> None:

@@ -115,17 +115,17 @@ class Records:
         Raises:
             ChannelAwayError: Redis cannot be asked.
         """
-        text = encode_json(record)
-        expiry = ("EX", KEPT_SECONDS)
+        key, text = self._key.format(message_id), encode_json(record)
+        command = ("SET", key, text, "EX", KEPT_SECONDS)
         async with self._channel.asked() as client:
-            key = self._key.format(message_id)
-            if await self._write(client, "SET", key, text, *expiry, "NX"):
+            if await self._write(client, *command, "NX"):
                 return True
-            found = await self.find(message_id)
-            if found is not None and not record.is_of(found):
-                return False
-            # Sent again, it is answered again.
-            await self._write(client, "SET", key, text, *expiry)
+        found = await self.find(message_id)
+        if found is not None and not record.is_of(found):
+            return False
+        # Sent again, it is answered again.
+        async with self._channel.asked() as client:
+            await self._write(client, *command)
         return True
 
     async def _write(self, client: Any, *command: Any) -> Any:
