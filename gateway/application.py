@@ -156,9 +156,10 @@ class Gateway:
         accounts = await self._admission.admit(request)
         message_id = message_id_of(request)
         if prefers_async(request):
-            with until_stopped(), self._enqueuer.room(accounts):
-                updates = await self._read(request, accounts)
-                return await self._enqueuer.accept(message_id, updates, accounts)
+            with until_stopped():
+                async with self._enqueuer.room(accounts):
+                    updates = await self._read(request, accounts)
+                    return await self._enqueuer.accept(message_id, updates, accounts)
         with until_stopped():
             updates = await self._read(request, accounts)
         message = Message(message_id, tuple(updates))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -30,7 +30,7 @@ from settle_client.outcome import encode_json
 from settle_client.redis_queue import NotReplicatedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from gateway.messages.records import Records
     from gateway.outcomes.stream import Stream
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 SEND_SECONDS = 10.0
 # So many are on their way to the broker at most.
 MAX_SENDING = 100
+# To refuse is work too, and who asks again at once would have nothing else done. So long they are
+# held up before; and so many, for each holds what its client has sent ahead of the answer.
+HOLD_UP_SECONDS = 1.0
+MAX_HELD_UP = 500
 AWAY = "broker is away"
 
 
@@ -57,10 +61,11 @@ class Enqueuer:
         self._queue: AsyncQueue | None = None
         self._turns = Turns()
         self._waiting: Counter[Accounts] = Counter()
+        self._held_up = asyncio.Semaphore(MAX_HELD_UP)
         self._trouble = TroubleLog("the broker takes messages again")
 
-    @contextmanager
-    def room(self, accounts: Accounts) -> Iterator[None]:
+    @asynccontextmanager
+    async def room(self, accounts: Accounts) -> AsyncIterator[None]:
         """Keep room for a request until it is answered, from before its body is read on.
 
         Args:
@@ -69,8 +74,10 @@ class Enqueuer:
         Raises:
             BusyError: There is none: too many of theirs are on their way.
         """
-        waiting = {accounts: 0, **self._waiting}
-        if is_too_much(waiting[accounts], waiting.values(), MAX_SENDING):
+        if self._is_full_of(accounts) and not self._held_up.locked():
+            async with self._held_up:
+                await asyncio.sleep(HOLD_UP_SECONDS)
+        if self._is_full_of(accounts):
             raise BusyError
         self._waiting[accounts] += 1
         try:
@@ -109,6 +116,10 @@ class Enqueuer:
         headers = {"Location": place, "Preference-Applied": ASYNC}
         state = terms.MessageState(message_id, len(updates), len(updates), [])
         return Response(encode_json(state), 202, headers, JSON)
+
+    def _is_full_of(self, accounts: Accounts) -> bool:
+        waiting = {accounts: 0, **self._waiting}
+        return is_too_much(waiting[accounts], waiting.values(), MAX_SENDING)
 
     async def _send(self, envelope: Envelope, accounts: Accounts) -> None:
         try:
