@@ -50,6 +50,7 @@ class Buckets:
 
     def __init__(self) -> None:
         self._full_at: dict[str, float] = {}
+        self._many = MANY
 
     def take(self, claims: Sequence[Claim], now: float) -> Taken:
         """Take from all buckets, or from none if one is empty.
@@ -74,8 +75,10 @@ class Buckets:
         return Taken(is_taken=True, missing_seconds=missing)
 
     def _forget(self, now: float) -> None:
-        if len(self._full_at) > MANY:
+        if len(self._full_at) > self._many:
             self._full_at = {name: at for name, at in self._full_at.items() if at > now}
+            # Those that owe stay: to look through them is not for each request.
+            self._many = max(MANY, 2 * len(self._full_at))
 
 
 def left_in(claim: Claim, missing_seconds: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,20 @@ def test_only_buckets_that_are_full_are_forgotten() -> None:
         own.take([Claim(str(number), 1, 1)], NOW + number)
     assert not own.take([Claim("owes", 1, 1)], NOW + 2 * buckets.MANY).is_taken
     assert len(own._full_at) <= buckets.MANY + 1
+
+
+def test_many_that_owe_are_not_looked_through_by_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """But when twice as many are there as were left the last time."""
+    monkeypatch.setattr(buckets, "MANY", 100)
+    own = Buckets()
+    looked, known = 0, own._full_at
+    for number in range(4 * buckets.MANY):
+        own.take([Claim(str(number), 1, 10_000_000)], NOW)
+        looked, known = looked + (own._full_at is not known), own._full_at
+    assert len(own._full_at) == 4 * buckets.MANY
+    assert looked == 2
 
 
 @given(
