@@ -64,7 +64,7 @@ from tasks.messages import Message
 from tasks.requests import understand_request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -155,20 +155,22 @@ class Gateway:
             raise HTTPException(405, headers={"Allow": "PATCH"})
         accounts = await self._admission.admit(request)
         message_id = message_id_of(request)
-        if prefers_async(request):
-            with until_stopped():
+
+        async def charge(updates: Sequence[StatusUpdate]) -> None:
+            await self._admission.charge(request, (update.account_id for update in updates))
+
+        with until_stopped():
+            if prefers_async(request):
                 async with self._enqueuer.room(accounts):
                     updates = await self._read(request, accounts)
-                    return await self._enqueuer.accept(message_id, updates, accounts)
-        with until_stopped():
+                    return await self._enqueuer.accept(message_id, updates, accounts, charge)
             updates = await self._read(request, accounts)
+        await charge(updates)
         message = Message(message_id, tuple(updates))
         return answer(await self._settle(message, accounts))
 
     async def _read(self, request: Request, accounts: Accounts) -> list[StatusUpdate]:
-        updates = await self._understand(await self._reader.read(request, accounts), accounts)
-        await self._admission.charge(request, (update.account_id for update in updates))
-        return updates
+        return await self._understand(await self._reader.read(request, accounts), accounts)
 
     async def _understand(self, body: bytes, accounts: Accounts) -> list[StatusUpdate]:
         # The loop is to see to others between two that take long.

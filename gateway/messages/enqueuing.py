@@ -30,7 +30,7 @@ from settle_client.outcome import encode_json
 from settle_client.redis_queue import NotReplicatedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from gateway.messages.records import Records
     from gateway.outcomes.stream import Stream
@@ -89,7 +89,11 @@ class Enqueuer:
                 del self._waiting[accounts]
 
     async def accept(
-        self, message_id: str, updates: Sequence[StatusUpdate], accounts: Accounts
+        self,
+        message_id: str,
+        updates: Sequence[StatusUpdate],
+        accounts: Accounts,
+        charge: Callable[[Sequence[StatusUpdate]], Awaitable[None]],
     ) -> Response:
         """Send a message that there is room for, and answer where its outcomes will be.
 
@@ -97,20 +101,21 @@ class Enqueuer:
             message_id: Of the message.
             updates: All of them are valid.
             accounts: Whose events there are, or None for all.
+            charge: Holds updates to their limits, once nothing else is wrong with them.
 
         Raises:
             NotUnderstoodError: An update is for no account of these.
-            HTTPException: It could not be sent, or its id is taken.
+            HTTPException: It could not be sent, its id is taken, or it is too much.
         """
         updates = pin(updates, accounts)
         try:
             extent = await self._stream.extent()
             record = record_of(updates, extent.last, extent.added)
-            is_ours = await self._records.claim(message_id, record)
+            _check_is_ours(await self._records.may_claim(message_id, record))
+            await charge(updates)
+            _check_is_ours(await self._records.claim(message_id, record))
         except ChannelAwayError as error:
             raise HTTPException(503, CHANNEL_AWAY, RETRY_SOON) from error
-        if not is_ours:
-            raise HTTPException(409, terms.TAKEN)
         await self._send(bulk(updates)._replace(message_id=message_id), accounts)
         place = terms.MESSAGE.replace("{messageId}", quote(message_id, safe=""))
         headers = {"Location": place, "Preference-Applied": ASYNC}
@@ -150,3 +155,8 @@ class Enqueuer:
         """Close the connections."""
         if self._queue is not None:
             await self._queue.close()
+
+
+def _check_is_ours(is_ours: bool) -> None:
+    if not is_ours:
+        raise HTTPException(409, terms.TAKEN)

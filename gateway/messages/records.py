@@ -109,6 +109,15 @@ class Records:
             text = await client.execute_command("GET", self._key.format(message_id))
         return None if text is None else msgspec.json.decode(text, type=Record)
 
+    async def may_claim(self, message_id: str, record: Record) -> bool:
+        """Return whether nobody has another record under this id; keeps none.
+
+        Raises:
+            ChannelAwayError: Redis cannot be asked.
+        """
+        found = await self.find(message_id)
+        return found is None or record.is_of(found)
+
     async def claim(self, message_id: str, record: Record) -> bool:
         """Keep the record of a message; return whether nobody has another under this id.
 
@@ -120,8 +129,7 @@ class Records:
         async with self._channel.asked() as client:
             if await self._write(client, *command, "NX"):
                 return True
-        found = await self.find(message_id)
-        if found is not None and not record.is_of(found):
+        if not await self.may_claim(message_id, record):
             return False
         # Sent again, it is answered again.
         async with self._channel.asked() as client:

@@ -109,6 +109,26 @@ def test_gateways_share_the_limits_of_accounts(
     )
 
 
+def test_nobody_is_charged_for_what_is_refused_before_it_is_sent(
+    gateways: Gateways, tmp_path: Path, keys: dict[str, dict[str, str]]
+) -> None:
+    """Be it that no account is named, or that another request has the id."""
+    producer = gateways.service.users.producer
+    later = start(gateways, tmp_path, CELERY_BROKER_URL=producer)
+    named = [{**update, "accountId": "acct_2"} for update in MANY]
+
+    def send(updates: list[dict[str, str]], who: str, id_: str) -> Answer:
+        return later.patch(updates, prefer="respond-async", idempotency_key=id_, **keys[who])
+
+    assert send(MANY, "two", "unnamed").status == 400
+    assert send(completed("ev_1"), "shop", "once").status == 202
+    assert send(named, "two", "once").status == 409
+    assert send(named, "two", "charged").status == 202
+    check_is_limited(send(named, "two", "refused"), "account-updates")
+    # What was refused has taken no id.
+    assert later.ask("GET", "/v2/api/messages/refused", headers=keys["two"]).status == 404
+
+
 def test_a_key_has_limits_of_its_own(service: Service, gateways: Gateways, tmp_path: Path) -> None:
     """Of requests whatever they ask for, and of updates whatever account they are of."""
     service.load("ev_new")

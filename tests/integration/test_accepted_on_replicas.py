@@ -32,7 +32,7 @@ from tests.service import eventually
 from tests.started import started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 UPDATE = StatusUpdate("ev_1", "completed")
 FIX = "start more, or lower SETTLE_BROKER_MIN_REPLICAS"
@@ -58,6 +58,10 @@ def settings(group: RedisGroup, **others: Any) -> Settings:
     """Return settings with which outcomes wait for both replicas, and nothing else is said."""
     known = {"broker_url": group.url, "sentinel_master": NAME, "outcome_min_replicas": 2, **others}
     return Settings.model_construct(**{**Settings().model_dump(), **known})
+
+
+async def no_limits(updates: Sequence[StatusUpdate]) -> None:
+    """Hold updates to no limit."""
 
 
 def stop_replicas(group: RedisGroup) -> None:
@@ -132,7 +136,7 @@ def test_what_is_accepted_to_be_answered_later_is_on_a_replica(group: RedisGroup
         records = Records(channel, min_replicas=known.outcome_min_replicas)
         enqueuer = Enqueuer(known, Stream(channel), records)
         try:
-            return (await enqueuer.accept("once", [UPDATE], None)).status_code
+            return (await enqueuer.accept("once", [UPDATE], None, no_limits)).status_code
         finally:
             await enqueuer.close()
             await channel.close()
