@@ -105,8 +105,10 @@ class Enqueuer:
 
         Raises:
             NotUnderstoodError: An update is for no account of these.
-            HTTPException: It could not be sent, its id is taken, or it is too much.
+            HTTPException: It could not be sent, its id is taken or cannot be, or it is too much.
         """
+        if message_id in terms.DOT_SEGMENTS:
+            raise HTTPException(400, terms.NO_ADDRESS)
         updates = pin(updates, accounts)
         try:
             extent = await self._stream.extent()

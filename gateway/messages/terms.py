@@ -11,6 +11,9 @@ MESSAGE: Final = f"{MESSAGES}/{{messageId}}"
 KEPT: Final = "24 hours"
 
 TAKEN: Final = "Idempotency-Key: is that of another request: choose another, best a random UUID"
+# Of a path they are what clients leave out, also where they are percent-encoded.
+DOT_SEGMENTS: Final = (".", "..")
+NO_ADDRESS: Final = "Idempotency-Key: may not be . or .. with respond-async: no address ends so"
 BROKER_AWAY: Final = "the broker does not answer: try again, with the same Idempotency-Key"
 NOT_REPLICATED: Final = (
     "too few replicas of the broker have the message: try again, with the same Idempotency-Key"

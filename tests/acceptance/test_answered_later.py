@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
 import pytest
 
@@ -112,6 +112,22 @@ def test_another_request_under_the_same_key_is_refused(
     answer = send(gateway, completed("ev_2"), idempotency_key="once")
     check_is_problem(answer, 409, "Conflict", "Idempotency-Key: is that of another request")
     assert service.redis.llen("event-status-updates") == 1
+
+
+@pytest.mark.parametrize("key", [".", ".."], ids=["this", "above"])
+def test_a_key_that_no_address_can_end_with_is_refused(
+    service: Service, gateways: Gateways, key: str
+) -> None:
+    """Clients would ask for another; what comes near is an address like any."""
+    gateway = start(gateways)
+    answer = send(gateway, completed("ev_1"), idempotency_key=key)
+    check_is_problem(answer, 400, "Bad Request", "Idempotency-Key: may not be . or ..")
+    assert service.redis.llen("event-status-updates") == 0
+    for near in (f"{key}.x", f"%2e{key}", f"a/{key}"):
+        path = send(gateway, completed("ev_1"), idempotency_key=near).headers["location"]
+        # As clients do.
+        assert urljoin(gateway.url, path) == gateway.url + path
+        assert gateway.ask("GET", path).json["messageId"] == near
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.access import buckets
 from gateway.access.buckets import Buckets, Claim, empty_seconds, left_in
+
+if TYPE_CHECKING:
+    import pytest
 
 NOW = 1_000.0
 
