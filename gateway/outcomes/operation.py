@@ -23,7 +23,7 @@ from gateway.outcomes.forms import written
 from gateway.outcomes.hub import Gone, Heard, Signal
 from gateway.outcomes.queries import read_query, read_subscription
 from gateway.requests.acceptance import prefers
-from gateway.terms import JSON, RETRY_SOON
+from gateway.terms import ASK_FOR_KEY, JSON, RETRY_SOON
 from service.channel import ChannelAwayError
 from settle_client.outcome import encode_json
 
@@ -72,9 +72,9 @@ class Outcomes:
         query = (read_subscription if as_stream else read_query)(request, accounts)
         try:
             async with asyncio.timeout(query.wait_seconds + PATIENCE_SECONDS):
-                return await (
-                    self._stream_on(query, request) if as_stream else self._find_page(query)
-                )
+                if as_stream:
+                    return await self._stream_on(query, request)
+                return await self._find_page(query, request)
         except TrimmedError as error:
             begin = str(error.begin or terms.OLDEST)
             link = f'<{terms.OUTCOMES}?after={begin}>; rel="next"'
@@ -91,14 +91,19 @@ class Outcomes:
 
     # -- a page of JSON --------------------------------------------------------------
 
-    async def _find_page(self, query: Query) -> Response:
-        began = time.monotonic()
+    async def _find_page(self, query: Query, request: Request) -> Response:
+        began = checked_at = time.monotonic()
         deadline = began + query.wait_seconds
         found: list[Entry] = []
         position: object = query.after
-        steps = self._follow(query, lambda: max(0, deadline - time.monotonic()))
+        steps = self._follow(
+            query, lambda: max(0, min(deadline, checked_at + HEARTBEAT_SECONDS) - time.monotonic())
+        )
         async with aclosing(steps):
             async for step in steps:
+                if time.monotonic() - checked_at >= HEARTBEAT_SECONDS:
+                    self._check_still_let_in(request, query)
+                    checked_at = time.monotonic()
                 if isinstance(step, Gone) and query.from_oldest and not found:
                     position = step.position
                     continue
@@ -111,6 +116,7 @@ class Outcomes:
                 is_over = waited >= query.wait_seconds if step.is_live else waited > SEARCH_SECONDS
                 if is_full or is_over or (found and step.is_live):
                     break
+        self._check_still_let_in(request, query)
         given = [msgspec.Raw(written(entry, query.form)) for entry in found]
         page = OutcomesPage(given, str(position))
         return Response(encode_json(page), media_type=JSON)
@@ -123,6 +129,10 @@ class Outcomes:
         first = await anext(steps)
         said = _write(first, steps, query.form, lambda: self._is_still_let_in(request, query))
         return StreamingResponse(said, headers=terms.NOT_KEPT, media_type=terms.EVENT_STREAM)
+
+    def _check_still_let_in(self, request: Request, query: Query) -> None:
+        if not self._is_still_let_in(request, query):
+            raise HTTPException(401, terms.REVOKED, ASK_FOR_KEY)
 
     def _is_still_let_in(self, request: Request, query: Query) -> bool:
         """Return whether a listener may still hear what it may hear by its request."""

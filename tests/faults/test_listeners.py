@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
 
 from tests.faults.test_gateway_clients import open_files
 from tests.gateway import check_is_problem, completed, new_key
@@ -16,8 +17,6 @@ from tests.service import PATIENCE_SECONDS, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from tests.faults.rig import Rig
     from tests.gateway import Gateway, Gateways
@@ -184,6 +183,31 @@ def test_a_listener_whose_key_is_revoked_is_let_go(
         assert (last.kind, last.data["statusCode"]) == ("problem", 401)
         publish(unloaded_rig.service, outcome("ev_1"))
         assert next(said for said in others if said.data).data["id"] == "ev_1"
+
+
+@pytest.mark.parametrize("is_published", [False, True], ids=["nothing", "an outcome"])
+def test_who_waits_for_a_page_with_a_key_that_is_revoked_is_refused(
+    unloaded_rig: Rig, gateways: Gateways, tmp_path: Path, *, is_published: bool
+) -> None:
+    """While nothing comes, and in place of what does."""
+    token, text = new_key("shop", "--account", "acct_1")
+    keys = tmp_path / "keys.toml"
+    keys.write_text(text)
+    settings = {"SETTLE_GATEWAY_KEYS_FILE": str(keys)}
+    module = "cli" if is_published else "tests.faults.impatient_gateway"
+    gateway = gateways.start(module=module, **settings)
+    shown = {"Authorization": f"Bearer {token}"}
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(gateway.ask, "GET", f"{OUTCOMES}?wait=15", None, shown)
+        eventually(
+            lambda: (
+                b"settle_gateway_listeners 1.0" in gateway.ask("GET", "/metrics", None, shown).body
+            )
+        )
+        keys.write_text(text.replace("acct_1", "acct_2"))
+        if is_published:
+            publish(unloaded_rig.service, outcome("ev_1"))
+        check_is_problem(waiting.result(), 401, "Unauthorized", "is not known any more")
 
 
 def test_a_message_outlives_everything_in_between(unloaded_rig: Rig, gateways: Gateways) -> None:
