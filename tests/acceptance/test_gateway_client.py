@@ -330,7 +330,7 @@ def test_what_is_asked_for_wrongly_is_refused(client: Any) -> None:
 def test_a_message_is_answered_later(service: Service, client: Any) -> None:
     """Its outcomes are waited for, and come as there are any."""
     updates = [{"id": id_, "status": "completed"} for id_ in ("ev_00", "nobody", "ev_01")]
-    message_id = client.settle_later(updates, message_id="..")
+    message_id = client.settle_later(updates, message_id="../..x")
     with pytest.raises(TimeoutError, match=r"no outcome for 3 of the updates within 3 s"):
         list(client.wait(message_id, timeout_seconds=3))
     worker = service.start_worker()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.service import Service
     from tests.standby import Standby
 
+pytestmark = pytest.mark.storms
+
 IDS = ["ev_0", "ev_1", "ev_2"]
 
 

@@ -17,6 +17,8 @@ from tests.service import Service
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.storms
+
 SECRET = "hush%41;&@"  # noqa: S105
 
 

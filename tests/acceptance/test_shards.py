@@ -121,6 +121,7 @@ def test_a_broker_that_is_away_holds_up_no_other(face: Any, brokers: list[str]) 
     }
 
 
+@pytest.mark.storms
 def test_a_broker_is_added_and_the_order_is_kept(
     face: Any, brokers: list[str], database_url: str, tmp_path: Path
 ) -> None:

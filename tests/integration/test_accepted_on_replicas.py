@@ -34,6 +34,8 @@ from tests.started import started
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+pytestmark = pytest.mark.storms
+
 UPDATE = StatusUpdate("ev_1", "completed")
 FIX = "start more, or lower SETTLE_BROKER_MIN_REPLICAS"
 

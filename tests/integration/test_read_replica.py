@@ -22,6 +22,8 @@ from tests.standby import Pair, alter, pair, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.storms
+
 IDS = [f"ev_{number}" for number in range(6)]
 REPLAYED = "SELECT pg_last_wal_replay_lsn() >= '{}'::pg_lsn"
 

@@ -29,6 +29,8 @@ from tests.started import started
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.storms
+
 UPDATE = {"id": "ev_1", "status": "completed"}
 QUEUE_ON_CLUSTER = CLUSTER_PREFIX + QUEUE
 ANSWER = invalid("m", None, None, "it is not JSON")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+pytestmark = pytest.mark.storms
+
 UPDATE = StatusUpdate("ev_1", "completed")
 STORE = "from worker.celery import app; app.backend.store_result('m', [1], 'SUCCESS')"
 NOBODY = "sentinel://:hush@127.0.0.1:1;sentinel://:hush@127.0.0.1:2"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from tests.service import LoggedProcess
 
+pytestmark = pytest.mark.storms
+
 
 @pytest.fixture
 def channel(redis_url: str) -> Iterator[Any]:
