@@ -9,6 +9,8 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import pytest
+
 from cli.embedded import Redis, temporary_folder
 from tests.gateway import Gateways, completed
 from tests.sentinel import sentinel
