@@ -64,7 +64,9 @@ class Client(asyncio.Protocol):
             self.latencies.append(time.perf_counter() - self._sent)
             check(self._received, self._updates_each)
         except BenchError as error:
-            self._over.set_exception(error)
+            # Others may have failed before, and ended this one.
+            if not self._over.done():
+                self._over.set_exception(error)
             self.close()
             return
         self._received, self._size = bytearray(), 0
