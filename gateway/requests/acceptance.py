@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gateway.requests.elements import elements_of
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-# A range, with its parameters; a comma within quotes ends none.
-_RANGE = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^",])+)')
 _WEIGHT = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 
 
@@ -25,7 +25,7 @@ def prefers(request: Request, named: str, otherwise: str) -> bool:
         named: A media type, which no wildcard stands for here.
         otherwise: The media type that everybody gets else.
     """
-    weights = dict(map(_weighed, _RANGE.findall(",".join(request.headers.getlist("accept")))))
+    weights = dict(map(_weighed, elements_of(request, "accept")))
     weight = weights.get(named, 0.0)
     others = (otherwise, f"{otherwise.partition('/')[0]}/*", "*/*")
     other = next((weights[name] for name in others if name in weights), 0.0)

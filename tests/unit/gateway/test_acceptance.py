@@ -37,3 +37,9 @@ def test_a_form_is_chosen_by_its_name_and_weight(accept: list[str], is_stream: b
     headers = [(b"accept", one.encode()) for one in accept]
     request = Request({"type": "http", "headers": headers})
     assert prefers(request, STREAM, JSON) == is_stream
+
+
+def test_a_long_header_holds_up_nobody() -> None:
+    """As long as a head may be, of quotes that do not end; read twice it takes minutes."""
+    header = b'"' + b'\\"' * 100_000 + b", text/event-stream"
+    assert not prefers(Request({"type": "http", "headers": [(b"accept", header)]}), STREAM, JSON)
