@@ -23,6 +23,21 @@ class NotReplicatedError(redis.RedisError):
     """Too few replicas have it."""
 
 
+def wait_command(min_replicas: int) -> tuple[str | int, ...]:
+    """Return what is sent behind what is written, over the same connection."""
+    return "WAIT", min_replicas, int(WAIT_SECONDS * 1_000)
+
+
+def check_reached(reached: int, min_replicas: int) -> None:
+    """Check what that has answered.
+
+    Raises:
+        NotReplicatedError: Too few replicas have said that they have what was written.
+    """
+    if reached < min_replicas:
+        raise NotReplicatedError(f"{reached} of {min_replicas} replicas have it")
+
+
 class ReplicatedScript:
     """Called as a script of redis-py is."""
 
@@ -55,12 +70,11 @@ class ReplicatedScript:
         pipe: Any
         with self._client.pipeline(transaction=False) as pipe:
             pipe.evalsha(self._script.sha, len(keys), *keys, *args)
-            pipe.execute_command("WAIT", self._min_replicas, int(WAIT_SECONDS * 1_000))
+            pipe.execute_command(*wait_command(self._min_replicas))
             # redis-py would put the outcomes into the error.
             answer, reached = pipe.execute(raise_on_error=False)
         for each in (answer, reached):
             if isinstance(each, Exception):
                 raise each
-        if reached < self._min_replicas:
-            raise NotReplicatedError(f"{reached} of {self._min_replicas} replicas have it")
+        check_reached(reached, self._min_replicas)
         return answer

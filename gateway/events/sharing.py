@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.requests.fairness import NOBODY
+
 if TYPE_CHECKING:
     Accounts = frozenset[str] | None
 
@@ -22,8 +24,6 @@ LATE_SECONDS = 0.1
 SHARED_LATE_SECONDS = 1.0
 # So many updates may wait for a slot: seconds of work, and some hundred bytes each.
 MAX_WAITING_UPDATES = 100_000
-# No key has no account.
-NOBODY: Accounts = frozenset()
 
 
 class Sharing:

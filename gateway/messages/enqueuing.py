@@ -7,7 +7,6 @@ request that was not answered may be sent, or not; sent again under its key it i
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,7 +17,7 @@ from starlette.responses import Response
 from gateway.messages import terms
 from gateway.messages.pinning import pin
 from gateway.messages.records import record_of
-from gateway.requests.fairness import Turns, is_too_much
+from gateway.requests.fairness import Room, Turns
 from gateway.requests.preferences import ASYNC
 from gateway.requests.problems import BusyError
 from gateway.terms import CHANNEL_AWAY, JSON, RETRY_SOON
@@ -60,7 +59,7 @@ class Enqueuer:
         self._stream, self._records = stream, records
         self._queue: AsyncQueue | None = None
         self._turns = Turns()
-        self._waiting: Counter[Accounts] = Counter()
+        self._waiting = Room(MAX_SENDING)
         self._held_up = asyncio.Semaphore(MAX_HELD_UP)
         self._trouble = TroubleLog("the broker takes messages again")
 
@@ -74,19 +73,16 @@ class Enqueuer:
         Raises:
             BusyError: There is none: too many of theirs are on their way.
         """
-        if self._is_full_of(accounts) and not self._held_up.locked():
+        if self._waiting.is_full_of(accounts) and not self._held_up.locked():
             async with self._held_up:
                 await asyncio.sleep(HOLD_UP_SECONDS)
-        if self._is_full_of(accounts):
+        if self._waiting.is_full_of(accounts):
             raise BusyError
-        self._waiting[accounts] += 1
+        self._waiting.take(accounts, 1)
         try:
             yield
         finally:
-            self._waiting[accounts] -= 1
-            if not self._waiting[accounts]:
-                # They want no room any more.
-                del self._waiting[accounts]
+            self._waiting.give_back(accounts, 1)
 
     async def accept(
         self,
@@ -123,10 +119,6 @@ class Enqueuer:
         headers = {"Location": place, "Preference-Applied": ASYNC}
         state = terms.MessageState(message_id, len(updates), len(updates), [])
         return Response(encode_json(state), 202, headers, JSON)
-
-    def _is_full_of(self, accounts: Accounts) -> bool:
-        waiting = {accounts: 0, **self._waiting}
-        return is_too_much(waiting[accounts], waiting.values(), MAX_SENDING)
 
     async def _send(self, envelope: Envelope, accounts: Accounts) -> None:
         try:

@@ -13,7 +13,7 @@ import msgspec
 
 from settle_client.names import OUTCOMES
 from settle_client.outcome import encode_json
-from tasks.replicas import WAIT_SECONDS, NotReplicatedError
+from tasks.replicas import check_reached, wait_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,10 +141,9 @@ class Records:
             return await client.execute_command(*command)
         async with client.pipeline(transaction=False) as pipe:
             pipe.execute_command(*command)
-            pipe.execute_command("WAIT", self._min_replicas, int(WAIT_SECONDS * 1_000))
+            pipe.execute_command(*wait_command(self._min_replicas))
             answer, reached = await pipe.execute()
-        if reached < self._min_replicas:
-            raise NotReplicatedError(f"{reached} of {self._min_replicas} replicas have it")
+        check_reached(reached, self._min_replicas)
         return answer
 
     async def advance(self, message_id: str, record: Record) -> None:

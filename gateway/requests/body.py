@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NoReturn
 
 from starlette.exceptions import HTTPException
 
 from gateway import terms
-from gateway.requests.fairness import is_too_much
+from gateway.requests.fairness import Room
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,7 +28,7 @@ class Reader:
             max_bytes: How large a body may be.
         """
         self._max_bytes = max_bytes
-        self._held_bytes: Counter[Accounts] = Counter()
+        self._room = Room(MAX_HELD_BYTES + 1)
 
     async def read(self, request: Request, accounts: Accounts) -> bytes:
         """Read a body of JSON.
@@ -53,17 +52,13 @@ class Reader:
         try:
             async for chunk in request.stream():
                 body += chunk
-                self._held_bytes[accounts] += len(chunk)
+                self._room.take(accounts, len(chunk))
                 if len(body) > self._max_bytes:
                     self._refuse()
-                held = self._held_bytes
-                if is_too_much(held[accounts], held.values(), MAX_HELD_BYTES + 1):
+                if self._room.is_full_of(accounts):
                     raise HTTPException(503, terms.TOO_MUCH_WAITS, terms.RETRY_SOON)
         finally:
-            self._held_bytes[accounts] -= len(body)
-            if not self._held_bytes[accounts]:
-                # They want no room any more.
-                del self._held_bytes[accounts]
+            self._room.give_back(accounts, len(body))
         return bytes(body)
 
     def _refuse(self) -> NoReturn:

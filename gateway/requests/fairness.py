@@ -8,7 +8,7 @@ What a batch is applied with is shared by `gateway.events.sharing`.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Accounts = frozenset[str] | None
 
 # No key has no account.
-_NOBODY: Accounts = frozenset()
+NOBODY: Accounts = frozenset()
 
 
 class Turns:
@@ -69,14 +69,46 @@ class Turns:
 
     def _pass_on(self) -> None:
         """Give a turn to the party that has waited for the longest since its last."""
-        accounts = next(iter(self._waiting), _NOBODY)
-        if accounts is _NOBODY:
+        accounts = next(iter(self._waiting), NOBODY)
+        if accounts is NOBODY:
             self._free += 1
             return
         turns = self._waiting.pop(accounts)
         turns.popleft().set_result(None)
         if turns:
             self._waiting[accounts] = turns
+
+
+class Room:
+    """Room for so much of something; of a party that has none of it nothing is kept."""
+
+    def __init__(self, most: int) -> None:
+        """Begin with all of it free.
+
+        Args:
+            most: See `is_too_much`.
+        """
+        self._most = most
+        self._taken: Counter[Accounts] = Counter()
+
+    def __len__(self) -> int:
+        """Return how many parties have some."""
+        return len(self._taken)
+
+    def is_full_of(self, accounts: Accounts) -> bool:
+        """Return whether there is no more of it for a party."""
+        taken = {accounts: 0, **self._taken}
+        return is_too_much(taken[accounts], taken.values(), self._most)
+
+    def take(self, accounts: Accounts, amount: int) -> None:
+        """Take some, whether there is any or not."""
+        self._taken[accounts] += amount
+
+    def give_back(self, accounts: Accounts, amount: int) -> None:
+        """Give back what was taken."""
+        self._taken[accounts] -= amount
+        if not self._taken[accounts]:
+            del self._taken[accounts]
 
 
 def is_too_much(of_mine: int, of_all: Collection[int], most: int) -> bool:
