@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bench.rig import Rig
     from settle_client.envelope import Envelope
 
+    Send = Callable[[list[dict[str, str]]], object]
+
 PATIENCE_SECONDS = 60
 POLL_SECONDS = 0.1
 # Untyped, as kombu is.
@@ -45,7 +47,8 @@ def fill(rig: Rig, contender: Contender) -> None:
     elif contender.on_rabbitmq:
         fill_quorum_queue(rig.rabbitmq_url, contender.messages, contender.updates_each)
     else:
-        _send_all(rig.broker_url, contender.messages, contender.updates_each)
+        with sending(rig.broker_url) as send:
+            _send_all(send, contender.messages, contender.updates_each)
 
 
 def fill_quorum_queue(url: str, messages: int, updates_each: int = 1) -> None:
@@ -55,9 +58,10 @@ def fill_quorum_queue(url: str, messages: int, updates_each: int = 1) -> None:
         BenchError: It does not.
     """
     delete_queue(url)
-    _send_all(url, messages, updates_each)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    with Connection(url) as connection:
+    with sending(url) as send, Connection(url) as connection:
+        _send_all(send, messages, updates_each)
+        # What nobody confirms may be on its way still, and would go with its channel.
+        deadline = time.monotonic() + PATIENCE_SECONDS
         channel = connection.default_channel
         while (held := channel.queue_declare(QUEUE, passive=True).message_count) < messages:
             if time.monotonic() > deadline:
@@ -71,14 +75,13 @@ def delete_queue(url: str) -> None:
         connection.default_channel.queue_delete(QUEUE)
 
 
-def _send_all(url: str, messages: int, each: int) -> None:
-    with sending(url) as send:
-        for first in range(0, messages * each, each):
-            send(_updates(range(first, first + each)))
+def _send_all(send: Send, messages: int, each: int) -> None:
+    for first in range(0, messages * each, each):
+        send(_updates(range(first, first + each)))
 
 
 @contextmanager
-def sending(url: str) -> Iterator[Callable[[list[dict[str, str]]], object]]:
+def sending(url: str) -> Iterator[Send]:
     """Give what sends a message with some updates by the producer client.
 
     To RabbitMQ without waiting for each to be confirmed, or the sender would be what limits.
