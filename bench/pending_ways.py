@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 PENDING = "completed_at IS NULL AND failed_at IS NULL"
 COLUMNS = "e.id, e.account_id, e.event_type, e.created_at, e.completed_at, e.failed_at, e.payload"
-TAKE_UP = f"""
-INSERT INTO pending_events SELECT account_id, created_at, id FROM events WHERE {PENDING}
-"""  # noqa: S608 - constants
 TIDY = """
 DELETE FROM pending_events AS p USING events AS e WHERE e.id = p.id AND e.completed_at IS NOT NULL
 """
@@ -110,8 +107,8 @@ class Triggers(Way):
 
     def set_up(self, connection: psycopg.Connection, url: str) -> None:
         """Migrate, but for the indexes of other lists."""
-        migrate(url, "0002")
-        connection.execute(TAKE_UP.encode())
+        migrate(url)
+        connection.execute(b"DROP INDEX events_by_account, events_by_time")
 
     @property
     def without(self) -> Way:

@@ -20,7 +20,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, and_, any_, bindparam, case, func, or_, select, update
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import array, distinct_on
 
 from db.arrays import TextArray
 from db.models import EventModel
@@ -58,11 +58,11 @@ def settle_pending_events(*, with_payload: bool, of_accounts: bool = False) -> R
     )
     pending = (
         select(EventModel.id, batch.c.status, batch.c.message_id, batch.c.position)
-        .join(batch, batch.c.id == EventModel.id)
+        .join(batch, _by_id(batch.c.id))
         .where(PENDING)
         .where(or_(batch.c.account_id.is_(None), batch.c.account_id == EventModel.account_id))
         .where(*_guards(of_accounts=of_accounts))
-        .order_by(EventModel.id.collate("C"))
+        .order_by(batch.c.id.collate("C"))
         .with_for_update(key_share=True, of=EventModel)
         .cte("pending")
     )
@@ -79,7 +79,7 @@ def settle_pending_events(*, with_payload: bool, of_accounts: bool = False) -> R
             failed_at=case((first.c.status == "failed", func.now())),
             settled_by=first.c.message_id,
         )
-        .where(EventModel.id == first.c.id)
+        .where(_by_id(first.c.id))
         .where(PENDING)
         .returning(*event_columns(with_payload=with_payload))
     )
@@ -109,6 +109,16 @@ def read_settlers() -> Select[str, str | None]:
     ids = bindparam("event_ids", type_=TextArray)
     columns = select(EventModel.id, EventModel.settled_by).where(EventModel.id == any_(ids))
     return columns.order_by(EventModel.id.collate("C")).with_for_update(read=True)
+
+
+def _by_id(id_: ColumnElement[str]) -> ColumnElement[bool]:
+    """Build what finds an event by an id of another table, and in no other way.
+
+    By `=` a batch may also be looked for in all events, as the index has them: as it is where the
+    server believes that there are none, for there were none when it looked. An array cannot be
+    merged with, so what is in order is no use; `db.database.BY_ID` forbids the rest.
+    """
+    return EventModel.id == any_(array([id_]))
 
 
 def _guards(*, of_accounts: bool) -> list[ColumnElement[bool]]:
