@@ -49,16 +49,15 @@ class Creation(NamedTuple):
 class EventRow(NamedTuple):
     """An event as committed, or as another transaction committed it before.
 
-    `payload` is JSON text, where it was read. A time that Python cannot hold is text:
-    see `db.loaders`.
+    `payload` is JSON text, where it was read. Times are texts: see `db.loaders`.
     """
 
     id: str
     account_id: str
     event_type: str
-    created_at: datetime | str
-    completed_at: datetime | str | None
-    failed_at: datetime | str | None
+    created_at: str
+    completed_at: str | None
+    failed_at: str | None
     settled_by: str | None
     payload: str | None = None
 

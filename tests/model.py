@@ -7,7 +7,6 @@ does the same.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from db import EventRow, Rows, Settlement
@@ -15,8 +14,8 @@ from db import EventRow, Rows, Settlement
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-CREATED = datetime(2026, 1, 1, tzinfo=UTC)
-SETTLED = datetime(2026, 1, 2, tzinfo=UTC)
+CREATED = "2026-01-01T00:00:00.000000Z"
+SETTLED = "2026-01-02T00:00:00.000000Z"
 
 
 class ReferenceEvents:

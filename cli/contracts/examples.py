@@ -16,6 +16,7 @@ import msgspec
 from db import Created, EventRow
 from service.settings import Settings
 from settle_client.checking import check_all
+from settle_client.moments import timestamp
 from settle_client.outcome import Problem
 from settle_client.update import StatusUpdate
 from tasks.errors import NotUnderstoodError
@@ -39,13 +40,13 @@ MESSAGE_ID = "5f0c9a52-6a5b-4f0e-9d5c-2f6f1b0d7a11"
 
 def _pending(id_: str, total: int) -> EventRow:
     payload = json.dumps({"total": total})
-    return EventRow(id_, "acct_9", "order.created", CREATED, None, None, None, payload)
+    return EventRow(id_, "acct_9", "order.created", timestamp(CREATED), None, None, None, payload)
 
 
 def _settled(row: EventRow, status: Status, message_id: str) -> EventRow:
     return row._replace(
-        completed_at=SETTLED if status == "completed" else None,
-        failed_at=SETTLED if status == "failed" else None,
+        completed_at=timestamp(SETTLED) if status == "completed" else None,
+        failed_at=timestamp(SETTLED) if status == "failed" else None,
         settled_by=message_id,
     )
 

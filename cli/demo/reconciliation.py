@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from settle_client.moments import read_moment
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -74,7 +76,8 @@ def _against_table(plan: Plan, tally: Tally, rows: Mapping[str, EventRow]) -> li
             differences.append(f"{event.id}: in the table {row}, told to {message_id}")
             continue
         outcome = tally.outcomes[message_id, event.id]
-        in_table = (row.settled_by, row.status, row.completed_at, row.failed_at)
+        moments = [text and read_moment(text) for text in (row.completed_at, row.failed_at)]
+        in_table = (row.settled_by, row.status, *moments)
         published = (message_id, outcome.status, outcome.completed_at, outcome.failed_at)
         if in_table != published:
             differences.append(f"{event.id}: in the table {in_table}, told {published}")

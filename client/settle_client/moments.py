@@ -1,14 +1,16 @@
 """Points in time as outsiders see them: RFC 3339 in UTC, always with microseconds.
 
 msgspec leaves microseconds out where they are zero, so what has times in it is
-copied with texts in their place before it is written. A time that Python cannot hold is
-a text from the beginning, as PostgreSQL writes it, and is neither read nor changed.
+copied with texts in their place before it is written, unless they are texts: a worker has
+them as texts. A time that Python cannot hold is a text from the beginning, as PostgreSQL
+writes it, and is neither read nor changed.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import msgspec
@@ -17,6 +19,7 @@ from msgspec import Meta
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+TEXTS = {str, type(None)}
 # Before the year 1, after the year 9999, or never.
 FAR = r"^-?infinity$|^[0-9]{5,6}-| BC$"
 
@@ -55,14 +58,20 @@ def read_moment(text: str) -> datetime | str:
 
 
 def with_timestamps(kind: type[msgspec.Struct]) -> Callable[[msgspec.Struct], msgspec.Struct]:
-    """Return what copies a struct of a kind, its times written as texts."""
+    """Return what copies a struct of a kind, its times written as texts, if they are not texts."""
     fields = msgspec.structs.fields(kind)
+    moments = attrgetter(*(field.name for field in fields if _has_moment(field.type)))
     written = msgspec.defstruct(
         kind.__name__,
         [(field.name, Any) for field in fields],
         rename={field.name: field.encode_name for field in fields},
     )
-    return _with_moments_changed(kind, written, timestamp)
+    changed = _with_moments_changed(kind, written, timestamp)
+
+    def copy(struct: msgspec.Struct) -> msgspec.Struct:
+        return struct if TEXTS.issuperset(map(type, moments(struct))) else changed(struct)
+
+    return copy
 
 
 def with_moments(kind: type[Kind]) -> Callable[[Kind], Kind]:

@@ -12,6 +12,7 @@ import pytest
 
 from db import BadDataError, Creation, Database, DatabaseError, NotAllowedError, Settlement
 from db.loading import NewEvent, load_events
+from settle_client.moments import timestamp
 from tests.accounts import CannotCreateUsersError, postgres_role
 from tests.tables import both
 
@@ -33,7 +34,7 @@ def test_what_is_new_is_created_pending(database: Database) -> None:
     assert second.is_new
     assert first.row is not None
     assert second.row is not None
-    assert (first.row.id, first.row.created_at, first.row.status) == ("b", MADE_AT, None)
+    assert (first.row.id, first.row.created_at, first.row.status) == ("b", timestamp(MADE_AT), None)
     assert second.row.payload == '{"total": 1}'
     assert database.read_events(["a", "b"], with_payload=True) == {
         "a": second.row,

@@ -18,6 +18,7 @@ from db.database import BY_ID
 from db.engine import make_engine
 from db.loading import NewEvent, load_events
 from db.sessions import is_pooled
+from settle_client.moments import timestamp
 from tests.pgbouncer import in_front_of
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def test_events_are_settled_and_read_whatever_the_database_prefers(
         for _ in range(7):
             rows = database.settle_pending_events(settlements, with_payload=True)
             assert rows == database.read_events(["ev_2", "ev_ß→1"], with_payload=True)
-    assert {row.created_at for row in rows.values()} == {moment}
+    assert {row.created_at for row in rows.values()} == {timestamp(moment)}
     assert {row.settled_by for row in rows.values()} == {"m→"}
     assert {row.event_type for row in rows.values()} == {"order→"}
     assert rows["ev_ß→1"].payload == '{"a": "→"}'

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
 
 from db import EventRow
 from tasks.events import Event
 from tests.documents import read, validator
 
-CREATED = datetime(2026, 11, 23, 10, tzinfo=timezone(timedelta(hours=1)))
-FAILED = datetime(2026, 11, 23, 9, 0, 1, 5, tzinfo=UTC)
+CREATED = "2026-11-23T09:00:00.000000Z"
+FAILED = "2026-11-23T09:00:01.000005Z"
 ROW = EventRow("ev_1", "acct_9", "order.created", CREATED, None, FAILED, "m", '{"total":[1]}')
 
 
