@@ -175,12 +175,13 @@ class BatchStrategy:
         self._waiting.dispatch()
 
     def _learn_size(self, held: Held) -> None:
-        self._room.learn([Amount(held.update_count, held.byte_count)])
+        self._room.learn([held.update_count], [held.byte_count])
         self._deliveries.fit()
 
     def _learn(self, came: Sequence[Held]) -> None:
         self._task_events.received(came)
-        self._room.learn(Amount(held.update_count, held.byte_count) for held in came)
+        updates = [held.update_count for held in came]
+        self._room.learn(updates, [held.byte_count for held in came])
         self._deliveries.fit()
         if self._deliveries.counts_returns and self._room.is_overfull(self._held):
             new = set(map(id, came))

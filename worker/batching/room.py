@@ -42,11 +42,18 @@ class Room:
         self.max_updates = max_updates
         self._mean_updates, self._mean_bytes = float(largest_message), 0.0
 
-    def learn(self, came: Iterable[Amount]) -> None:
-        """Take messages that came into the estimate."""
-        for one in came:
-            self._mean_updates += (one.updates - self._mean_updates) * WEIGHT
-            self._mean_bytes += (one.bytes - self._mean_bytes) * WEIGHT
+    def learn(self, updates: Iterable[int], byte_counts: Iterable[int]) -> None:
+        """Take messages that came into the estimate.
+
+        Args:
+            updates: How many each carries.
+            byte_counts: How much memory each takes.
+        """
+        mean_updates, mean_bytes = self._mean_updates, self._mean_bytes
+        for many, size in zip(updates, byte_counts, strict=True):
+            mean_updates += (many - mean_updates) * WEIGHT
+            mean_bytes += (size - mean_bytes) * WEIGHT
+        self._mean_updates, self._mean_bytes = mean_updates, mean_bytes
 
     def messages(self, held: Amount) -> int:
         """Return how many messages there is room for, at least one while nothing is held."""

@@ -28,7 +28,7 @@ def test_room_grows_with_small_messages() -> None:
     """A few of them are enough to fetch many."""
     room = Room(max_updates=3_000, largest_message=1_000)
     for _ in range(100):
-        room.learn([Amount(1, 1_000)])
+        room.learn([1], [1_000])
     assert room.messages(NOTHING) > 2_500
     assert room.messages(updates(2_990)) <= 10
     assert room.messages(updates(3_000)) == 0
@@ -49,14 +49,14 @@ def test_room_shrinks_with_large_messages(large: Amount, fit: int) -> None:
     """Bulk messages after single ones are soon fetched a few at a time."""
     room = Room(max_updates=3_000, largest_message=1)
     for _ in range(50):
-        room.learn([large])
+        room.learn([large.updates], [large.bytes])
     assert room.messages(NOTHING) == fit
 
 
 def test_there_is_no_room_for_more_bytes_either() -> None:
     """However few updates are held."""
     room = Room(max_updates=3_000, largest_message=1)
-    room.learn([Amount(1, 1_000)])
+    room.learn([1], [1_000])
     assert room.messages(Amount(1, MAX_BYTES - 100)) <= 1
     assert room.messages(Amount(1, MAX_BYTES)) == 0
 
@@ -66,7 +66,7 @@ def test_there_is_always_room_for_one_message() -> None:
     room = Room(max_updates=10, largest_message=1_000)
     assert room.messages(NOTHING) == 1
     assert room.messages(updates(1)) == 0
-    room.learn([Amount(1, 100 * MAX_BYTES)])
+    room.learn([1], [100 * MAX_BYTES])
     assert room.messages(NOTHING) == 1
 
 
