@@ -22,8 +22,11 @@ from tasks.publishing import DeadLetter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from db.rows import Status
+
 # Of what the database says of a row: whoever owns a trigger may say anything.
 MAX_REFUSAL_CHARACTERS = 1_000
+ALREADY: dict[Status, Reason] = {"completed": "already_completed", "failed": "already_failed"}
 KEPT_PENDING = "the database keeps the event pending, and does not say why: a trigger or a policy"
 
 
@@ -191,16 +194,13 @@ def outcome_of(
     known = message_id, update.id, update.status
     if row is None or update.account_id not in (None, row.account_id):
         return _outcome(*known, "not_found", None, index, with_payload)
-    if row.status is None:
+    status = row.status
+    if status is None:
         problem = Problem.of(409, refusal[:MAX_REFUSAL_CHARACTERS] or KEPT_PENDING)
         return _outcome(*known, "refused", row, index, with_payload, problem)
-    updated = row.settled_by == message_id and row.status == update.status
-    reason = None if updated else _reason(row)
+    updated = row.settled_by == message_id and status == update.status
+    reason = None if updated else ALREADY[status]
     return _outcome(*known, reason, row, index, with_payload)
-
-
-def _reason(row: EventRow) -> Reason:
-    return "already_completed" if row.status == "completed" else "already_failed"
 
 
 def invalid(

@@ -21,7 +21,7 @@ from worker.seams.delays import remember_timer
 from worker.telling import measuring
 from worker.telling.log_lines import log_refused
 from worker.understanding.delayed import read_delayed
-from worker.understanding.options import is_revoked, uses_options, why_dropped
+from worker.understanding.options import any_revoked, is_revoked, uses_options, why_dropped
 from worker.understanding.other import receive, refuse, why_given_up
 from worker.understanding.plain import read_plain
 
@@ -90,10 +90,10 @@ class Intake:
         """
         plain: list[Held] = []
         delayed = 0
-        shown = self._task_events.are_heard
+        shown, revoked = self._task_events.are_heard, any_revoked()
         for delivery in came:
             held, seconds = self._read_plain(delivery, shown=shown)
-            if held is None or not delivery.tag or is_revoked(held.message.id):
+            if held is None or not delivery.tag or (revoked and is_revoked(held.message.id)):
                 break
             if seconds > 0:
                 self._delay(held, seconds, partial(self._put_off_plain, held))

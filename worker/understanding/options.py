@@ -33,7 +33,12 @@ def uses_options(headers: dict[str, Any]) -> bool:
 def is_revoked(message_id: str | None) -> bool:
     """Return whether somebody has revoked a message."""
     # To see that the set is empty costs less than to look into it.
-    return len(state.revoked) > 0 and message_id in state.revoked
+    return any_revoked() and message_id in state.revoked
+
+
+def any_revoked() -> bool:
+    """Return whether somebody has revoked any message."""
+    return len(state.revoked) > 0
 
 
 def why_dropped(request: Any) -> str | None:

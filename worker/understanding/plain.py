@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from settle_client.names import TASK
 from tasks.errors import NotUnderstoodError
-from tasks.messages import InvalidUpdate, read_message
+from tasks.messages import InvalidUpdate, read_message, read_valid_message
 from worker.held import Held
 from worker.transport.delivery import Shown, delivery_details
 
@@ -43,16 +43,17 @@ def hold_plain(delivery: RawDelivery, stock: Stock, *, max_updates: int) -> Held
     if not _ask_for_nothing(headers):
         return None
     try:
-        message = read_message(headers.id, body, max_updates=max_updates)
+        message = read_valid_message(headers.id, body, max_updates=max_updates)
+        if message is None:
+            message = read_message(headers.id, body, max_updates=max_updates)
+            if any(isinstance(update, InvalidUpdate) for update in message.updates):
+                return None
     except NotUnderstoodError:
-        return None
-    updates = message.updates
-    if any(type(update) is InvalidUpdate for update in updates):
         return None
     return Held(
         delivery,
         message,
-        len(updates),
+        len(message.updates),
         delivery.byte_count,
         0.0,
         not headers.ignore_result,
