@@ -142,9 +142,10 @@ def test_a_table_may_grow_behind_what_was_planned_for_it(
             owner.execute(ONE, [id_])
             assert database.settle_pending_events([settlement(id_)])[id_].status == "completed"
         owner.execute(MANY % 200_000)
-    batch = [settlement(f"many_{number}") for number in range(1, 1_001)]
     # A join of all rows with all of the batch takes longer than a statement may.
-    assert len(database.settle_pending_events(batch)) == 1_000
+    for first, accounts in ((1, None), (1_001, ["acct_1"])):
+        batch = [settlement(f"many_{number}") for number in range(first, first + 1_000)]
+        assert len(database.settle_pending_events(batch, accounts=accounts)) == 1_000
 
 
 def test_updates_stay_hot(database: Database, database_url: str) -> None:
