@@ -73,6 +73,22 @@ def test_a_newer_schema_is_left_alone(database_url: str) -> None:
         migrate(database_url)
 
 
+def test_what_the_triggers_call_is_replaced_wherever_it_is(database_url: str) -> None:
+    """A search path that has changed since makes no second function of it."""
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute("UPDATE alembic_version SET version_num = '0003'")
+        owner.execute("CREATE SCHEMA other")
+        name = owner.info.dbname
+        owner.execute(f'ALTER DATABASE "{name}" SET search_path = other, public'.encode())
+        migrate(database_url)
+        found = owner.execute(
+            "SELECT pronamespace::regnamespace::text, proconfig[1], prosrc LIKE '%LATERAL%', "
+            "has_function_privilege('public', oid, 'EXECUTE') "
+            "FROM pg_proc WHERE proname = 'follow_pending_events'"
+        ).fetchall()
+    assert found == [("public", "search_path=public, pg_temp", True, False)]
+
+
 def test_a_database_that_is_away_is_not_migrated() -> None:
     """It may be there later."""
     with pytest.raises(TransientDatabaseError, match="refused"):

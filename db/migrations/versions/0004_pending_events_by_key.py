@@ -1,6 +1,6 @@
 """Look up in the table of pending events what a statement has settled, each by its key.
 
-A join by `=` may begin with all that is pending: where the server has looked at the table when
+A join may begin with all that is pending: where the server has looked at the table when
 nothing was, it believes that nothing is, and plans so until it looks again. Replacing the
 function waits for nobody, and nobody waits for it.
 """
@@ -15,22 +15,33 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-KEY = ("account_id", "created_at", "id")
+# OFFSET keeps a planner from all but one order: of each row of the statement the key. A row is
+# where the snapshot has it, for none is ever updated.
+BY_KEY = """
+DELETE FROM pending_events WHERE ctid = ANY (ARRAY(
+      SELECT found.ctid FROM {changed} AS e CROSS JOIN LATERAL (
+        SELECT p.ctid FROM pending_events AS p
+        WHERE p.account_id = e.account_id AND p.created_at = e.created_at AND p.id = e.id
+        OFFSET 0) AS found
+      WHERE {condition}))
+"""
+JOINED = """
+DELETE FROM pending_events AS p USING {changed} AS e
+    WHERE p.account_id = e.account_id AND p.created_at = e.created_at AND p.id = e.id
+      AND {condition}
+"""
 FUNCTION = """
-CREATE OR REPLACE FUNCTION follow_pending_events() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION {schema}.follow_pending_events() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = {schema}, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     TRUNCATE pending_events;
   ELSIF TG_OP = 'DELETE' THEN
-    DELETE FROM pending_events AS p USING old_events AS e
-    WHERE {is_of};
+    {delete_gone};
   ELSE
     IF TG_OP = 'UPDATE' THEN
-      DELETE FROM pending_events AS p USING new_events AS e
-      WHERE {is_of}
-        AND (e.completed_at IS NOT NULL OR e.failed_at IS NOT NULL);
+      {delete_settled};
     END IF;
     INSERT INTO pending_events (account_id, created_at, id)
     SELECT account_id, created_at, id FROM new_events
@@ -40,19 +51,35 @@ BEGIN
   RETURN NULL;
 END $$
 """
+SCHEMA = """
+SELECT quote_ident(nspname) FROM pg_trigger
+JOIN pg_proc ON pg_proc.oid = tgfoid JOIN pg_namespace ON pg_namespace.oid = pronamespace
+WHERE tgrelid = 'events'::regclass AND proname = 'follow_pending_events' LIMIT 1
+"""
 
 
 def upgrade() -> None:
-    """Replace it by one that can go no other way: an array cannot be merged with."""
-    _replace("p.{0} = ANY (ARRAY[e.{0}])")
+    """Replace the function by one that looks rows up."""
+    _replace(BY_KEY)
 
 
 def downgrade() -> None:
     """Replace it by the one there was."""
-    _replace("p.{0} = e.{0}")
+    _replace(JOINED)
 
 
-def _replace(equal: str) -> None:
-    schema = op.get_bind().scalar(sa.text("SELECT quote_ident(current_schema())"))
-    is_of = " AND ".join(equal.format(column) for column in KEY)
-    op.execute(FUNCTION.format(schema=schema, is_of=is_of))
+def _replace(delete: str) -> None:
+    # The one that the triggers call, whatever the search path is now.
+    schema = op.get_bind().scalar(sa.text(SCHEMA))
+    if schema is None:
+        # Somebody has dropped all triggers, which the doctor says.
+        return
+    delete = delete.strip()
+    is_settled = "(e.completed_at IS NOT NULL OR e.failed_at IS NOT NULL)"
+    op.execute(
+        FUNCTION.format(
+            schema=schema,
+            delete_gone=delete.format(changed="old_events", condition="true"),
+            delete_settled=delete.format(changed="new_events", condition=is_settled),
+        )
+    )
