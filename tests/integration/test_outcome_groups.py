@@ -383,3 +383,12 @@ def test_a_user_who_may_not_look_reads_all_the_same(
     assert sorted(seen) == sorted(f"ev_{number}" for number in range(150))
     lines = [record for record in caplog.records if record.name == "settle_client"]
     assert [line.getMessage()[:7] for line in lines] == ["what is"]
+
+
+def test_the_stream_is_trimmed_however_small_its_nodes_are(server: Redis) -> None:
+    """Redis trims a hundred nodes at once at most."""
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("stream-node-max-entries", 5)
+        for first in range(0, 10_000, 1_000):
+            publish(server.url, *range(first, first + 1_000), stream_max_length=2_000)
+        assert client.xlen(STREAM) <= 2_100
