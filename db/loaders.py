@@ -11,6 +11,7 @@ has never looked at what it keeps.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from psycopg.adapt import Loader
@@ -44,7 +45,16 @@ class MomentLoader(Loader):
         if found := NEAR.fullmatch(text):
             date, time, fraction = found.groups()
             return f"{date}T{time}.{fraction or '':0<6}Z"
+        return _of_another_zone(text)
+
+
+def _of_another_zone(text: str) -> str:
+    """Write a time as others are, of a transaction in which somebody's trigger has set a zone."""
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         return text
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class UncheckedTextLoader(Loader):

@@ -157,6 +157,26 @@ def test_events_are_settled_and_read_whatever_the_database_prefers(
     assert rows["ev_ß→1"].payload == '{"a": "→"}'
 
 
+def test_times_are_told_in_utc_whatever_zone_a_trigger_has_set(
+    database: Database, database_url: str
+) -> None:
+    """It holds for the rest of the transaction, in which the rows are read."""
+    moment = datetime(2026, 3, 4, 5, 6, 7, 500_000, tzinfo=UTC)
+    load_events(database_url, [NewEvent("ev_1", "acct")])
+    with psycopg.connect(database_url) as owner:
+        owner.execute("UPDATE events SET created_at = %s", [moment])
+        owner.execute(
+            "CREATE FUNCTION at_home() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM set_config('TimeZone', 'Asia/Kolkata', true); RETURN NEW; END $$"
+        )
+        owner.execute(
+            "CREATE TRIGGER at_home BEFORE UPDATE ON events FOR EACH ROW EXECUTE FUNCTION at_home()"
+        )
+    row = database.settle_pending_events([Settlement("ev_1", "completed", None, "m")])["ev_1"]
+    assert row.created_at == timestamp(moment)
+    assert str(row.completed_at).endswith("Z")
+
+
 def test_an_update_for_any_account_is_for_no_account_of_a_name(contrary_url: str) -> None:
     """A NULL in an array is one."""
     load_events(contrary_url, [NewEvent("ev_1", "acct_1")])
