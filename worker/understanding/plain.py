@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from settle_client.names import TASK
 from tasks.errors import NotUnderstoodError
-from tasks.messages import InvalidUpdate, read_message, read_valid_message
+from tasks.messages import InvalidUpdate, decode_body, read_valid_message, understand
 from worker.held import Held
 from worker.transport.delivery import Shown, delivery_details
 
@@ -45,7 +45,7 @@ def hold_plain(delivery: RawDelivery, stock: Stock, *, max_updates: int) -> Held
     try:
         message = read_valid_message(headers.id, body, max_updates=max_updates)
         if message is None:
-            message = read_message(headers.id, body, max_updates=max_updates)
+            message = understand(headers.id, *decode_body(body), max_updates=max_updates)
             if any(isinstance(update, InvalidUpdate) for update in message.updates):
                 return None
     except NotUnderstoodError:
