@@ -15,7 +15,6 @@ from celery.__main__ import main
 import worker.strategy
 import worker.understanding.other
 import worker.understanding.plain
-from tasks.messages import read_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +23,15 @@ BY = os.environ["KILLED_BY"]
 EXIT_CODE = 70
 
 
-def read_until_killed(message_id: Any, body: Any, **options: Any) -> Any:
-    """Read a message, unless it is the one."""
-    if BY in str(body):
-        os._exit(EXIT_CODE)
-    return read_message(message_id, body, **options)
+def end_at(read: Callable[..., Any]) -> Callable[..., Any]:
+    """Read messages, and end at the one."""
+
+    def wrapped(message_id: Any, body: Any, **options: Any) -> Any:
+        if BY in str(body):
+            os._exit(EXIT_CODE)
+        return read(message_id, body, **options)
+
+    return wrapped
 
 
 def fail_at(take: Callable[..., Any], text_of: Callable[[Any], str]) -> Callable[..., Any]:
@@ -54,8 +57,12 @@ def text_of_one(message: Any) -> str:
 
 
 if os.environ["KILLED_HOW"] == "exit":
-    for module in (worker.understanding.plain, worker.understanding.other):
-        setattr(module, "read_message", read_until_killed)  # noqa: B010 - where it is looked up
+    # Where each is looked up.
+    for module, name in (
+        (worker.understanding.plain, "read_valid_message"),
+        (worker.understanding.other, "read_message"),
+    ):
+        setattr(module, name, end_at(getattr(module, name)))
 else:
     strategy = worker.strategy.BatchStrategy
     for name, text_of in (("receive", text_of_one), ("_take", text_of_all)):
