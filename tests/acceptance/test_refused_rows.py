@@ -189,7 +189,7 @@ def test_a_trigger_that_takes_too_long_keeps_nobody_else_waiting(service: Servic
     service.load(*ids)
     guard(service, "ev_7", "PERFORM pg_sleep(20);")
     sent = {id_: send(service, id_) for id_ in ids}
-    first = service.start_worker(SETTLE_STATEMENT_TIMEOUT_SECONDS="0.5")
+    first = service.start_worker(SETTLE_STATEMENT_TIMEOUT_SECONDS="1")
     slow = sent.pop("ev_7")
     outcomes = service.wait({message: [id_] for id_, message in sent.items()})
     assert all(outcome.updated for many in outcomes.values() for outcome in many)
