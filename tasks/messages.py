@@ -83,27 +83,10 @@ def read_message(message_id: Any, body: bytes | str, *, max_updates: int) -> Mes
     Raises:
         NotUnderstoodError: If there are no updates to be found in it.
     """
-    message = read_valid_message(message_id, body, max_updates=max_updates)
-    if message is not None:
-        return message
-    args, kwargs = decode_body(body)
-    return understand(message_id, args, kwargs, max_updates=max_updates)
-
-
-def read_valid_message(message_id: Any, body: bytes | str, *, max_updates: int) -> Message | None:
-    """Understand a message whose updates are seen to be valid in one go, None if they are not.
-
-    Args:
-        message_id: As for `read_message`.
-        body: As for `read_message`.
-        max_updates: As for `read_message`.
-
-    Raises:
-        NotUnderstoodError: It has no id of a message, or too many updates, or none.
-    """
     updates = _read_valid_updates(body)
     if updates is None:
-        return None
+        args, kwargs = decode_body(body)
+        return understand(message_id, args, kwargs, max_updates=max_updates)
     _check_message_id(message_id)
     _check_count(len(updates), max_updates)
     return Message(message_id, updates)

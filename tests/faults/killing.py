@@ -58,11 +58,8 @@ def text_of_one(message: Any) -> str:
 
 if os.environ["KILLED_HOW"] == "exit":
     # Where each is looked up.
-    for module, name in (
-        (worker.understanding.plain, "read_valid_message"),
-        (worker.understanding.other, "read_message"),
-    ):
-        setattr(module, name, end_at(getattr(module, name)))
+    for module in (worker.understanding.plain, worker.understanding.other):
+        module.read_message = end_at(module.read_message)  # type: ignore[attr-defined]
 else:
     strategy = worker.strategy.BatchStrategy
     for name, text_of in (("receive", text_of_one), ("_take", text_of_all)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from settle_client.names import TASK
 from tasks.errors import NotUnderstoodError
-from tasks.messages import InvalidUpdate, decode_body, read_valid_message, understand
+from tasks.messages import InvalidUpdate, read_message
 from worker.held import Held
 from worker.transport.delivery import Shown, delivery_details
 
@@ -43,17 +43,16 @@ def hold_plain(delivery: RawDelivery, stock: Stock, *, max_updates: int) -> Held
     if not _ask_for_nothing(headers):
         return None
     try:
-        message = read_valid_message(headers.id, body, max_updates=max_updates)
-        if message is None:
-            message = understand(headers.id, *decode_body(body), max_updates=max_updates)
-            if any(isinstance(update, InvalidUpdate) for update in message.updates):
-                return None
+        message = read_message(headers.id, body, max_updates=max_updates)
     except NotUnderstoodError:
+        return None
+    updates = message.updates
+    if InvalidUpdate in map(type, updates):
         return None
     return Held(
         delivery,
         message,
-        len(message.updates),
+        len(updates),
         delivery.byte_count,
         0.0,
         not headers.ignore_result,
