@@ -22,7 +22,7 @@ from bench.partitions import move_into_partitions
 from cli.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 from db import Database
 from db.migrate import migrate
-from tests.prometheus import Prometheus
+from tests.prometheus import QUICKER, Prometheus
 from tests.rabbitmq import RabbitMQ
 from tests.started import started
 from tests.tables import PLAIN
@@ -141,7 +141,8 @@ def rabbitmq() -> Iterator[RabbitMQ]:
 
 
 @pytest.fixture
-def prometheus() -> Iterator[Prometheus]:
-    """Give a Prometheus that scrapes nobody yet."""
-    with started(Prometheus) as server:
+def prometheus(request: pytest.FixtureRequest) -> Iterator[Prometheus]:
+    """Give a Prometheus that scrapes nobody yet, as much quicker as a test says."""
+    quicker_by = getattr(request, "param", QUICKER)
+    with started(lambda folder: Prometheus(folder, quicker_by)) as server:
         yield server

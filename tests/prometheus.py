@@ -35,8 +35,12 @@ ANSWER_SECONDS = 10
 class Prometheus(Server):
     """A server that scrapes whatever it is told to, and evaluates the alerts."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, quicker_by: int = QUICKER) -> None:
         """Prepare a server that scrapes nobody yet.
+
+        Args:
+            directory: Where its files are kept.
+            quicker_by: What durations are divided by.
 
         Raises:
             ServerUnavailable: Prometheus is not installed here.
@@ -45,6 +49,7 @@ class Prometheus(Server):
             raise ServerUnavailable("no Prometheus: install Debian's prometheus")
         super().__init__(directory)
         self.directory.mkdir(parents=True)
+        self._quicker_by = quicker_by
         self._configuration = scrape_configuration()
         # A gateway without keys looks at none, but the file must be there.
         self.use_key("none")
@@ -57,7 +62,7 @@ class Prometheus(Server):
         """Return the command line that runs the server in the foreground."""
         written = yaml.safe_dump(self._configuration, sort_keys=False)
         (self.directory / "prometheus.yml").write_text(written, "utf-8")
-        rules = quicker(yaml.safe_load(RULES.read_text("utf-8")))
+        rules = quicker(yaml.safe_load(RULES.read_text("utf-8")), self._quicker_by)
         (self.directory / RULES.name).write_text(yaml.safe_dump(rules), "utf-8")
         return [
             "prometheus",
@@ -115,30 +120,30 @@ def scrape_configuration() -> dict[str, Any]:
     return shipped
 
 
-def quicker(rules: Mapping[str, Any]) -> dict[str, Any]:
+def quicker(rules: Mapping[str, Any], by: int) -> dict[str, Any]:
     """Return rules with every duration divided: how long something must be so, and ranges."""
     groups = [
-        {**group, "rules": [_quicker_rule(rule) for rule in group["rules"]]}
+        {**group, "rules": [_quicker_rule(rule, by) for rule in group["rules"]]}
         for group in rules["groups"]
     ]
     return {**rules, "groups": groups}
 
 
-def _quicker_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    waits = {"for": shorter(rule["for"])} if "for" in rule else {}
-    return {**rule, "expr": quicker_expression(rule["expr"]), **waits}
+def _quicker_rule(rule: dict[str, Any], by: int) -> dict[str, Any]:
+    waits = {"for": shorter(rule["for"], by)} if "for" in rule else {}
+    return {**rule, "expr": quicker_expression(rule["expr"], by), **waits}
 
 
-def quicker_expression(expression: str) -> str:
+def quicker_expression(expression: str, by: int = QUICKER) -> str:
     """Return an expression with its ranges divided, and the ages that it compares with."""
-    ages = re.sub(r"(?<=time\(\) - )\d+", lambda age: str(int(age[0]) // QUICKER), expression)
-    return re.sub(r"\[.*?\]", lambda range_: shorter(range_[0]), ages)
+    ages = re.sub(r"(?<=time\(\) - )\d+", lambda age: str(int(age[0]) // by), expression)
+    return re.sub(r"\[.*?\]", lambda range_: shorter(range_[0], by), ages)
 
 
-def shorter(durations: str) -> str:
+def shorter(durations: str, by: int = QUICKER) -> str:
     """Return durations divided, in milliseconds; what stands between them is kept."""
     return re.sub(
         r"(\d+)([smhd])\b",
-        lambda it: f"{int(it[1]) * SECONDS[it[2]] * 1_000 // QUICKER}ms",
+        lambda it: f"{int(it[1]) * SECONDS[it[2]] * 1_000 // by}ms",
         durations,
     )

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.prometheus
 (GROUP,) = yaml.safe_load(RULES.read_text("utf-8"))["groups"]
 # How far back the rules look whose counters may begin above zero: fifteen minutes.
 RANGE_SECONDS = 15 * 60 / QUICKER
+# A worker that starts on a busy machine takes longer than fifteen minutes divided by QUICKER.
+LESS_QUICK = 20
 # What a template that fails leaves behind, and a number that is none.
 NOT_SAID = re.compile(r"<error|<no value>|%!|NaN|\{\{")
 
@@ -43,6 +45,7 @@ def test_an_alert_fires_under_its_fault_and_clears(watched_rig: WatchedRig, name
     see(watched_rig, name, MISHAPS[name](watched_rig))
 
 
+@pytest.mark.parametrize("prometheus", [LESS_QUICK], indirect=True)
 @pytest.mark.parametrize("name", EARLY_MISHAPS)
 def test_what_has_happened_before_the_first_scrape_counts(
     watched_rig: WatchedRig, name: str
