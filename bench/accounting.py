@@ -32,14 +32,18 @@ def listens(url: str) -> list[int]:
 class Accounting:
     """What an update costs while so many outcomes come."""
 
-    def __init__(self, updates: int, parts: Mapping[str, Sequence[int]]) -> None:
+    def __init__(
+        self, updates: int, parts: Mapping[str, Sequence[int]], *, since: int | None = None
+    ) -> None:
         """Take no account yet.
 
         Args:
             updates: How many outcomes there will be.
             parts: Processes by the part that they and their children are.
+            since: From which outcome on, by default from a tenth of all.
         """
-        self._from, self._to = int(updates * FROM), int(updates * TO)
+        self._from = int(updates * FROM) if since is None else since
+        self._to = int(updates * TO)
         self._parts = {name: pids for name, pids in parts.items() if pids}
         self._first: tuple[int, dict[str, float]] | None = None
         self._last: tuple[int, dict[str, float]] | None = None

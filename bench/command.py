@@ -18,7 +18,7 @@ from bench import measuring
 from bench.contenders import CONTENDERS, ON_RABBITMQ, SETTLE
 from bench.errors import BenchError, LeftOutError
 from bench.growth import growth
-from bench.measuring import Run
+from bench.measuring import Latencies, Run
 from bench.report import COUNTING, as_table, write
 from bench.rig import Rig, rig
 from service.addresses import hide_password
@@ -117,9 +117,8 @@ def _run(
     rates = _in_turns(measured, rounds, console)
     results |= {"machine": about, "rounds": rounds, **rates}
     if not only:
-        latency: dict[str, list[float]] = {}
-        results["latency"] = latency
-        _latencies(at, rates["rates"], console, latency)
+        results["latency"] = {}
+        _latencies(at, rates["rates"], console, results)
 
 
 def _all_measured(at: Rig) -> dict[str, Callable[[], Run]]:
@@ -171,7 +170,7 @@ def _latencies(
     at: Rig,
     rates: dict[str, list[float]],
     console: Console,
-    latencies: dict[str, list[float]],
+    results: dict[str, Any],
 ) -> None:
     for contender, where in ((SETTLE, ""), (ON_RABBITMQ, ", RabbitMQ")):
         if contender.name not in rates:
@@ -182,8 +181,13 @@ def _latencies(
             f"one by one, 50 a second{where}",
             f"at half of the highest rate, {half:,.0f} a second{where}",
         )
-        latencies[alone] = measuring.lonely_latencies(at, contender)
-        latencies[loaded] = measuring.latencies_under_load(at, half, contender)
+        _note(results, alone, measuring.lonely_latencies(at, contender))
+        _note(results, loaded, measuring.latencies_under_load(at, half, contender))
+
+
+def _note(results: dict[str, Any], name: str, latencies: Latencies) -> None:
+    results["latency"][name] = latencies.seconds
+    results["costs"][name] = [latencies.microseconds]
 
 
 def _run_http(at: Rig, rounds: int, console: Console) -> dict[str, Any]:

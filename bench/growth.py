@@ -46,8 +46,8 @@ def growth(rig: Rig, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
     for size, contender in kinds["updates in a batch"].items():
         point: dict[str, Any] = result["updates in a batch"][str(size)]
         half = statistics.median(point["rates"]) / 2
-        seconds = measuring.latencies_under_load(rig, half, contender)
-        point["p99_milliseconds"] = statistics.quantiles(seconds, n=100)[98] * 1000
+        latencies = measuring.latencies_under_load(rig, half, contender)
+        point["p99_milliseconds"] = statistics.quantiles(latencies.seconds, n=100)[98] * 1000
         say(f"{size:>10,} updates in a batch: p99 {point['p99_milliseconds']:.1f} ms")
     return result
 

@@ -37,6 +37,11 @@ class Listener:
         theirs.close()
         self._pipe.recv()
 
+    @property
+    def pid(self) -> int:
+        """Return the process that listens."""
+        return self._process.pid or 0
+
     def close(self) -> dict[str, float]:
         """Stop listening, and return when the outcome of each event came."""
         self._pipe.send(None)

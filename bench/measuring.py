@@ -30,6 +30,8 @@ BATCH = 1_000
 LEFT_OUT = 0.1
 # For no shorter does the load generator sleep.
 STEP_SECONDS = 0.001
+# Parts of what is used while latencies are measured.
+SENDING, LISTENING = "sending", "listening"
 
 
 class Run(NamedTuple):
@@ -41,6 +43,18 @@ class Run(NamedTuple):
     """
 
     rate: float
+    microseconds: dict[str, float]
+
+
+class Latencies(NamedTuple):
+    """How long updates took, from when they were due to when their outcomes were received.
+
+    Attributes:
+        seconds: For each.
+        microseconds: As of a `Run`; who sends and who listens are a part too.
+    """
+
+    seconds: list[float]
     microseconds: dict[str, float]
 
 
@@ -141,8 +155,8 @@ def send_one(app: Celery, producer: object, number: int) -> str:
 
 def lonely_latencies(
     rig: Rig, contender: Contender = SETTLE, *, seconds: float = 20, per_second: float = 50
-) -> list[float]:
-    """Return, in seconds, how long single updates take that come one by one, by `send_task`."""
+) -> Latencies:
+    """Return how long single updates take that come one by one, by `send_task`."""
     app = Celery(broker=rig.queue_url(contender), set_as_current=False)
     # On RabbitMQ, as docs/messages.md has it.
     app.conf.task_create_missing_queue_type = "quorum"
@@ -156,7 +170,7 @@ def lonely_latencies(
 
 def latencies_under_load(
     rig: Rig, per_second: float, contender: Contender = SETTLE, *, seconds: float = 10
-) -> list[float]:
+) -> Latencies:
     """Return the same at some rate, sent as the queue is filled."""
     with sending(rig.queue_url(contender)) as send_updates:
 
@@ -172,11 +186,12 @@ def _latencies(
     per_second: float,
     send: Callable[[int], None],
     contender: Contender,
-) -> list[float]:
+) -> Latencies:
     """Measure from when an update is due: a generator that is late must not make them fewer."""
     updates = int(seconds * per_second)
     warm_up = max(updates // 10, 50)
-    rig.reset(updates + warm_up)
+    total = updates + warm_up
+    rig.reset(total)
     fill(rig, replace(contender, messages=0))
     listener = Listener(rig.broker_url)
     dues: list[float] = []
@@ -184,16 +199,23 @@ def _latencies(
         for number in range(warm_up):
             send(number)
         rig.wait(warm_up, running)
+        parts = rig.parts(contender, running) | {LISTENING: [listener.pid]}
+        accounting = Accounting(total, parts, since=warm_up)
+        accounting.note(warm_up)
+        sending_seconds = time.process_time()
         jitter = random.Random(1)
         due = time.perf_counter()
-        for number in range(warm_up, updates + warm_up):
+        for number in range(warm_up, total):
             # At random moments, not in step with anything.
             due += jitter.expovariate(per_second)
             while (early := due - time.perf_counter()) > 0:
                 time.sleep(max(early, STEP_SECONDS))
             dues.append(due)
             send(number)
-        rig.wait(updates + warm_up, running)
+        sending_seconds = time.process_time() - sending_seconds
+        rig.wait(total, running)
+        accounting.note(total)
         time.sleep(0.5)
     received = listener.close()
-    return [received[event_id(n)] - due for n, due in enumerate(dues, warm_up)]
+    used = {**accounting.microseconds, SENDING: sending_seconds / updates * 1e6}
+    return Latencies([received[event_id(n)] - due for n, due in enumerate(dues, warm_up)], used)

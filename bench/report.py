@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import http_report
 from bench.comparing import ratios, verdict
+from bench.measuring import LISTENING, SENDING
 
 DOCS = Path(__file__).parent.parent / "docs"
 # Between which lines each comparison's figures stand.
@@ -43,7 +44,7 @@ TARGETS: tuple[tuple[str, str, float | None], ...] = (
 )
 
 # What of the machine is accounted for.
-PARTS = ("worker", "PostgreSQL", "Redis", "RabbitMQ", "Flower")
+PARTS = ("worker", "PostgreSQL", "Redis", "RabbitMQ", "Flower", SENDING, LISTENING)
 # Milliseconds within which half, and 99 of a hundred, outcomes are to come.
 LATENCY_TARGETS = (("one by one", 5.0, 30.0), ("at half of the highest rate", 100.0, 100.0))
 # By how much an update may cost more, or less, when there is a hundred times as much.

@@ -24,7 +24,7 @@ from bench import (
 from bench.accounting import Accounting
 from bench.errors import BenchError, LeftOutError
 from bench.http_report import GATEWAY, NOTHING, ONE_COMMIT, TUTORIAL
-from bench.measuring import Run
+from bench.measuring import Latencies, Run
 from bench.peers import graphile_worker
 from bench.processes import process
 from bench.rig import Rig, Running
@@ -210,7 +210,7 @@ def test_a_table_of_costs_has_the_medians_and_says_what_has_failed() -> None:
         "failed": {"celery-batches": "only 3 of 5 outcomes came"},
     }
     table = report.as_table(results)
-    assert "| Settle | 2.0 |  | 5.0 |  |  | 7.0 |" in table
+    assert "| Settle | 2.0 |  | 5.0 |  |  |  |  | 7.0 |" in table
     assert "celery-batches has failed: only 3 of 5 outcomes came." in table
 
 
@@ -320,7 +320,9 @@ def test_a_run_that_ends_early_keeps_what_was_measured(monkeypatch: pytest.Monke
     """Latencies come last; should they fail, the rates and costs of all rounds are there."""
     monkeypatch.setattr(command, "machine", lambda _: MACHINE)
     monkeypatch.setattr(command, "_all_measured", lambda _: {"Settle": lambda: Run(8.0, {})})
-    monkeypatch.setattr(measuring, "lonely_latencies", lambda *_: [0.001] * 100)
+    monkeypatch.setattr(
+        measuring, "lonely_latencies", lambda *_: Latencies([0.001] * 100, {"worker": 90.0})
+    )
 
     def fail(*_: Any) -> None:
         raise BenchError("only 3 of 5 outcomes came")
@@ -332,6 +334,7 @@ def test_a_run_that_ends_early_keeps_what_was_measured(monkeypatch: pytest.Monke
     assert results["rates"] == {"Settle": [8.0, 8.0]}
     table = report.as_table(results)
     assert "| one by one, 50 a second | 1.0 ms |" in table
+    assert "| one by one, 50 a second | 90.0 |  |  |  |  |  |  | 90.0 |" in table
     assert "at half" not in table
 
 
