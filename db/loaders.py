@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from psycopg.adapt import Loader
@@ -41,11 +42,17 @@ class MomentLoader(Loader):
 
     def load(self, data: Buffer) -> str:
         """Read one value."""
-        text = bytes(data).decode()
-        if found := NEAR.fullmatch(text):
-            date, time, fraction = found.groups()
-            return f"{date}T{time}.{fraction or '':0<6}Z"
-        return _of_another_zone(text)
+        return _moment(bytes(data))
+
+
+# A batch has one time of completion, and events come in bursts.
+@lru_cache(maxsize=4_096)
+def _moment(data: bytes) -> str:
+    text = data.decode()
+    if found := NEAR.fullmatch(text):
+        date, time, fraction = found.groups()
+        return f"{date}T{time}.{fraction or '':0<6}Z"
+    return _of_another_zone(text)
 
 
 def _of_another_zone(text: str) -> str:
