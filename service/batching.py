@@ -5,7 +5,9 @@ are held in the order they came and leave in that order. A batch leaves
 
 - because of its size, when the maximum number of updates is held;
 - because a slot is free and nothing more is waiting to be fetched: alone, an
-  update leaves at once, and under load batches fill while others are applied;
+  update leaves at once, and under load batches fill while others are applied. The
+  more slots are taken, the fuller it must be: small ones beside each other cost what
+  one costs, each, and come no sooner where processors are busy;
 - because of its age, when its oldest update has waited the maximum;
 - because the worker stops.
 
@@ -89,6 +91,7 @@ class Batcher(Generic[Item]):
         now: float,
         *,
         more_waiting: bool = False,
+        at_least: int = 1,
         stopping: bool = False,
         max_items: int | None = None,
     ) -> Batch[Item] | None:
@@ -97,6 +100,7 @@ class Batcher(Generic[Item]):
         Args:
             now: In seconds, of any monotonic clock.
             more_waiting: Whether more messages are known to be at the broker.
+            at_least: How many updates leave before their time, if no more are waiting.
             stopping: Whether whatever is held must leave.
             max_items: How many items may leave together, if there is a limit.
         """
@@ -107,7 +111,7 @@ class Batcher(Generic[Item]):
             why = Why.SIZE
         elif stopping:
             why = Why.STOP
-        elif not more_waiting:
+        elif not more_waiting and self.update_count >= at_least:
             why = Why.SLOT
         elif waited >= self.max_wait_seconds:
             why = Why.AGE

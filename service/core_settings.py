@@ -92,7 +92,8 @@ class CoreSettings(BaseSettings):
         gt=0,
         le=60,
         description="A batch leaves when its oldest update has waited this long, in seconds, "
-        "for the batch to fill. With a slot free and nothing more to fetch it leaves at once.",
+        "for the batch to fill. With nothing more to fetch it leaves sooner: at once while no "
+        "other is being applied, else when it is full enough to be worth a slot beside them.",
     )
     message_max_updates: int = Field(
         default=1_000,

@@ -109,6 +109,7 @@ class BatchStrategy:
             ),
             loop,
             slot_is_free=self._slots.are_free,
+            slots_awaited=self._slots.awaited,
             more_waiting=lambda: self._deliveries.more_waiting,
             rate_limit=self._rate_limit,
             begin=self._begin,

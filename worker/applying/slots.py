@@ -74,7 +74,10 @@ class Slots:
         self._on_settled, self._give_back, self._on_free = on_settled, give_back, on_free
         self._retry_max_wait_seconds = settings.retry_max_wait_seconds
         self._batch_max_updates = settings.batch_max_updates
+        self._batch_max_wait_seconds = settings.batch_max_wait_seconds
         self._batches: dict[int, Batch[Held]] = {}
+        # Since when the first try of each is under way, in seconds of the monotonic clock.
+        self._awaited: dict[int, float] = {}
         self._pausing: dict[int, tuple[Any, Batch[Held]]] = {}
         self._trouble = Trouble()
         self._unexpected_in_a_row = 0
@@ -97,6 +100,15 @@ class Slots:
     def are_free(self) -> bool:
         """Return whether another batch can begin."""
         return len(self._batches) < int(self._consumer.pool.num_processes)
+
+    def awaited(self) -> float:
+        """Return which part of the slots has a batch that may soon be over.
+
+        It is none that is tried again, nor one that has taken longer than others are to wait.
+        """
+        late = time.monotonic() - self._batch_max_wait_seconds
+        awaited = sum(begun > late for begun in self._awaited.values())
+        return awaited / max(int(self._consumer.pool.num_processes), 1)
 
     def __len__(self) -> int:
         return len(self._batches) + len(self._doubts) + len(self._late)
@@ -136,6 +148,7 @@ class Slots:
     def begin(self, batch: Batch[Held]) -> None:
         """Let a free slot work on a batch."""
         self._task_events.started(batch.items)
+        self._awaited[batch.number] = time.monotonic()
         self._enter(batch, others_succeed=False)
 
     def stop(self) -> None:
@@ -232,6 +245,7 @@ class Slots:
 
     def _leave(self, batch: Batch[Held]) -> None:
         del self._batches[batch.number]
+        self._awaited.pop(batch.number, None)
         self._late.note_end(batch.number)
         self._in_slots -= batch.update_count
         self._bytes_in_slots -= byte_count(batch.items)
@@ -297,6 +311,7 @@ class Slots:
 
     def _pause(self, batch: Batch[Held], tries: int, then: Any, *args: Any) -> None:
         pause = pause_seconds(tries, self._retry_max_wait_seconds)
+        self._awaited.pop(batch.number, None)
         # Held for as long as the trouble lasts, which is not the messages' fault.
         self._deliveries.pause([held.delivery for held in batch.items])
         entry = self._loop.call_later(pause, self._after_pause, batch, then, *args)

@@ -28,6 +28,7 @@ class Dispatcher:
         loop: Loop,
         *,
         slot_is_free: Callable[[], bool],
+        slots_awaited: Callable[[], float],
         more_waiting: Callable[[], bool],
         rate_limit: Callable[[], float],
         begin: Callable[[Batch[Held]], None],
@@ -38,13 +39,15 @@ class Dispatcher:
             batcher: Decides when a batch leaves.
             loop: The consumer's.
             slot_is_free: Returns whether another batch can begin.
+            slots_awaited: Returns which part of the slots may soon be free, from 0 to 1.
             more_waiting: Returns whether more messages are known to be at the broker.
             rate_limit: Returns how many messages a second may leave, 0 if there is no limit.
             begin: Takes a batch that leaves.
         """
         self._batcher, self._loop = batcher, loop
         self.byte_count = 0
-        self._slot_is_free, self._more_waiting = slot_is_free, more_waiting
+        self._slot_is_free, self._slots_awaited = slot_is_free, slots_awaited
+        self._more_waiting = more_waiting
         self._rate_limit, self._begin = rate_limit, begin
         self._pacing = Pacing()
         self._timer_is_set = False
@@ -96,6 +99,7 @@ class Dispatcher:
             batch = self._batcher.take(
                 now,
                 more_waiting=self._more_waiting(),
+                at_least=int(self._batcher.max_updates * self._slots_awaited()),
                 stopping=self._stopping,
                 max_items=self._pacing.most(limit) if limit else None,
             )

@@ -52,6 +52,22 @@ def test_a_batch_waits_while_more_is_coming(batcher: Batcher[Item]) -> None:
     assert batch.update_count == 2
 
 
+def test_a_batch_that_is_not_full_enough_waits_beside_others(batcher: Batcher[Item]) -> None:
+    """Until it is, or its oldest update is due; a stop lets it leave at once."""
+    batcher.add([Item(3)], 1.0)
+    assert batcher.take(1.0, at_least=4) is None
+    assert batcher.due_in_seconds(1.0) == pytest.approx(0.5)
+    batcher.add([Item(1)], 1.2)
+    batch = batcher.take(1.2, at_least=4)
+    assert batch is not None
+    assert (batch.why, batch.update_count) == (Why.SLOT, 4)
+    for now, stopping, why in ((2.5, False, Why.AGE), (2.0, True, Why.STOP)):
+        batcher.add([Item(1)], 2.0)
+        batch = batcher.take(now, at_least=4, stopping=stopping)
+        assert batch is not None
+        assert batch.why is why
+
+
 def test_the_window_starts_with_the_batch_itself(batcher: Batcher[Item]) -> None:
     """Age is that of the oldest update held, however long the batcher was idle before."""
     batcher.add([Item(1)], 0.0)

@@ -55,6 +55,7 @@ class Bench:
             batcher,
             loop,
             slot_is_free=lambda: len(self.left) < self.slots,
+            slots_awaited=lambda: len(self.left) / self.slots,
             more_waiting=lambda: self.more,
             rate_limit=lambda: self.limit,
             begin=self.left.append,
@@ -112,6 +113,21 @@ def test_one_timer_is_set_for_what_waits(bench: Bench) -> None:
     bench.loop.fire()
     assert len(bench.loop.later) == 1
     assert not bench.left
+
+
+def test_the_more_slots_are_awaited_the_fuller_a_batch_is(bench: Bench) -> None:
+    """Alone an update leaves at once; the next ones wait for company, or until a slot is free."""
+    bench.slots = 3
+    for waiting, left in ((1, [1]), (3, [1, 3]), (5, [1, 3]), (1, [1, 3, 6])):
+        bench.hold(waiting)
+        bench.dispatcher.dispatch()
+        assert bench.sizes == left
+    bench.hold()
+    bench.dispatcher.dispatch()
+    assert len(bench.sizes) == 3
+    bench.left.clear()
+    bench.dispatcher.dispatch()
+    assert bench.sizes == [1]
 
 
 def test_a_stop_lets_leave_what_waits_for_more(bench: Bench) -> None:

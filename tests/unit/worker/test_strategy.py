@@ -132,10 +132,10 @@ def consumer() -> Consumer:
     return Consumer()
 
 
-def strategy_of(consumer: Consumer, url: str = "memory://") -> BatchStrategy:
+def strategy_of(consumer: Consumer, url: str = "memory://", **settings: Any) -> BatchStrategy:
     """Make the strategy of a consumer, by default on a broker of which nothing is known."""
     addresses: Any = {"CELERY_BROKER_URL": url, "outcome_url": "redis://127.0.0.1"}
-    return BatchStrategy(update_status, app, consumer, Settings(**addresses))
+    return BatchStrategy(update_status, app, consumer, Settings(**addresses, **settings))
 
 
 @pytest.fixture
@@ -363,7 +363,7 @@ def test_only_a_try_that_settled_events_clears_a_doubt(
 def test_a_try_that_began_earlier_clears_no_doubt() -> None:
     """Whatever is wrong may have begun in between."""
     consumer = Consumer(slots=2)
-    strategy = strategy_of(consumer)
+    strategy = strategy_of(consumer, batch_max_updates=1)
     for name in "ab":
         receive(strategy, one(name))
         consumer.turn()
@@ -378,7 +378,7 @@ def test_a_try_that_began_earlier_clears_no_doubt() -> None:
 def test_a_try_beside_it_clears_what_is_less_than_it_settled(order: list[int]) -> None:
     """Or the last one of many would wait for the next to come, which may be long."""
     consumer = Consumer(slots=2)
-    strategy = strategy_of(consumer)
+    strategy = strategy_of(consumer, batch_max_updates=1)
     for name in "ab":
         receive(strategy, one(name))
         consumer.turn()
@@ -538,7 +538,7 @@ def test_what_took_too_long_is_tried_by_halves(consumer: Consumer) -> None:
 def test_what_is_late_has_one_slot_and_others_the_rest(consumer: Consumer) -> None:
     """However many messages are late."""
     consumer.pool.num_processes = 3
-    strategy = strategy_of(consumer)
+    strategy = strategy_of(consumer, batch_max_updates=1)
     for name in "abc":
         receive(strategy, one(name))
         consumer.turn()
@@ -964,8 +964,27 @@ def test_a_stop_under_a_rate_limit_gives_back_what_may_not_leave(
     assert not strategy.busy
 
 
-def test_a_pool_that_grows_is_used(strategy: BatchStrategy, consumer: Consumer) -> None:
+def test_what_comes_beside_a_batch_waits_for_company(consumer: Consumer) -> None:
+    """Not for one that is tried again, nor for one that takes too long: that may last."""
+    consumer.pool.num_processes = 3
+    strategy = strategy_of(consumer)
+    for name in "ab":
+        receive(strategy, one(name))
+        consumer.turn()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["a"]]
+    consumer.report(AWAY)
+    receive(strategy, one("c"))
+    consumer.turn()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["b", "c"]]
+    time.sleep(strategy._settings.batch_max_wait_seconds)
+    receive(strategy, one("d"))
+    consumer.turn()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["b", "c"], ["d"]]
+
+
+def test_a_pool_that_grows_is_used(consumer: Consumer) -> None:
     """What waits begins at once."""
+    strategy = strategy_of(consumer, batch_max_updates=1)
     receive(strategy, one("a"))
     consumer.turn()
     receive(strategy, one("b"))
