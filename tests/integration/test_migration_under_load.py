@@ -40,6 +40,10 @@ WAITING = """
 SELECT pid FROM pg_stat_progress_create_index JOIN pg_stat_activity USING (pid)
 WHERE phase LIKE 'waiting for%' AND wait_event_type = 'Lock'
 """
+# Who has stopped in the middle of its migration: for a moment, or for a lock.
+WAITS = """
+SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' OR wait_event_type = 'Lock'
+"""
 ROWS = 30_000
 
 
@@ -137,6 +141,19 @@ def test_a_table_that_is_locked_is_left_alone(old_url: str) -> None:
     with psycopg.connect(old_url) as owner:
         assert owner.execute("SELECT to_regclass('pending_events')").fetchone() == (None,)
     migrate(old_url)
+    check_all_pending_are_followed(old_url)
+
+
+def test_what_is_being_settled_while_it_is_taken_up_is_dropped_after(old_url: str) -> None:
+    """Its own trigger has found nothing to drop, and only its commit says that it is settled."""
+    migrate(old_url, "0002")
+    with psycopg.connect(old_url, autocommit=True) as owner:
+        with psycopg.connect(old_url) as settling:
+            settling.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_000001'")
+            thread = threading.Thread(target=migrate, args=(old_url,))
+            thread.start()
+            eventually(lambda: owner.execute(WAITS).fetchone() is not None)
+        thread.join()
     check_all_pending_are_followed(old_url)
 
 

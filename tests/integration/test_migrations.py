@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 
 from db import DatabaseError, TransientDatabaseError
 from db.engine import engine_url
+from db.loading import NewEvent, load_events
 from db.migrate import _config, migrate
 from db.models import Base
 from db.revisions import newest_revision
@@ -87,6 +88,20 @@ def test_what_the_triggers_call_is_replaced_wherever_it_is(database_url: str) ->
             "FROM pg_proc WHERE proname = 'follow_pending_events'"
         ).fetchall()
     assert found == [("public", "search_path=public, pg_temp", True, False)]
+
+
+def test_what_an_earlier_migration_left_pending_is_dropped(database_url: str) -> None:
+    """It is settled: nobody else would ever drop it."""
+    load_events(database_url, [NewEvent("ev_1", "acct_1"), NewEvent("ev_2", "acct_1")])
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_1'")
+        owner.execute(
+            "INSERT INTO pending_events SELECT account_id, created_at, id FROM events "
+            "ON CONFLICT DO NOTHING"
+        )
+        owner.execute("UPDATE alembic_version SET version_num = '0003'")
+        migrate(database_url)
+        assert owner.execute("SELECT id FROM pending_events").fetchall() == [("ev_2",)]
 
 
 def test_a_database_that_is_away_is_not_migrated() -> None:

@@ -32,13 +32,14 @@ SELECT account_id, created_at, id FROM events WHERE completed_at IS NULL AND fai
 ON CONFLICT DO NOTHING
 """
 # Of those that write while it is taken up, what follows saw nothing to delete yet; as CREATE INDEX
-# CONCURRENTLY waits for writers, so that nobody waits for it.
+# CONCURRENTLY waits for writers, so that nobody waits for it. What has no partitions is no tree.
 WAIT_FOR_WRITERS = """
 DO $$
 DECLARE
   writers text[] := ARRAY(
     SELECT virtualtransaction FROM pg_locks
-    WHERE relation IN (SELECT relid FROM pg_partition_tree('events'))
+    WHERE (relation = 'events'::regclass
+           OR relation IN (SELECT relid FROM pg_partition_tree('events')))
       AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid());
 BEGIN
   WHILE EXISTS (SELECT FROM pg_locks WHERE virtualtransaction = ANY (writers)) LOOP

@@ -57,10 +57,18 @@ JOIN pg_proc ON pg_proc.oid = tgfoid JOIN pg_namespace ON pg_namespace.oid = pro
 WHERE tgrelid = 'events'::regclass AND proname = 'follow_pending_events' LIMIT 1
 """
 
+# However long it takes to look at each event that is pending.
+DROP_SETTLED = """
+SET LOCAL statement_timeout = 0;
+DELETE FROM pending_events AS p USING events AS e
+WHERE e.id = p.id AND (e.completed_at IS NOT NULL OR e.failed_at IS NOT NULL)
+"""
+
 
 def upgrade() -> None:
     """Replace the function by one that looks rows up."""
-    _replace(BY_KEY)
+    if _replace(BY_KEY):
+        op.execute(DROP_SETTLED)
 
 
 def downgrade() -> None:
@@ -68,12 +76,13 @@ def downgrade() -> None:
     _replace(JOINED)
 
 
-def _replace(delete: str) -> None:
+def _replace(delete: str) -> bool:
+    """Return whether there are triggers that call it."""
     # The one that the triggers call, whatever the search path is now.
     schema = op.get_bind().scalar(sa.text(SCHEMA))
     if schema is None:
         # Somebody has dropped all triggers, which the doctor says.
-        return
+        return False
     delete = delete.strip()
     is_settled = "(e.completed_at IS NOT NULL OR e.failed_at IS NOT NULL)"
     op.execute(
@@ -83,3 +92,4 @@ def _replace(delete: str) -> None:
             delete_settled=delete.format(changed="new_events", condition=is_settled),
         )
     )
+    return True
