@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Longer than a busy machine keeps a server from answering.
+DOWN_AFTER_MILLISECONDS = 3_000
+
 
 @contextmanager
 def sentinel(primary: Redis, folder: Path, *, guard: str = "") -> Iterator[str]:
@@ -31,7 +34,7 @@ def sentinel(primary: Redis, folder: Path, *, guard: str = "") -> Iterator[str]:
     configuration.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
         f"sentinel monitor settle 127.0.0.1 {primary.port} 1\n"
-        "sentinel down-after-milliseconds settle 500\n"
+        f"sentinel down-after-milliseconds settle {DOWN_AFTER_MILLISECONDS}\n"
         f"sentinel failover-timeout settle 2000\n{guard}\n"
     )
     command = [*dies_with_parent("KILL"), redis_binary(), str(configuration), "--sentinel"]
