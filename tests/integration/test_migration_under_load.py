@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from bench.partitions import take
+from cli.embedded import Postgres, ServerUnavailable, temporary_folder
 from db import Creation, Database, Settlement, TransientDatabaseError
 from db.listing import Listing, list_events
 from db.migrate import migrate
 from tests.accounts import CannotCreateUsersError, postgres_role
 from tests.service import eventually
+from tests.standby import alter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +42,6 @@ WHERE c.relname IN ('events_by_account', 'events_by_time') GROUP BY 1 ORDER BY 1
 WAITING = """
 SELECT pid FROM pg_stat_progress_create_index JOIN pg_stat_activity USING (pid)
 WHERE phase LIKE 'waiting for%' AND wait_event_type = 'Lock'
-"""
-# Who has stopped in the middle of its migration: for a moment, or for a lock.
-WAITS = """
-SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' OR wait_event_type = 'Lock'
 """
 ROWS = 30_000
 
@@ -144,17 +143,133 @@ def test_a_table_that_is_locked_is_left_alone(old_url: str) -> None:
     check_all_pending_are_followed(old_url)
 
 
-def test_what_is_being_settled_while_it_is_taken_up_is_dropped_after(old_url: str) -> None:
-    """Its own trigger has found nothing to drop, and only its commit says that it is settled."""
-    migrate(old_url, "0002")
-    with psycopg.connect(old_url, autocommit=True) as owner:
-        with psycopg.connect(old_url) as settling:
-            settling.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_000001'")
-            thread = threading.Thread(target=migrate, args=(old_url,))
-            thread.start()
-            eventually(lambda: owner.execute(WAITS).fetchone() is not None)
+@contextmanager
+def migrating(url: str, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Migrate, from when it waits for whoever writes; it is done when the block is left."""
+    failed = list[Exception]()
+
+    def run() -> None:
+        try:
+            migrate(url)
+        except Exception as error:  # noqa: BLE001 - it is looked at below
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        eventually(lambda: "waits for " in caplog.text or not thread.is_alive())
+        assert thread.is_alive(), "it has waited for nobody"
+        yield
+    finally:
         thread.join()
+    assert failed == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE events SET completed_at = now() WHERE id = 'ev_000001'", "DELETE FROM events"],
+    ids=["settled", "deleted"],
+)
+def test_what_changes_while_it_is_taken_up_is_dropped_after(
+    old_url: str, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own trigger has found nothing to drop, and only its commit says that it is changed."""
+    migrate(old_url, "0002")
+    with psycopg.connect(old_url) as writer:
+        writer.execute(change.encode())
+        with migrating(old_url, caplog):
+            pid = writer.info.backend_pid
+            writer.commit()
+    assert f"older transactions to end: pid {pid}" in caplog.text
     check_all_pending_are_followed(old_url)
+
+
+def test_what_sees_only_what_was_before_is_waited_for(
+    old_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it writes later, its trigger does not see what has been taken up."""
+    migrate(old_url, "0002")
+    with psycopg.connect(old_url) as writer:
+        writer.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        writer.execute("SELECT FROM alembic_version")
+        with migrating(old_url, caplog):
+            writer.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_000001'")
+            writer.commit()
+    check_all_pending_are_followed(old_url)
+
+
+@pytest.fixture
+def preparing_url() -> Iterator[str]:
+    """Give a server where transactions may be prepared, as the second migration has left it."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder())
+        try:
+            server = stack.enter_context(Postgres(folder / "postgres"))
+        except ServerUnavailable as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(str(error))
+        alter(server, "SET max_prepared_transactions = 1")
+        server.stop()
+        server.start()
+        migrate(server.url, "0001")
+        with psycopg.connect(server.url, autocommit=True) as owner:
+            owner.execute(LOAD, [10])
+        migrate(server.url, "0002")
+        yield server.url
+
+
+@pytest.mark.parametrize("is_prepared", [True, False], ids=["before", "meanwhile"])
+def test_what_is_prepared_is_waited_for(
+    preparing_url: str, is_prepared: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It belongs to no session any more, and is not over."""
+    prepare = "PREPARE TRANSACTION 'settled'"
+    with psycopg.connect(preparing_url, autocommit=True) as writer:
+        writer.execute("BEGIN")
+        writer.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_000001'")
+        if is_prepared:
+            writer.execute(prepare)
+        with migrating(preparing_url, caplog):
+            if not is_prepared:
+                writer.execute(prepare)
+            eventually(lambda: "to end: one that is prepared" in caplog.text)
+            writer.execute("COMMIT PREPARED 'settled'")
+    check_all_pending_are_followed(preparing_url)
+
+
+def test_a_writer_that_is_waited_for_may_lock_the_table(
+    old_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or they would wait for each other, as the server cannot know."""
+    migrate(old_url, "0002")
+    with psycopg.connect(old_url) as writer:
+        writer.execute("SET LOCAL lock_timeout = '20s'")
+        writer.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_000001'")
+        with migrating(old_url, caplog):
+            try:
+                writer.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+            finally:
+                writer.rollback()
+    check_all_pending_are_followed(old_url)
+
+
+def test_writers_of_another_database_are_not_waited_for(
+    old_url: str, urls: Urls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy of a database has the same numbers for its tables."""
+    migrate(old_url, "0002")
+    with psycopg.connect(urls.database, autocommit=True) as server:
+        server.execute("CREATE DATABASE settle_copy TEMPLATE settle_old")
+        try:
+            with psycopg.connect(old_url.replace("settle_old", "settle_copy")) as writer:
+                writer.execute("SET idle_in_transaction_session_timeout = '20s'")
+                writer.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_000001'")
+                migrate(old_url)
+                writer.rollback()
+        finally:
+            server.execute("DROP DATABASE settle_copy WITH (FORCE)")
+    assert "waits for" not in caplog.text
 
 
 # What each statement that changes the schema would wait for a lock, as it begins.
@@ -181,7 +296,9 @@ def test_only_what_others_queue_behind_gives_up(old_url: str) -> None:
         assert lock_timeout == ("0" if "CONCURRENTLY" in statement else "5s"), statement
 
 
-def test_an_index_waits_for_a_transaction_that_began_before(old_url: str) -> None:
+def test_an_index_waits_for_a_transaction_that_began_before(
+    old_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Nobody waits for it meanwhile; killed then, it leaves an index that the next run replaces."""
     migrate(old_url, "0002")
     ended = list[Exception]()
@@ -193,10 +310,14 @@ def test_an_index_waits_for_a_transaction_that_began_before(old_url: str) -> Non
             ended.append(error)
 
     with psycopg.connect(old_url) as long_one, psycopg.connect(old_url, autocommit=True) as owner:
-        long_one.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        long_one.execute("SELECT FROM events LIMIT 1")
-        thread = threading.Thread(target=run)
-        thread.start()
+        with psycopg.connect(old_url) as writer:
+            writer.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_000003'")
+            thread = threading.Thread(target=run)
+            thread.start()
+            # Who begins only now is not waited for before there are indexes to build.
+            eventually(lambda: "waits for " in caplog.text)
+            long_one.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            long_one.execute("SELECT FROM events LIMIT 1")
         eventually(lambda: owner.execute(WAITING).fetchone() is not None)
         with closing(Database(old_url, lock_timeout_seconds=2)) as database:
             database.settle_pending_events([Settlement("ev_000001", "completed", None, "m")])

@@ -91,17 +91,32 @@ def test_what_the_triggers_call_is_replaced_wherever_it_is(database_url: str) ->
 
 
 def test_what_an_earlier_migration_left_pending_is_dropped(database_url: str) -> None:
-    """It is settled: nobody else would ever drop it."""
-    load_events(database_url, [NewEvent("ev_1", "acct_1"), NewEvent("ev_2", "acct_1")])
+    """It is settled, or gone: nobody else would ever drop it."""
+    load_events(database_url, [NewEvent(f"ev_{n}", "acct_1") for n in range(3)])
     with psycopg.connect(database_url, autocommit=True) as owner:
-        owner.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_1'")
-        owner.execute(
-            "INSERT INTO pending_events SELECT account_id, created_at, id FROM events "
-            "ON CONFLICT DO NOTHING"
-        )
+        owner.execute("CREATE TEMP TABLE all_of_them AS TABLE pending_events")
+        owner.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_0'")
+        owner.execute("DELETE FROM events WHERE id = 'ev_1'")
+        owner.execute("INSERT INTO pending_events TABLE all_of_them ON CONFLICT DO NOTHING")
         owner.execute("UPDATE alembic_version SET version_num = '0003'")
         migrate(database_url)
         assert owner.execute("SELECT id FROM pending_events").fetchall() == [("ev_2",)]
+
+
+def test_a_table_of_others_that_has_the_same_name_is_left_alone(database_url: str) -> None:
+    """A search path that has changed since finds it first."""
+    load_events(database_url, [NewEvent("ev_1", "acct_1")])
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute("UPDATE events SET completed_at = now()")
+        owner.execute("CREATE SCHEMA other")
+        owner.execute(
+            "CREATE TABLE other.pending_events AS SELECT account_id, created_at, id FROM events"
+        )
+        name = owner.info.dbname
+        owner.execute(f'ALTER DATABASE "{name}" SET search_path = other, public'.encode())
+        owner.execute("UPDATE alembic_version SET version_num = '0003'")
+        migrate(database_url)
+        assert owner.execute("SELECT id FROM other.pending_events").fetchall() == [("ev_1",)]
 
 
 def test_a_database_that_is_away_is_not_migrated() -> None:

@@ -7,6 +7,8 @@ interrupted is dropped, and built anew.
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -15,7 +17,9 @@ from alembic import op
 from db.sessions import is_pooled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+logger = logging.getLogger("db.migrate")
 
 revision = "0003"
 down_revision = "0002"
@@ -31,26 +35,35 @@ INSERT INTO pending_events (account_id, created_at, id)
 SELECT account_id, created_at, id FROM events WHERE completed_at IS NULL AND failed_at IS NULL
 ON CONFLICT DO NOTHING
 """
-# Of those that write while it is taken up, what follows saw nothing to delete yet; as CREATE INDEX
-# CONCURRENTLY waits for writers, so that nobody waits for it. What has no partitions is no tree.
-WAIT_FOR_WRITERS = """
-DO $$
-DECLARE
-  writers text[] := ARRAY(
-    SELECT virtualtransaction FROM pg_locks
-    WHERE (relation = 'events'::regclass
-           OR relation IN (SELECT relid FROM pg_partition_tree('events')))
-      AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid());
-BEGIN
-  WHILE EXISTS (SELECT FROM pg_locks WHERE virtualtransaction = ANY (writers)) LOOP
-    PERFORM pg_sleep(0.02);
-  END LOOP;
-END $$
+# Whoever wrote while they were taken up, or sees only what was before, has found nothing to delete,
+# and is waited for, as CREATE INDEX CONCURRENTLY does it. What has no partitions is no tree; what
+# is prepared has no process.
+OLDER = """
+SELECT DISTINCT virtualtransaction FROM pg_locks
+WHERE pid IS DISTINCT FROM pg_backend_pid() AND (
+  mode = 'RowExclusiveLock'
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (relation = 'events'::regclass
+       OR relation IN (SELECT relid FROM pg_partition_tree('events')))
+  OR pid IN (
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+    AND backend_type = 'client backend' AND backend_xmin IS NOT NULL))
 """
-# Those that were settled meanwhile.
+# A transaction that is prepared meanwhile has another number from then on.
+PREPARED = f"{OLDER} AND pid IS NULL"
+LASTING = """
+SELECT DISTINCT coalesce('pid ' || pid, 'one that is prepared') FROM pg_locks
+WHERE virtualtransaction = ANY (:older) ORDER BY 1
+"""
+POLL_SECONDS = 0.02
+# After which it says for whom it waits, and then after twice as long each time.
+SAY_AFTER_SECONDS = 1.0
+# Those that were settled or deleted meanwhile.
 DROP_SETTLED = """
-DELETE FROM pending_events AS p USING events AS e
-WHERE e.id = p.id AND (e.completed_at IS NOT NULL OR e.failed_at IS NOT NULL)
+DELETE FROM pending_events AS p WHERE NOT EXISTS (
+  SELECT FROM events AS e
+  WHERE e.account_id = p.account_id AND e.created_at = p.created_at AND e.id = p.id
+  AND e.completed_at IS NULL AND e.failed_at IS NULL)
 """
 IS_PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'events'::regclass"
 IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
@@ -65,10 +78,29 @@ def upgrade() -> None:
             op.execute("SET statement_timeout = 0")
             # Nobody waits behind what waits here, for transactions that began before.
             op.execute("SET lock_timeout = 0")
-        for statement in (TAKE_UP, WAIT_FOR_WRITERS, DROP_SETTLED, "ANALYZE pending_events"):
-            op.execute(statement)
+        op.execute(TAKE_UP)
+        for which in (OLDER, PREPARED):
+            _wait_for(op.get_bind().scalars(sa.text(which)).all())
+        op.execute(DROP_SETTLED)
+        op.execute("ANALYZE pending_events")
         for name, columns in INDEXES.items():
             _create_index(name, columns)
+
+
+def _wait_for(older: Sequence[str]) -> None:
+    """Wait until transactions have ended.
+
+    Nothing is locked meanwhile: what one of them asks for next might wait for this, unseen by
+    the server. So it is asked again and again, each time in a transaction of its own.
+    """
+    said_at, pause = time.monotonic(), SAY_AFTER_SECONDS
+    while lasting := op.get_bind().scalars(sa.text(LASTING), {"older": list(older)}).all():
+        if time.monotonic() > said_at + pause:
+            said_at, pause = time.monotonic(), 2 * pause
+            logger.warning(
+                "the migration waits for older transactions to end: %s", ", ".join(lasting)
+            )
+        time.sleep(POLL_SECONDS)
 
 
 def _create_index(name: str, columns: str) -> None:

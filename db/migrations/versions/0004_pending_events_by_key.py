@@ -57,18 +57,22 @@ JOIN pg_proc ON pg_proc.oid = tgfoid JOIN pg_namespace ON pg_namespace.oid = pro
 WHERE tgrelid = 'events'::regclass AND proname = 'follow_pending_events' LIMIT 1
 """
 
-# However long it takes to look at each event that is pending.
+# Those that nobody else would drop, as an earlier migration has left them; however long it takes
+# to look at each event that is pending.
 DROP_SETTLED = """
 SET LOCAL statement_timeout = 0;
-DELETE FROM pending_events AS p USING events AS e
-WHERE e.id = p.id AND (e.completed_at IS NOT NULL OR e.failed_at IS NOT NULL)
+DELETE FROM {schema}.pending_events AS p WHERE NOT EXISTS (
+  SELECT FROM events AS e
+  WHERE e.account_id = p.account_id AND e.created_at = p.created_at AND e.id = p.id
+  AND e.completed_at IS NULL AND e.failed_at IS NULL)
 """
 
 
 def upgrade() -> None:
     """Replace the function by one that looks rows up."""
-    if _replace(BY_KEY):
-        op.execute(DROP_SETTLED)
+    schema = _replace(BY_KEY)
+    if schema is not None:
+        op.execute(DROP_SETTLED.format(schema=schema))
 
 
 def downgrade() -> None:
@@ -76,13 +80,12 @@ def downgrade() -> None:
     _replace(JOINED)
 
 
-def _replace(delete: str) -> bool:
-    """Return whether there are triggers that call it."""
-    # The one that the triggers call, whatever the search path is now.
-    schema = op.get_bind().scalar(sa.text(SCHEMA))
+def _replace(delete: str) -> str | None:
+    """Return the schema of what the triggers call, whatever the search path is now."""
+    schema: str | None = op.get_bind().scalar(sa.text(SCHEMA))
     if schema is None:
         # Somebody has dropped all triggers, which the doctor says.
-        return False
+        return None
     delete = delete.strip()
     is_settled = "(e.completed_at IS NOT NULL OR e.failed_at IS NOT NULL)"
     op.execute(
@@ -92,4 +95,4 @@ def _replace(delete: str) -> bool:
             delete_settled=delete.format(changed="new_events", condition=is_settled),
         )
     )
-    return True
+    return schema
