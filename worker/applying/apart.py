@@ -5,6 +5,7 @@ When a batch is tried again is for `worker.applying.slots`, `doubts` and `late` 
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 0.1
 # More doublings than any setting has room for.
 MAX_DOUBLINGS = 16
+# Those of batches that left begin at 1.
+NUMBERS = itertools.count(-1, -1)
 
 
 def pause_seconds(tries: int, most_seconds: float) -> float:
@@ -67,6 +70,11 @@ def part(batch: Batch[Held], items: Sequence[Held]) -> Batch[Held]:
     """Return a batch of some of its messages."""
     count = sum(held.update_count for held in items)
     return replace(batch, items=tuple(items), update_count=count)
+
+
+def part_off(batch: Batch[Held], items: Sequence[Held]) -> Batch[Held]:
+    """Return a batch of some of its messages, beside what is left of it: it has its own number."""
+    return replace(part(batch, items), number=next(NUMBERS))
 
 
 def byte_count(items: Iterable[Held]) -> int:

@@ -7,10 +7,9 @@ without a slot, and however many there are, they have one slot at a time.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from worker.applying.apart import part, pause_seconds, put_apart, take_up
+from worker.applying.apart import part, part_off, pause_seconds, put_apart, take_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +40,7 @@ class Late:
         self._in_slot: int | None = None
         self._timer: Any = None
         self._is_due = False
-        self._pauses = self._halved = 0
+        self._pauses = 0
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -64,9 +63,7 @@ class Late:
             self._batches.append(batch)
         else:
             self._pauses = 0
-            # Those of batches that left begin at 1.
-            self._halved -= 1
-            first = replace(part(batch, batch.items[:middle]), number=self._halved)
+            first = part_off(batch, batch.items[:middle])
             self._batches += [first, part(batch, batch.items[middle:])]
         self._wait()
 

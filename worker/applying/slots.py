@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 
 from service.trouble import Trouble
-from worker.applying.apart import byte_count, part, pause_seconds, split
+from worker.applying.apart import byte_count, part_off, pause_seconds, split
 from worker.applying.attempt import work
 from worker.applying.doubts import Doubts
 from worker.applying.late import Late
@@ -282,7 +282,7 @@ class Slots:
     def _stay_in_doubt(self, batch: Batch[Held], held: Held) -> None:
         if not self._abandoned:
             # As if it had failed just now, beside nothing.
-            self._doubts.add(part(batch, [held]), self._tries_begun + 1, self._tries_begun)
+            self._doubts.add(part_off(batch, [held]), self._tries_begun + 1, self._tries_begun)
 
     def _on_success(self) -> None:
         self._unexpected_in_a_row = 0

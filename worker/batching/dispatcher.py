@@ -7,7 +7,7 @@ When a batch is to leave is decided by `service.batching`, and how fast by
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker.batching.pacing import Pacing
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from service.batching import Batch, Batcher
     from worker.held import Held
     from worker.seams.loop import Loop
+
+# A moment that is reckoned twice is not the same to the last digit.
+TOLERANCE_SECONDS = 0.001
 
 
 class Dispatcher:
@@ -50,7 +53,8 @@ class Dispatcher:
         self._more_waiting = more_waiting
         self._rate_limit, self._begin = rate_limit, begin
         self._pacing = Pacing()
-        self._timer_is_set = False
+        self._timer: Any = None
+        self._timer_at = 0.0
         self._dispatch_is_due = False
         self._stopping = False
         self._abandoned = False
@@ -94,7 +98,7 @@ class Dispatcher:
             now = time.monotonic()
             limit = self._rate_limit()
             if limit and len(self._batcher) and (pause := self._pacing.wait_seconds(now)):
-                self._dispatch_in(pause)
+                self._dispatch_at(now + pause)
                 return
             batch = self._batcher.take(
                 now,
@@ -104,7 +108,7 @@ class Dispatcher:
                 max_items=self._pacing.most(limit) if limit else None,
             )
             if batch is None:
-                self._wait_for_age()
+                self._wait_for_age(now)
                 return
             if limit:
                 self._pacing.spend(len(batch.items), limit, now)
@@ -124,16 +128,19 @@ class Dispatcher:
         """Let nothing leave any more."""
         self._abandoned = True
 
-    def _wait_for_age(self) -> None:
-        due = self._batcher.due_in_seconds(time.monotonic())
+    def _wait_for_age(self, now: float) -> None:
+        due = self._batcher.due_in_seconds(now)
         if due is not None:
-            self._dispatch_in(due)
+            self._dispatch_at(now + due)
 
-    def _dispatch_in(self, seconds: float) -> None:
-        if not self._timer_is_set:
-            self._timer_is_set = True
-            self._loop.call_later(seconds, self._on_timer)
+    def _dispatch_at(self, moment: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= moment + TOLERANCE_SECONDS:
+                return
+            self._timer.cancel()
+        self._timer_at = moment
+        self._timer = self._loop.call_later(max(0.0, moment - time.monotonic()), self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer_is_set = False
+        self._timer = None
         self.dispatch()

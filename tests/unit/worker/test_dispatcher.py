@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,9 +28,11 @@ class Loop:
         """Remember it for the next turn."""
         self.soon.append(function)
 
-    def call_later(self, seconds: float, function: Any, *args: Any) -> None:
+    def call_later(self, seconds: float, function: Any, *args: Any) -> Any:
         """Remember it as a timer."""
-        self.later.append(function)
+        timer = (seconds, function)
+        self.later.append(timer)
+        return SimpleNamespace(cancel=lambda: self.later.remove(timer))
 
     def turn(self) -> None:
         """Do what is due."""
@@ -39,7 +42,7 @@ class Loop:
 
     def fire(self) -> None:
         """Let the next timer fire."""
-        self.later.pop(0)()
+        self.later.pop(0)[1]()
 
 
 class Bench:
@@ -159,3 +162,27 @@ def test_another_rate_limit_begins_anew(bench: Bench) -> None:
     bench.limit = 3.0
     bench.dispatcher.on_rate_limit()
     assert bench.sizes == [1, 3]
+
+
+@pytest.mark.parametrize("new_limit", [0.0, 1.0])
+def test_the_timer_of_a_rate_limit_does_not_outlast_it(bench: Bench, new_limit: float) -> None:
+    """Beside a batch that hangs nothing else would look whether a message is of age."""
+    bench.limit = 1 / 600
+    bench.hold(2)
+    bench.dispatcher.dispatch()
+    assert [round(seconds) for seconds, _ in bench.loop.later] == [600]
+    bench.limit, bench.more = new_limit, True
+    bench.dispatcher.on_rate_limit()
+    assert [round(seconds) for seconds, _ in bench.loop.later] == [60]
+
+
+def test_a_rate_limit_is_not_kept_waiting_by_what_is_not_of_age(bench: Bench) -> None:
+    """What leaves when it has been paid for leaves then, though a timer is set for later."""
+    bench.limit, bench.more = 10.0, True
+    bench.hold()
+    bench.dispatcher.dispatch()
+    assert [round(seconds) for seconds, _ in bench.loop.later] == [60]
+    bench.hold(19)
+    bench.dispatcher.dispatch()
+    assert bench.sizes == [10]
+    assert [round(seconds) for seconds, _ in bench.loop.later] == [1]

@@ -440,6 +440,31 @@ def test_what_is_in_doubt_waits_for_a_slot(strategy: BatchStrategy, consumer: Co
     assert [ids_of(job) for job, _ in consumer.jobs] == [["a"]]
 
 
+def test_what_the_broker_does_not_take_over_stays_in_doubt(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is tried beside the rest of its batch, each part of which has a slot of its own."""
+    consumer.pool.num_processes = 3
+    strategy = strategy_of(consumer, batch_max_updates=2)
+    refused: list[Any] = []
+    monkeypatch.setattr(strategy._deliveries, "delay", lambda *args: refused.append(args[-1]))
+    messages = [one(name) for name in "abcd"]
+    for pair in (messages[:2], messages[2:]):
+        receive(strategy, *pair)
+        consumer.turn()
+    consumer.report(IN_DOUBT)
+    consumer.report(IN_DOUBT)
+    consumer.wait()
+    (stay,) = refused
+    stay()
+    consumer.wait()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["b", "c", "d"], ["a"]]
+    consumer.report(SETTLED)
+    consumer.report(SETTLED)
+    assert all(message.acknowledged for message in messages)
+    assert not strategy.busy
+
+
 def test_the_neighbours_of_what_is_in_doubt_are_acknowledged(
     strategy: BatchStrategy, consumer: Consumer
 ) -> None:
@@ -980,6 +1005,29 @@ def test_what_comes_beside_a_batch_waits_for_company(consumer: Consumer) -> None
     receive(strategy, one("d"))
     consumer.turn()
     assert [ids_of(job) for job, _ in consumer.jobs] == [["b", "c"], ["d"]]
+
+
+def test_the_more_slots_are_busy_the_more_company_is_waited_for(consumer: Consumer) -> None:
+    """A third of a full batch beside one of three, two thirds beside two."""
+    consumer.pool.num_processes = 3
+    strategy = strategy_of(consumer, batch_max_updates=6)
+    for name in "abcdefg":
+        receive(strategy, one(name))
+        consumer.turn()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["a"], ["b", "c"], [*"defg"]]
+
+
+def test_nothing_waits_for_what_was_in_doubt(consumer: Consumer) -> None:
+    """What is tried again may fail again, for as long as the trouble lasts."""
+    consumer.pool.num_processes = 3
+    strategy = strategy_of(consumer)
+    receive(strategy, one("a"))
+    consumer.turn()
+    consumer.report(IN_DOUBT)
+    consumer.wait()
+    receive(strategy, one("b"))
+    consumer.turn()
+    assert [ids_of(job) for job, _ in consumer.jobs] == [["a"], ["b"]]
 
 
 def test_a_pool_that_grows_is_used(consumer: Consumer) -> None:
