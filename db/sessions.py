@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 PINNED = {
+    # Also of a statement that is a transaction of its own.
+    "default_transaction_isolation": "read committed",
     # Times are read as ISO 8601. Those that Python cannot hold are passed on as they
     # are written, so that their zone is seen outside.
     "DateStyle": "ISO, MDY",

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy
+from psycopg.pq import TransactionStatus
 
 from db import BadDataError, Database, DatabaseError, Settlement, TransientDatabaseError
 from db.loading import NewEvent, load_events
@@ -329,11 +330,54 @@ def test_a_row_inserted_between_the_two_statements_is_settled_too(
     assert len(statements) == 3
 
 
-def test_a_row_that_another_transaction_settles_meanwhile_is_read_as_committed(
+def test_a_batch_is_committed_with_its_statement(database: Database, database_url: str) -> None:
+    """Nothing is asked for to begin or to end its transaction."""
+    ids = load(database_url, 2)
+    statements: list[bool] = []
+
+    @sqlalchemy.event.listens_for(database.engine, "after_cursor_execute")
+    def note(connection: sqlalchemy.Connection, *_: Any) -> None:
+        session = connection.connection.driver_connection
+        assert session is not None
+        statements.append(session.info.transaction_status == TransactionStatus.IDLE)
+
+    batch = [settlement(id_) for id_ in [*ids, ids[0]]]
+    assert database.settle_pending_events(batch).changed == 2
+    assert statements == [True]
+
+
+def test_a_batch_that_is_interrupted_is_settled_by_the_next_try(
     database: Database, database_url: str
+) -> None:
+    """What is committed by then is told as if nothing had happened."""
+    load(database_url, 1)
+    ended: list[int] = []
+
+    @sqlalchemy.event.listens_for(database.engine, "before_cursor_execute")
+    def interrupt(connection: sqlalchemy.Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        session = connection.connection.driver_connection
+        if session is not None and statement.startswith("SELECT events") and not ended:
+            ended.append(session.info.backend_pid)
+            with psycopg.connect(database_url, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 10000)", ended)
+
+    updates = tuple(StatusUpdate(id=id_, status="completed") for id_ in ("ev_00000", "no"))
+    with pytest.raises(TransientDatabaseError):
+        settle_batch([Message("m", updates)], database)
+    assert ended
+    ((first, second),) = settle_batch([Message("m", updates)], database)
+    assert (first.updated, second.reason) == (True, "not_found")
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+def test_a_row_that_another_transaction_settles_meanwhile_is_read_as_committed(
+    database: Database, database_url: str, isolation: str
 ) -> None:
     """The batch waits for the other's lock and then reports what the other has committed."""
     load(database_url, 1)
+    with psycopg.connect(database_url) as owner:
+        set_it = "ALTER DATABASE \"{}\" SET default_transaction_isolation = '{}'"
+        owner.execute(set_it.format(owner.info.dbname, isolation).encode())
     message = Message("m", (StatusUpdate(id="ev_00000", status="completed"),))
     with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
         other.execute("UPDATE events SET failed_at = now(), settled_by = 'other'")
