@@ -46,7 +46,7 @@ PINNED = {
     # That a commit did not wait for its standby to the end is a warning.
     "client_min_messages": "warning",
 }
-# A batch has two statements, each with a timeout of its own.
+# Each statement has a timeout of its own.
 PINNED_SINCE = {170_000: {"transaction_timeout": "0"}}
 # Where a database keeps bytes for text, it would be refused to be read.
 UNCHECKED = {"client_encoding": "SQL_ASCII"}
