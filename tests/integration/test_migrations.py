@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -20,6 +21,8 @@ from db.loading import NewEvent, load_events
 from db.migrate import _config, migrate
 from db.models import Base
 from db.revisions import newest_revision
+from tests.accounts import CannotCreateUsersError, postgres_role
+from tests.service import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +104,68 @@ def test_what_an_earlier_migration_left_pending_is_dropped(database_url: str) ->
         owner.execute("UPDATE alembic_version SET version_num = '0003'")
         migrate(database_url)
         assert owner.execute("SELECT id FROM pending_events").fetchall() == [("ev_2",)]
+
+
+def test_what_is_pending_is_looked_up_by_its_key_to_see_whether_it_is(database_url: str) -> None:
+    """Also in a table that has been filled since the server has looked at it."""
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        for table in ("events", "pending_events"):
+            owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
+            owner.execute(f"ANALYZE {table}".encode())
+        load_events(database_url, [NewEvent(f"ev_{n}", "acct_1") for n in range(1_000)])
+        owner.execute("UPDATE alembic_version SET version_num = '0003'")
+        looked_up = "SELECT sum(idx_scan) FROM pg_stat_user_indexes WHERE relname = 'events'"
+        before = owner.execute(looked_up).fetchone()
+        migrate(database_url)
+        after = owner.execute(looked_up).fetchone()
+        assert before is not None
+        assert after is not None
+        assert after[0] - before[0] >= 1_000
+
+
+@pytest.mark.parametrize("again", ["UPDATE", "INSERT"])
+def test_what_is_pending_again_meanwhile_is_not_dropped(database_url: str, again: str) -> None:
+    """It finds its row there, and so makes no other."""
+    load_events(database_url, [NewEvent("ev_1", "acct_1")])
+    become = "UPDATE events SET completed_at = NULL, settled_by = NULL"
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute("CREATE TEMP TABLE all_of_them AS TABLE pending_events")
+        owner.execute("CREATE TEMP TABLE event AS TABLE events")
+        if again == "INSERT":
+            become = "INSERT INTO events TABLE event"
+            owner.execute("DELETE FROM events")
+        else:
+            owner.execute("UPDATE events SET completed_at = now(), settled_by = 'm'")
+        owner.execute("INSERT INTO pending_events TABLE all_of_them")
+        owner.execute("UPDATE alembic_version SET version_num = '0003'")
+        owner.execute("BEGIN")
+        owner.execute(become.encode())
+        with psycopg.connect(database_url, autocommit=True) as watcher, ThreadPoolExecutor() as one:
+            migrating = one.submit(migrate, database_url)
+            waits = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'"
+            eventually(lambda: migrating.done() or watcher.execute(waits).fetchone() is not None)
+            owner.execute("COMMIT")
+            migrating.result()
+        assert owner.execute("SELECT id FROM pending_events").fetchall() == [("ev_1",)]
+
+
+def test_an_owner_who_may_not_see_events_is_told_so(empty_url: str) -> None:
+    """Rather than taking those that are hidden for gone."""
+    try:
+        with postgres_role("settle_owner", empty_url) as url:
+            migrate(url)
+            load_events(url, [NewEvent("ev_1", "acct_1")])
+            with psycopg.connect(url, autocommit=True) as owner:
+                owner.execute("ALTER TABLE events ENABLE ROW LEVEL SECURITY")
+                owner.execute("ALTER TABLE events FORCE ROW LEVEL SECURITY")
+                owner.execute("UPDATE alembic_version SET version_num = '0003'")
+                with pytest.raises(DatabaseError, match="row-level security"):
+                    migrate(url)
+                owner.execute("ALTER TABLE events NO FORCE ROW LEVEL SECURITY")
+                migrate(url)
+                assert owner.execute("SELECT id FROM pending_events").fetchall() == [("ev_1",)]
+    except CannotCreateUsersError as error:
+        pytest.skip(str(error))
 
 
 def test_a_table_of_others_that_has_the_same_name_is_left_alone(database_url: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from worker.applying.apart import part, part_off, pause_seconds, put_apart, take_up
+from worker.applying.apart import part, pause_seconds, put_apart, take_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,6 +174,6 @@ class Doubts:
             if staying:
                 self._doubts.append(replace(doubt, batch=part(doubt.batch, staying)))
             if leaving:
-                batch = part_off(doubt.batch, leaving)
+                batch = part(doubt.batch, leaving)
                 take_up(self._deliveries, batch)
                 self._leave_to_broker(batch)

@@ -102,13 +102,13 @@ class Slots:
         return len(self._batches) < int(self._consumer.pool.num_processes)
 
     def awaited(self) -> float:
-        """Return which part of the slots has a batch that may soon be over, if there are slots.
+        """Return which part of the slots has a batch that may soon be over.
 
         It is none that is tried again, nor one that has taken longer than others are to wait.
         """
         late = time.monotonic() - self._batch_max_wait_seconds
         awaited = sum(begun > late for begun in self._awaited.values())
-        return awaited / int(self._consumer.pool.num_processes)
+        return awaited / max(int(self._consumer.pool.num_processes), 1)
 
     def __len__(self) -> int:
         return len(self._batches) + len(self._doubts) + len(self._late)
