@@ -74,6 +74,8 @@ def verdicts(ended: Any) -> dict[tuple[str, str], str]:
 def test_a_good_installation_passes(installed: Service) -> None:
     """With what only an administrator may see, every check is fine."""
     worker = installed.start_worker()
+    # Celery says that it is ready a moment before anything is fetched.
+    worker.wait_for_log("worker is ready")
     ended = doctor(
         installed,
         "--json",

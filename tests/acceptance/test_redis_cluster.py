@@ -171,6 +171,8 @@ def test_the_gateway_settles_answers_later_and_is_listened_to(gateways: Gateways
 
 def test_the_doctor_says_what_is_true(service: Service) -> None:
     """Of each of the two nodes that it looks at, and of whoever names one as a server by itself."""
+    for worker in service.workers:
+        worker.wait_for_log("worker is ready")
     found = json.loads(run(service, "doctor", "--json").stdout)["checks"]
     servers = [one for one in found if one["check"] == "server" and one["part"] != "database"]
     assert [one["part"] for one in servers] == ["broker", "result channel"]
