@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from bench.partitions import take
-from cli.embedded import Postgres, ServerUnavailable, temporary_folder
+from cli.embedded import Postgres
 from db import Creation, Database, Settlement, TransientDatabaseError
 from db.listing import Listing, list_events
 from db.migrate import migrate
 from tests.accounts import CannotCreateUsersError, postgres_role
 from tests.service import eventually
 from tests.standby import alter
+from tests.started import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,8 +151,10 @@ def test_a_table_that_is_locked_is_left_alone(old_url: str) -> None:
 
 
 @contextmanager
-def migrating(url: str, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Migrate, from when it waits for whoever writes; it is done when the block is left."""
+def migrating(
+    url: str, caplog: pytest.LogCaptureFixture, *, fails_with: str = ""
+) -> Iterator[None]:
+    """Migrate, from when it waits for whoever writes; it has ended when the block is left."""
     failed = list[Exception]()
 
     def run() -> None:
@@ -165,10 +167,11 @@ def migrating(url: str, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     eventually(lambda: "waits for " in caplog.text or not thread.is_alive())
-    assert thread.is_alive(), "it has waited for nobody"
+    assert thread.is_alive(), failed or "it has waited for nobody"
     yield
     thread.join()
-    assert failed == []
+    assert bool(failed) == bool(fails_with), failed
+    assert fails_with in "".join(map(str, failed))
 
 
 @pytest.mark.parametrize(
@@ -220,14 +223,7 @@ def test_what_sees_only_what_was_before_is_waited_for(
 @pytest.fixture
 def preparing_url() -> Iterator[str]:
     """Give a server where transactions may be prepared, as the second migration has left it."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(temporary_folder())
-        try:
-            server = stack.enter_context(Postgres(folder / "postgres"))
-        except ServerUnavailable as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(str(error))
+    with started(Postgres) as server:
         alter(server, "SET max_prepared_transactions = 1")
         server.stop()
         server.start()
@@ -320,29 +316,21 @@ def test_an_index_waits_for_a_transaction_that_began_before(
 ) -> None:
     """Nobody waits for it meanwhile; killed then, it leaves an index that the next run replaces."""
     migrate(old_url, "0002")
-    ended = list[Exception]()
-
-    def run() -> None:
-        try:
-            migrate(old_url)
-        except TransientDatabaseError as error:
-            ended.append(error)
-
-    with psycopg.connect(old_url) as long_one, psycopg.connect(old_url, autocommit=True) as owner:
-        with psycopg.connect(old_url) as writer:
-            writer.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_000003'")
-            thread = threading.Thread(target=run)
-            thread.start()
+    with (
+        psycopg.connect(old_url) as writer,
+        psycopg.connect(old_url) as long_one,
+        psycopg.connect(old_url, autocommit=True) as owner,
+    ):
+        writer.execute("UPDATE events SET completed_at = now() WHERE id = 'ev_000003'")
+        with migrating(old_url, caplog, fails_with="run `settle migrate` again"):
             # Who begins only now is not waited for before there are indexes to build.
-            eventually(lambda: "waits for " in caplog.text)
             long_one.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             long_one.execute("SELECT FROM events LIMIT 1")
-        eventually(lambda: owner.execute(WAITING).fetchone() is not None)
-        with closing(Database(old_url, lock_timeout_seconds=2)) as database:
-            database.settle_pending_events([Settlement("ev_000001", "completed", None, "m")])
-        owner.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index")
-        thread.join()
-        assert "run `settle migrate` again" in str(ended[0])
+            writer.commit()
+            eventually(lambda: owner.execute(WAITING).fetchone() is not None)
+            with closing(Database(old_url, lock_timeout_seconds=2)) as database:
+                database.settle_pending_events([Settlement("ev_000001", "completed", None, "m")])
+            owner.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index")
         assert False in {is_valid for _, is_valid in owner.execute(INDEXES).fetchall()}
     migrate(old_url)
     check_all_pending_are_followed(old_url)
