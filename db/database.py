@@ -116,6 +116,7 @@ class Database:
         with transaction(self.engine, of_one_statement=True) as connection:
             rows = _settle(connection, settlements, **of)
         settled = rows.changed
+        # A batch without updates is asked for to wait, as a writer does, after what was read.
         if not settled or settled < len({each.event_id for each in settlements}):
             with transaction(self.engine) as connection:
                 _settle_others(connection, settlements, rows, **of)

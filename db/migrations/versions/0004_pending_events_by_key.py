@@ -62,6 +62,12 @@ WHERE tgrelid = 'events'::regclass AND proname = 'follow_pending_events' LIMIT 1
 # pending again finds its row there, and leaves it: others queue behind that lock, so it is soon
 # given up. OFFSET keeps a planner, who may believe that there are few, from comparing each with
 # each. Whoever is kept from seeing some events is told so.
+IS_SETTLED = """
+NOT EXISTS (
+  SELECT FROM events AS e
+  WHERE e.account_id = p.account_id AND e.created_at = p.created_at AND e.id = p.id
+  AND e.completed_at IS NULL AND e.failed_at IS NULL OFFSET 0)
+"""
 DROP_SETTLED = """
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = '5s';
@@ -70,19 +76,13 @@ SET LOCAL enable_seqscan = off;
 DO $$
 DECLARE
   settled {schema}.pending_events[] := ARRAY(
-    SELECT p FROM {schema}.pending_events AS p WHERE NOT EXISTS (
-      SELECT FROM events AS e
-      WHERE e.account_id = p.account_id AND e.created_at = p.created_at AND e.id = p.id
-      AND e.completed_at IS NULL AND e.failed_at IS NULL OFFSET 0));
+    SELECT p FROM {schema}.pending_events AS p WHERE {is_settled});
 BEGIN
   IF settled <> ARRAY[]::{schema}.pending_events[] THEN
     LOCK TABLE {schema}.pending_events IN SHARE ROW EXCLUSIVE MODE;
     DELETE FROM {schema}.pending_events AS p USING unnest(settled) AS s
     WHERE p.account_id = s.account_id AND p.created_at = s.created_at AND p.id = s.id
-    AND NOT EXISTS (
-      SELECT FROM events AS e
-      WHERE e.account_id = p.account_id AND e.created_at = p.created_at AND e.id = p.id
-      AND e.completed_at IS NULL AND e.failed_at IS NULL OFFSET 0);
+    AND {is_settled};
   END IF;
 END $$
 """
@@ -92,7 +92,7 @@ def upgrade() -> None:
     """Replace the function by one that looks rows up."""
     schema = _replace(BY_KEY)
     if schema is not None:
-        op.execute(DROP_SETTLED.format(schema=schema))
+        op.execute(DROP_SETTLED.format(schema=schema, is_settled=IS_SETTLED))
 
 
 def downgrade() -> None:
