@@ -26,8 +26,8 @@ WORKERS = pytest.mark.parametrize(
     ],
 )
 STEPS = [
-    *("fetched", "understood", "batched", "locked", "committed"),
-    *("published partly", "published", "acknowledged"),
+    *("fetched", "understood", "batched", "asked", "committed"),
+    *("applied", "published partly", "published", "acknowledged"),
 ]
 
 
