@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL, and a batch applied by one statement.
+"""The connection to PostgreSQL, and a batch applied in one transaction.
 
 `Database` is the only way to the events table. It owns the pool and turns the
 driver's exceptions into those of `db.errors`; it does not retry, and it does
@@ -8,7 +8,7 @@ not decide what an outcome says about a row.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -90,12 +90,10 @@ class Database:
         with_payload: bool = False,
         accounts: Collection[str] | None = None,
     ) -> Rows:
-        """Settle those events of a batch that are pending, by one statement.
+        """Settle those events of a batch that are pending, in one transaction.
 
-        What it leaves is read in a second transaction, and settled there if it is pending by
-        then, as it has been inserted meanwhile. An event that is pending afterwards, though a
-        settlement applies to it, is one that the database keeps from being changed: by a
-        trigger or a policy that says nothing.
+        An event that is pending afterwards, though a settlement applies to it, is one that
+        the database keeps from being changed: by a trigger or a policy that says nothing.
 
         Args:
             settlements: In the order in which they arrived; the first of an event wins.
@@ -107,21 +105,25 @@ class Database:
             Every event of the batch that exists, by id, as committed.
 
         Raises:
-            TransientDatabaseError: It is not known what was applied; applying the same batch
-                again is safe, as after the others.
-            BadDataError: A value of the batch is to blame.
-            DatabaseError: An operator must act.
+            TransientDatabaseError: Nothing was applied, or it is not known
+                whether it was; applying the same batch again is safe.
+            BadDataError: Nothing was applied; a value of the batch is to blame.
+            DatabaseError: Nothing was applied; an operator must act.
         """
-        of: Any = {"with_payload": with_payload, "accounts": accounts}
-        with transaction(self.engine, of_one_statement=True) as connection:
-            rows = _settle(connection, settlements, **of)
-        settled = rows.changed
-        # A batch without updates is asked for to wait, as a writer does, after what was read.
-        if not settled or settled < len({each.event_id for each in settlements}):
-            with transaction(self.engine) as connection:
-                _settle_others(connection, settlements, rows, **of)
-                if rows.changed == settled:
-                    wait_like_a_writer(connection)
+        rows, tries = Rows(), Tries()
+        remaining = list(settlements)
+        with transaction(self.engine) as connection:
+            while True:
+                came = _settle_once(
+                    connection, remaining, with_payload=with_payload, accounts=accounts
+                )
+                rows.update(came)
+                rows.changed += came.changed
+                remaining = tries.worth_another(remaining, rows)
+                if not remaining:
+                    break
+            if not rows.changed:
+                wait_like_a_writer(connection)
         return rows
 
     def read_events(
@@ -226,7 +228,7 @@ class Database:
         self.engine.dispose()
 
 
-def _settle(
+def _settle_once(
     connection: sqlalchemy.Connection,
     settlements: Sequence[Settlement],
     *,
@@ -247,24 +249,10 @@ def _settle(
     rows = Rows({row[0]: EventRow(*row) for row in settled.all()})
     # A trigger may undo what is asked for.
     rows.changed = sum(row.status is not None for row in rows.values())
+    others = [event_id for event_id in dict.fromkeys(event_ids) if event_id not in rows]
+    if others:
+        rows.update(_read(connection, others, with_payload=with_payload, accounts=accounts))
     return rows
-
-
-def _settle_others(
-    connection: sqlalchemy.Connection, settlements: Sequence[Settlement], rows: Rows, **of: Any
-) -> None:
-    """Add to the rows of a batch those that were not pending, or were not there yet."""
-    tries, came = Tries(), rows
-    while True:
-        asked_for = dict.fromkeys(each.event_id for each in settlements)
-        if others := [event_id for event_id in asked_for if event_id not in came]:
-            rows.update(_read(connection, others, **of))
-        settlements = tries.worth_another(settlements, rows)
-        if not settlements:
-            return
-        came = _settle(connection, settlements, **of)
-        rows.update(came)
-        rows.changed += came.changed
 
 
 def _read(

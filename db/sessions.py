@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 PINNED = {
-    # Also of a statement that is a transaction of its own.
-    "default_transaction_isolation": "read committed",
     # Times are read as ISO 8601. Those that Python cannot hold are passed on as they
     # are written, so that their zone is seen outside.
     "DateStyle": "ISO, MDY",
@@ -46,7 +44,7 @@ PINNED = {
     # That a commit did not wait for its standby to the end is a warning.
     "client_min_messages": "warning",
 }
-# Each statement has a timeout of its own.
+# A batch has two statements, each with a timeout of its own.
 PINNED_SINCE = {170_000: {"transaction_timeout": "0"}}
 # Where a database keeps bytes for text, it would be refused to be read.
 UNCHECKED = {"client_encoding": "SQL_ASCII"}

@@ -1,15 +1,15 @@
 """The guarded update, built once and pure.
 
-Two statements settle a batch of any size, each with a constant number of bind
-parameters:
+Two statements in one transaction settle a batch of any size, each with a
+constant number of bind parameters:
 
 1. `settle_pending_events` locks the batch's pending rows in id order, so that
    overlapping batches never deadlock, and updates what it locked. Of several
    settlements of one event the first in the batch wins.
 2. `read_events` reads the rows the first one did not return. It is a statement
-   of its own because that gives it a new snapshot, which sees what a concurrent
-   winner has just committed. Joining the two would report a row as pending that
-   another batch has settled meanwhile.
+   of its own because under READ COMMITTED that gives it a new snapshot, which
+   sees what a concurrent winner has just committed. Joining the two would
+   report a row as pending that another batch has settled meanwhile.
 
 Settled rows are only read, never locked: a lock is a write.
 """

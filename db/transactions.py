@@ -20,7 +20,7 @@ import sqlalchemy
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.errors import TransientDatabaseError, translate_error
-from db.sessions import WAIT_CANCELLED, is_pooled
+from db.sessions import WAIT_CANCELLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,15 +36,8 @@ SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
 
 
 @contextmanager
-def transaction(
-    engine: sqlalchemy.Engine, *, of_one_statement: bool = False
-) -> Iterator[sqlalchemy.Connection]:
+def transaction(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
     """Give a connection in a transaction, which is committed at the end of the block.
-
-    Args:
-        engine: Whose sessions are `db.sessions`' own.
-        of_one_statement: It is committed with its only statement, in the same round trip. What
-            was asked for cannot be undone then, should its answer not be understood.
 
     Raises:
         TransientDatabaseError: Nothing was committed, or it is not known whether it was, or
@@ -54,12 +47,8 @@ def transaction(
     try:
         with engine.connect() as connection:
             connection.info.pop(WAIT_CANCELLED, None)
-            # Where a session is lent it is set up in each transaction, by a statement more.
-            if of_one_statement and not is_pooled(connection):
-                yield connection.execution_options(isolation_level="AUTOCOMMIT")
-            else:
-                with connection.begin():
-                    yield connection
+            with connection.begin():
+                yield connection
             was_cancelled = connection.info.pop(WAIT_CANCELLED, False)
     except SQLAlchemyError as error:
         raise translate_error(error) from error

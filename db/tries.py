@@ -1,4 +1,4 @@
-"""Which settlements of a batch are worth another try; pure.
+"""Which settlements of a batch are worth another try in its transaction; pure.
 
 A pending event to which a settlement applies is settled by the statement, or is not:
 because it was inserted a moment later, or because a trigger or a policy keeps it as it is.

@@ -43,7 +43,7 @@ face = faces.face
 
 UPDATE = {"id": "ev_1", "status": "completed"}
 # Of `tests.faults.crashing_gateway`.
-STEPS = ("asked", "committed", "applied", "published partly", "published")
+STEPS = ("locked", "committed", "published partly", "published")
 ACCOUNTS = ("acct_1", "acct_2")
 MESSAGES, EVENTS_EACH = 20, 5
 OUTCOME = outcome("ev_1").to_json()

@@ -13,9 +13,9 @@ from functools import wraps
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy
 from celery.__main__ import main
 
-import db.database
 import worker.applying.slots
 import worker.understanding.intake
 from service.connections import Service
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STEPS = (
-    *("fetched", "understood", "batched", "asked", "committed"),
-    *("applied", "published partly", "published", "acknowledged"),
+    *("fetched", "understood", "batched", "locked", "committed"),
+    *("published partly", "published", "acknowledged"),
 )
 
 AT = os.environ["CRASH_AT"]
@@ -74,9 +74,9 @@ def publish_half(publish: Callable[..., None]) -> Callable[..., None]:
 for read in ("read_plain", "receive"):
     around(worker.understanding.intake, read, before="fetched", after="understood")
 around(worker.applying.slots, "job_of", after="batched")
-# A batch is committed with its statement; those it has left are read after that.
-around(db.database, "_settle", before="asked", after="committed")
-around(Service, "apply", after="applied")
+# Called when the rows are locked and changed, before COMMIT is sent.
+sqlalchemy.event.listen(sqlalchemy.Engine, "commit", lambda _: crash_if("locked"))
+around(Service, "apply", after="committed")
 OutcomePublisher.publish = publish_half(OutcomePublisher.publish)  # type: ignore[method-assign]
 around(OutcomePublisher, "publish", after="published")
 around(Acknowledgements, "acknowledge", after="acknowledged")

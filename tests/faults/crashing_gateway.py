@@ -10,9 +10,9 @@ import gateway.events.settling
 from cli.main import main
 from tests.faults.crashing import around
 
-STEPS = ("asked", "committed", "applied", "published partly", "published")
+STEPS = ("locked", "committed", "published partly", "published")
 
-around(gateway.events.settling, "settle_batch", after="applied")
+around(gateway.events.settling, "settle_batch", after="committed")
 
 if __name__ == "__main__":
     main()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from tests.faults.stages import alone
 from tests.faults.storms import Storm, weather
 from tests.faults.strikes import nothing
-from tests.service import PATIENCE_SECONDS
+from tests.service import PATIENCE_SECONDS, eventually
 
 if TYPE_CHECKING:
     from tests.faults.rig import Rig
@@ -26,9 +27,13 @@ WORKERS = pytest.mark.parametrize(
     ],
 )
 STEPS = [
-    *("fetched", "understood", "batched", "asked", "committed"),
-    *("applied", "published partly", "published", "acknowledged"),
+    *("fetched", "understood", "batched", "locked", "committed"),
+    *("published partly", "published", "acknowledged"),
 ]
+SESSIONS = "SELECT FROM pg_stat_activity WHERE pid = ANY(%s)"
+WAITING_FOR_A_ROW = """
+SELECT pid FROM pg_stat_activity WHERE application_name = 'settle' AND wait_event_type = 'Lock'
+"""
 
 
 @BROKERS
@@ -43,3 +48,26 @@ def test_a_crash_at_any_step(rig: Rig, step: str, others: int) -> None:
     rig.workers.remove(crashing)
     result = weather(rig, Storm("the next one", alone(nothing), 1, 1), 1)
     assert (result.lost, result.wrong, result.dead_letters) == (0, 0, 0), result.examples
+
+
+@BROKERS
+def test_a_crash_while_the_statement_is_executed(unloaded_rig: Rig) -> None:
+    """PostgreSQL goes on, and nothing of it is committed, for nobody would tell it."""
+    service = unloaded_rig.service
+    service.load("ev_1")
+    crashing = unloaded_rig.start_worker()
+    with (
+        psycopg.connect(service.database_url, autocommit=True) as watcher,
+        psycopg.connect(service.database_url) as other,
+    ):
+        other.execute("SELECT FROM events FOR UPDATE")
+        message = service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
+        eventually(lambda: watcher.execute(WAITING_FOR_A_ROW).rowcount == 1)
+        waiting = [pid for (pid,) in watcher.execute(WAITING_FOR_A_ROW)]
+        crashing.kill()
+        other.rollback()
+        eventually(lambda: watcher.execute(SESSIONS, [waiting]).rowcount == 0)
+    assert service.database.read_events(["ev_1"])["ev_1"].status is None
+    unloaded_rig.replace(crashing)
+    ((outcome,),) = service.wait({message.id: ["ev_1"]}).values()
+    assert (outcome.updated, outcome.reason) == (True, None)

@@ -25,9 +25,8 @@ IDS = ["ev_1", "ev_2", "ev_3", "nobody"]
 UPDATES = [{"id": id_, "status": "failed"} for id_ in IDS]
 # What there is when it has died: by whom the events are settled, how much is published.
 STEPS = {
-    "asked": (None, 0),
+    "locked": (None, 0),
     "committed": ("key", 0),
-    "applied": ("key", 0),
     "published partly": ("key", 2),
     "published": ("key", 4),
 }

@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy
-from psycopg.pq import TransactionStatus
 
 from db import BadDataError, Database, DatabaseError, Settlement, TransientDatabaseError
 from db.loading import NewEvent, load_events
@@ -330,26 +329,10 @@ def test_a_row_inserted_between_the_two_statements_is_settled_too(
     assert len(statements) == 3
 
 
-def test_a_batch_is_committed_with_its_statement(database: Database, database_url: str) -> None:
-    """Nothing is asked for to begin or to end its transaction."""
-    ids = load(database_url, 2)
-    statements: list[bool] = []
-
-    @sqlalchemy.event.listens_for(database.engine, "after_cursor_execute")
-    def note(connection: sqlalchemy.Connection, *_: Any) -> None:
-        session = connection.connection.driver_connection
-        assert session is not None
-        statements.append(session.info.transaction_status == TransactionStatus.IDLE)
-
-    batch = [settlement(id_) for id_ in [*ids, ids[0]]]
-    assert database.settle_pending_events(batch).changed == 2
-    assert statements == [True]
-
-
 def test_a_batch_that_is_interrupted_is_settled_by_the_next_try(
     database: Database, database_url: str
 ) -> None:
-    """What is committed by then is told as if nothing had happened."""
+    """Between its statements nothing is committed yet, and so it is told as if never tried."""
     load(database_url, 1)
     ended: list[int] = []
 
@@ -365,6 +348,7 @@ def test_a_batch_that_is_interrupted_is_settled_by_the_next_try(
     with pytest.raises(TransientDatabaseError):
         settle_batch([Message("m", updates)], database)
     assert ended
+    assert database.read_events(["ev_00000"])["ev_00000"].status is None
     ((first, second),) = settle_batch([Message("m", updates)], database)
     assert (first.updated, second.reason) == (True, "not_found")
 

@@ -35,7 +35,6 @@ PINNED = {
     "client_min_messages": "warning",
     "client_encoding": "utf8",
     "transaction_isolation": "read committed",
-    "default_transaction_isolation": "read committed",
 }
 
 
