@@ -23,7 +23,8 @@ class Vitals:
         turned_at: When the event loop last turned.
         connecting: Whether the consumer waits for the broker, which its event loop does not
             survive: it does not turn meanwhile.
-        consuming: Whether messages are fetched.
+        is_to_consume: Whether the queue is one of those that messages are to be fetched from.
+        consuming: Whether they are.
         stopped_because: Why the breaker has stopped that, if it has.
         tries: When each try that is under way began, by its job's key.
         answered_at: When a batch was last settled.
@@ -35,6 +36,7 @@ class Vitals:
 
     turned_at: float = 0.0
     connecting: bool = True
+    is_to_consume: bool = True
     consuming: bool = False
     stopped_because: str = ""
     tries: dict[str, float] = field(default_factory=dict)

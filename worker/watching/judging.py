@@ -72,9 +72,7 @@ def judge_ready(vitals: Vitals) -> Judgement:
     if unfit := _unfit(vitals):
         return Judgement(False, unfit)
     if not vitals.consuming:
-        return Judgement(
-            False, f"it does not consume: {vitals.stopped_because or 'it was told so'}"
-        )
+        return Judgement(False, _not_consuming(vitals))
     if vitals.failing:
         return Judgement(False, f"a batch fails: {brief(vitals.failing)}")
     return Judgement(True, "it consumes, and its servers answer")
@@ -92,6 +90,12 @@ def _away(vitals: Vitals, names: dict[str, str]) -> str:
 
 def _unfit(vitals: Vitals) -> str:
     return f"the database cannot be used: {vitals.unfit}" if vitals.unfit else ""
+
+
+def _not_consuming(vitals: Vitals) -> str:
+    if vitals.stopped_because:
+        return f"it does not consume: {vitals.stopped_because}"
+    return "it begins to consume" if vitals.is_to_consume else "it does not consume: it was told so"
 
 
 def _connecting(vitals: Vitals) -> str:

@@ -116,6 +116,7 @@ class Monitoring(bootsteps.StartStopStep):
     def _beat(self, now: float) -> None:
         """Leave word of what the consumer alone knows, then say how the worker is."""
         tasks = getattr(self._worker.consumer, "task_consumer", None)
+        vitals.is_to_consume = QUEUE in self._worker.app.amqp.queues.consume_from
         vitals.consuming = bool(tasks and tasks.consuming_from(QUEUE))
         if vitals.consuming:
             vitals.stopped_because = ""

@@ -127,6 +127,16 @@ def lack_the_table(vitals: Vitals) -> None:
     vitals.end_try("job", "42P01", 1.0)
 
 
+def begin(vitals: Vitals) -> None:
+    """Have the queue not consumed yet."""
+    vitals.consuming = False
+
+
+def cancel_consumer(vitals: Vitals) -> None:
+    """Have an operator say that the queue is not to be consumed."""
+    vitals.consuming = vitals.is_to_consume = False
+
+
 def stop_consuming(vitals: Vitals) -> None:
     """Trip the breaker."""
     vitals.consuming, vitals.stopped_because = False, "80% are not valid"
@@ -156,12 +166,14 @@ def test_a_worker_whose_database_cannot_be_used_is_not_stuck() -> None:
         ),
         (lack_the_table, "the database cannot be used: there is no table; settle migrate"),
         (lambda v: v.hear("result_channel", "away"), "the result channel does not answer: away"),
+        (begin, "it begins to consume"),
+        (cancel_consumer, "it does not consume: it was told so"),
         (stop_consuming, "it does not consume: 80% are not valid"),
         (lambda v: v.end_try("job", "42P01", 1.0), "a batch fails: 42P01"),
     ],
     ids=[
         *("nobody was asked", "database", "long reason", "no table"),
-        *("result channel", "breaker", "batch"),
+        *("result channel", "begun", "cancelled", "breaker", "batch"),
     ],
 )
 def test_what_keeps_a_worker_from_being_ready(trouble: Callable[[Vitals], None], why: str) -> None:
