@@ -104,6 +104,20 @@ def test_a_refused_row_hurts_no_neighbour(database: Database, refusal: str, size
     assert [id_ for id_, row in rows.items() if row.status is None] == [CLOSED]
 
 
+def test_what_is_refused_at_the_second_try_hurts_no_neighbour(
+    database: Database, database_url: str
+) -> None:
+    """The first has changed nothing of it and raised nothing, and so settled the others."""
+    only_completed = "IF NEW.failed_at IS NOT NULL THEN RETURN NULL; END IF; " + RAISE
+    execute(database_url, GUARD.format(only_completed), BEFORE)
+    failed = Message("failed", (StatusUpdate(id=CLOSED, status="failed"),))
+    settled = settle([failed, *(message(id_) for id_ in IDS)], database)
+    reasons = [outcome.reason for (outcome,) in settled.outcomes]
+    assert reasons.pop(0) == reasons.pop(IDS.index(CLOSED)) == "refused"
+    assert set(reasons) == {None}
+    assert (settled.changed, settled.doubtful) == (99, {})
+
+
 @pytest.mark.usefixtures("refusal")
 def test_a_repeated_batch_is_answered_the_same(database: Database) -> None:
     """Its neighbours as the first time, and the refused one as long as it is refused."""
