@@ -24,7 +24,7 @@ from db import Database
 from db.migrate import migrate
 from tests.prometheus import QUICKER, Prometheus
 from tests.rabbitmq import RabbitMQ
-from tests.started import started
+from tests.started import or_skipped, started
 from tests.tables import PLAIN
 
 if TYPE_CHECKING:
@@ -52,15 +52,11 @@ def urls() -> Iterator[Urls]:
     database, broker = os.environ.get("DATABASE_URL"), os.environ.get("CELERY_BROKER_URL")
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
-        try:
+        with or_skipped(ServerUnavailable):
             if not database:
                 database = stack.enter_context(Postgres(folder / "postgres")).url
             if not broker:
                 broker = stack.enter_context(Redis(folder / "redis")).url
-        except ServerUnavailable as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(str(error))
         with redis.Redis.from_url(broker) as client:
             if client.dbsize():
                 pytest.exit("CELERY_BROKER_URL names a Redis database that is not empty", 2)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
-import pytest
 from sqlalchemy import make_url
 
-from cli.embedded import Server, ServerUnavailable, temporary_folder
+from cli.embedded import Server, ServerUnavailable
+from tests.started import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,17 +100,6 @@ def _words(address: Mapping[str, object]) -> str:
 @contextmanager
 def in_front_of(database_url: str) -> Iterator[PgBouncer]:
     """Start a pooler with few sessions, for which nobody waits long."""
-    try:
-        with temporary_folder() as folder:
-            pooler = PgBouncer(
-                folder / "pgbouncer",
-                database_url,
-                default_pool_size=str(SESSIONS),
-                query_wait_timeout="2",
-            )
-            with pooler:
-                yield pooler
-    except ServerUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+    settings = {"default_pool_size": str(SESSIONS), "query_wait_timeout": "2"}
+    with started(lambda folder: PgBouncer(folder, database_url, **settings)) as pooler:
+        yield pooler

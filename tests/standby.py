@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import psycopg
-import pytest
 
 from cli.embedded import Postgres, ServerUnavailable, dies_with_parent, temporary_folder
 from db.migrate import migrate
 from tests.service import eventually
+from tests.started import or_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,12 +124,8 @@ def pair() -> Iterator[Pair]:
     """Run a migrated primary and its standby, or skip the test where that cannot be."""
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
-        try:
+        with or_skipped(ServerUnavailable):
             primary = stack.enter_context(Postgres(folder / "primary"))
             migrate(primary.url)
             standby = stack.enter_context(Standby(folder / "standby", primary))
-        except ServerUnavailable as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(str(error))
         yield Pair(primary, standby)

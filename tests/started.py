@@ -1,4 +1,4 @@
-"""A server of the tests' own, or a test that is skipped where it cannot be."""
+"""What a test needs, or the test skipped where that cannot be had; CI fails instead."""
 
 from __future__ import annotations
 
@@ -19,12 +19,22 @@ Server = TypeVar("Server")
 
 
 @contextmanager
-def started(make: Callable[[Path], AbstractContextManager[Server]]) -> Iterator[Server]:
-    """Run a server in a folder, or skip the test where it is not installed; CI fails."""
+def or_skipped(*missing: type[Exception]) -> Iterator[None]:
+    """Skip the test where one of these says what is missing; CI fails."""
     try:
-        with temporary_folder() as folder, make(folder / "server") as server:
-            yield server
-    except ServerUnavailable as error:
+        yield
+    except missing as error:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@contextmanager
+def started(make: Callable[[Path], AbstractContextManager[Server]]) -> Iterator[Server]:
+    """Run a server in a folder, or skip the test where it is not installed; CI fails."""
+    with (
+        or_skipped(ServerUnavailable),
+        temporary_folder() as folder,
+        make(folder / "server") as server,
+    ):
+        yield server

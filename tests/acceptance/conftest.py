@@ -27,6 +27,7 @@ from tests.conftest import clone
 from tests.gateway import Gateway, Gateways
 from tests.node import Node
 from tests.service import Service
+from tests.started import or_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,12 +115,8 @@ def quorum(
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Node:
     """Give the examples for Node.js."""
-    try:
+    with or_skipped(ServerUnavailable):
         return Node(tmp_path_factory.mktemp("node") / "examples")
-    except ServerUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from cli.embedded import Postgres, Redis, ServerUnavailable, temporary_folder
 from db.migrate import migrate
 from tests.accounts import postgres_role, redis_users
 from tests.service import Service
+from tests.started import or_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +29,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Give an installation as docs/privileges.md describes it."""
     with ExitStack() as stack:
         folder: Path = stack.enter_context(temporary_folder())
-        try:
+        with or_skipped(ServerUnavailable):
             postgres = stack.enter_context(Postgres(folder / "postgres", durable=True))
             broker = stack.enter_context(Redis(folder / "redis", append_only=True))
-        except ServerUnavailable as error:
-            pytest.skip(str(error))
         migrate(postgres.url)
         worker_database_url = stack.enter_context(postgres_role("settle_worker", postgres.url))
         yield stack.enter_context(

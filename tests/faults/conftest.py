@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from settle_client.names import QUEUE
 from tests.faults.rig import Rig, durable_servers, renew, rig
 from tests.gateway import Gateways
 from tests.rabbitmq_cluster import Cluster
-from tests.started import started
+from tests.started import or_skipped, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,13 +34,8 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def breakable() -> Iterator[Servers]:
     """Give servers that may be broken: they are mended for the next test."""
-    try:
-        with durable_servers() as servers:
-            yield servers
-    except ServerUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+    with or_skipped(ServerUnavailable), durable_servers() as servers:
+        yield servers
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import secrets
 from contextlib import ExitStack, closing
@@ -22,6 +21,7 @@ from tests.faults.load import Load
 from tests.gateway import Gateways
 from tests.previous_release import NotInHistoryError, PreviousRelease
 from tests.service import Service, eventually
+from tests.started import or_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,12 +37,8 @@ IDS = [f"http_{number}" for number in range(100)]
 @pytest.fixture(scope="module")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> PreviousRelease:
     """Give the release before this one."""
-    try:
+    with or_skipped(NotInHistoryError):
         return PreviousRelease.unpack(tmp_path_factory.mktemp("previous"))
-    except NotInHistoryError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ import redis
 
 from cli.doctor.examination import examine
 from cli.doctor.parts import broker_part, result_backend_part, result_channel_part
-from cli.embedded import Redis, ServerUnavailable, free_port, temporary_folder
+from cli.embedded import Redis, free_port, temporary_folder
 from service.finding import Finding, Verdict
 from service.reaching import RedisServer
 from service.redis_checks import clock
 from service.settings import Settings
 from tests.accounts import redis_users
+from tests.started import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +29,8 @@ STREAM_MAX_LENGTH = 10
 @pytest.fixture(scope="module")
 def server() -> Iterator[Redis]:
     """Give a server that is as it should be."""
-    with temporary_folder() as folder:
-        try:
-            with Redis(folder / "redis", append_only=True) as server:
-                yield server
-        except ServerUnavailable as error:
-            pytest.skip(str(error))
+    with started(lambda folder: Redis(folder, append_only=True)) as server:
+        yield server
 
 
 @pytest.fixture

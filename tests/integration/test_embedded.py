@@ -15,6 +15,7 @@ import redis
 
 from cli.embedded import Postgres, Redis, ServerUnavailable, binaries, servers, temporary_folder
 from tests.service import eventually
+from tests.started import or_skipped
 
 START_BOTH = """
 import sys, time
@@ -27,13 +28,9 @@ with servers() as running:
 
 @pytest.fixture(autouse=True)
 def _available(tmp_path: Path) -> None:
-    try:
+    with or_skipped(ServerUnavailable):
         binaries.redis_binary()
         binaries.postgres_binaries(tmp_path)
-    except ServerUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
 
 
 def test_both_servers_run_while_the_block_lasts() -> None:

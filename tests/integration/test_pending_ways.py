@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from bench.pending import run
 from cli.embedded import ServerUnavailable
+from tests.started import or_skipped
 
 pytestmark = pytest.mark.storms
 
 
 def test_the_benchmark_in_small() -> None:
     """All find the same pages; only those that write to no index of events stay HOT."""
-    try:
+    with or_skipped(ServerUnavailable):
         found = {one.way: one for one in run(rows=30_000, pending=2_000, settled=4_000)}
-    except ServerUnavailable as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
     hot = {name for name, one in found.items() if one.hot >= 0.95}
     assert hot == {
         *("none", "index, filtered"),
