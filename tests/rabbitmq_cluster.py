@@ -53,6 +53,21 @@ class Cluster:
         """Return how many messages the queues have, delivered or not."""
         return next(node for node in self.nodes if node.pid is not None).waiting_or_held()
 
+    def let_go_of_orphans(self) -> bool:
+        """Let the queues have back what is delivered and no channel has; return whether all is so.
+
+        After an election a queue may take no acknowledgement of what it had delivered before, until
+        its consumer's connection ends: https://github.com/rabbitmq/rabbitmq-server/issues/15473.
+        """
+        counts = [
+            *self.control("list_queues", "messages_ready", "--no-table-headers").split(),
+            *self.control("list_channels", "messages_unacknowledged", "--no-table-headers").split(),
+        ]
+        if any(int(count) for count in counts if count.isdigit()):
+            return False
+        self.control("close_all_connections", "it has what the queue keeps for it no more")
+        return True
+
     def start(self) -> Self:
         """Start all nodes that do not run."""
         for node in self.nodes:

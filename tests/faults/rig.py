@@ -15,6 +15,7 @@ from cli.embedded import Postgres, Redis, temporary_folder
 from db.migrate import migrate
 from tests.faults.contenders import SETTLE, Contender
 from tests.faults.load import Load
+from tests.rabbitmq_cluster import Cluster
 from tests.service import Service, Worker
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from tests.faults.network import Link
     from tests.rabbitmq import RabbitMQ
-    from tests.rabbitmq_cluster import Cluster
 
     Servers = tuple[Postgres, Redis, Redis]
 
@@ -49,6 +49,7 @@ class Rig:
         self.workers: list[Worker] = []
         self.load: Load
         self.stuck = 0
+        self._had_orphans = False
         # Each returns what somebody else misses in the end, in words.
         self.claims: list[Callable[[], list[str]]] = []
         self.at_end = ExitStack()
@@ -134,8 +135,18 @@ class Rig:
             if backlog != seen:
                 seen, changed = backlog, time.monotonic()
             if time.monotonic() - changed > HOPELESS_SECONDS:
-                return
+                if not self._let_go_of_orphans():
+                    return
+                changed = time.monotonic()
             time.sleep(0.05)
+
+    def _let_go_of_orphans(self) -> bool:
+        """Do, once, what an operator has to where a cluster has orphans; return whether it has."""
+        cluster = self.service.rabbitmq
+        if self._had_orphans or not isinstance(cluster, Cluster):
+            return False
+        self._had_orphans = cluster.let_go_of_orphans()
+        return self._had_orphans
 
     def backlog(self) -> tuple[int, ...]:
         """Return how many messages wait, are held, indexed, suspect, delayed, at one moment."""

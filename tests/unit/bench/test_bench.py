@@ -252,11 +252,11 @@ def test_what_was_asked_is_met_or_not(rates: dict[str, list[float]], line: str) 
 @pytest.mark.parametrize(
     ("name", "milliseconds", "verdict"),
     [
-        pytest.param("one by one", 5, "p50 ≤ 5 ms, p99 ≤ 30 ms met", id="alone"),
-        pytest.param("one by one", 6, "p50 ≤ 5 ms, p99 ≤ 30 ms **not met**", id="alone, late"),
+        pytest.param("one by one", 5, "p50 ≤ 5, p99 ≤ 30 met", id="alone"),
+        pytest.param("one by one", 6, "p50 ≤ 5, p99 ≤ 30 **not met**", id="alone, late"),
         pytest.param(
             "at half of the highest rate, 5 a second, RabbitMQ",
-            *(101, "p50 ≤ 100 ms, p99 ≤ 100 ms **not met**"),
+            *(101, "p50 ≤ 100, p99 ≤ 100 **not met**"),
             id="under load, late",
         ),
     ],
@@ -264,8 +264,8 @@ def test_what_was_asked_is_met_or_not(rates: dict[str, list[float]], line: str) 
 def test_latencies_are_held_against_what_is_asked(
     name: str, milliseconds: float, verdict: str
 ) -> None:
-    """On either broker."""
-    latency = {name: [milliseconds / 1000] * 100}
+    """On either broker, by the round in the middle."""
+    latency = {name: [[ms / 1000] * 100 for ms in (0.1, milliseconds, 200)]}
     results = {"machine": MACHINE, "rates": {"Settle": [5.0]}, "latency": latency}
     (line,) = [line for line in report.as_table(results).splitlines() if name in line]
     assert line.endswith(f"| {verdict} |")
@@ -333,7 +333,7 @@ def test_a_run_that_ends_early_keeps_what_was_measured(monkeypatch: pytest.Monke
         command._run(cast("Any", None), 2, (), Console(quiet=True), results)
     assert results["rates"] == {"Settle": [8.0, 8.0]}
     table = report.as_table(results)
-    assert "| one by one, 50 a second | 1.0 ms |" in table
+    assert "| one by one, 50 a second | 1.0 |" in table
     assert "| one by one, 50 a second | 90.0 |  |  |  |  |  |  | 90.0 |" in table
     assert "at half" not in table
 
