@@ -25,6 +25,7 @@ PLACES = {
     ),
 }
 
+LATENCIES = ("p50", "p90", "p99", "p99, lowest to highest", "longest", "updates a round")
 # What RabbitMQ itself can do.
 COUNTING = "RabbitMQ alone, a consumer that only counts"
 # What is compared with what, and what is asked of it, if anything is.
@@ -116,9 +117,8 @@ def _costs(costs: dict[str, list[dict[str, float]]]) -> list[str]:
 def _latencies(latency: dict[str, list[list[float]]]) -> list[str]:
     lines = [
         "",
-        "| from publishing to the outcome, ms, median of rounds | p50 | p90 | p99 "
-        + "| p99, lowest to highest | longest | updates a round | target |",
-        "|---|" + "--:|" * 7,
+        f"| from publishing to the outcome, ms, median of rounds | {' | '.join(LATENCIES)} | target |",
+        "|---|" + "--:|" * (len(LATENCIES) + 1),
     ]
     for name, rounds in latency.items():
         cuts = [quantiles_in_milliseconds(seconds) for seconds in rounds]
