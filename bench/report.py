@@ -115,9 +115,10 @@ def _costs(costs: dict[str, list[dict[str, float]]]) -> list[str]:
 
 
 def _latencies(latency: dict[str, list[list[float]]]) -> list[str]:
+    columns = " | ".join(LATENCIES)
     lines = [
         "",
-        f"| from publishing to the outcome, ms, median of rounds | {' | '.join(LATENCIES)} | target |",
+        f"| from publishing to the outcome, ms, median of rounds | {columns} | target |",
         "|---|" + "--:|" * (len(LATENCIES) + 1),
     ]
     for name, rounds in latency.items():
