@@ -343,7 +343,8 @@ def test_a_worker_that_cannot_settle_says_why(
     service.start_worker()
     chromium.wait_for("The breaker has tripped: w1@", "#trouble")
     chromium.wait_for("no answer", "#workers")
-    assert "100% of the latest messages are not valid" in chromium.text("#trouble")
+    # It may not have asked its database by then, which is told first.
+    chromium.wait_for("100% of the latest messages are not valid", "#trouble")
     assert "add_consumer event-status-updates" in chromium.text("#trouble")
 
 
