@@ -186,7 +186,11 @@ class RabbitMQ:
         """Return how many messages the queues have, delivered or not."""
         # What the node tells is as old as its last tick.
         time.sleep(TICKS_SECONDS)
-        lines = self.control("list_queues", "messages", "--no-table-headers").split()
+        return self.total("list_queues", "messages")
+
+    def total(self, command: str, column: str) -> int:
+        """Return the sum of a column of what a command of `rabbitmqctl` lists."""
+        lines = self.control(command, column, "--no-table-headers").split()
         return sum(int(count) for count in lines if count.isdigit())
 
     def __enter__(self) -> Self:

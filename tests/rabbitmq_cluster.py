@@ -47,11 +47,15 @@ class Cluster:
 
     def control(self, *command: str) -> str:
         """Run `rabbitmqctl` on a node that runs."""
-        return next(node for node in self.nodes if node.pid is not None).control(*command)
+        return self._running.control(*command)
 
     def waiting_or_held(self) -> int:
         """Return how many messages the queues have, delivered or not."""
-        return next(node for node in self.nodes if node.pid is not None).waiting_or_held()
+        return self._running.waiting_or_held()
+
+    @property
+    def _running(self) -> RabbitMQ:
+        return next(node for node in self.nodes if node.pid is not None)
 
     def let_go_of_orphans(self) -> bool:
         """Let the queues have back what is delivered and no channel has; return whether all is so.
@@ -59,11 +63,10 @@ class Cluster:
         After an election a queue may take no acknowledgement of what it had delivered before, until
         its consumer's connection ends: https://github.com/rabbitmq/rabbitmq-server/issues/15473.
         """
-        counts = [
-            *self.control("list_queues", "messages_ready", "--no-table-headers").split(),
-            *self.control("list_channels", "messages_unacknowledged", "--no-table-headers").split(),
-        ]
-        if any(int(count) for count in counts if count.isdigit()):
+        node = self._running
+        if node.total("list_queues", "messages_ready"):
+            return False
+        if node.total("list_channels", "messages_unacknowledged"):
             return False
         self.control("close_all_connections", "it has what the queue keeps for it no more")
         return True

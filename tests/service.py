@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from tests.rabbitmq_cluster import Cluster
 
 PATIENCE_SECONDS = 60
+WAITING_FOR_ROWS = """
+SELECT pid FROM pg_stat_activity WHERE application_name = 'settle' AND wait_event_type = 'Lock'
+"""
 
 
 def eventually(holds: Callable[[], bool], state: Callable[[], object] = lambda: "") -> None:
@@ -197,6 +200,11 @@ class Service:
         for outcome in self.outcomes.wait(messages, timeout_seconds=PATIENCE_SECONDS):
             by_message[outcome.message_id or ""].append(outcome)
         return by_message
+
+    def waiting_for_rows(self) -> list[int]:
+        """Return the sessions, by their processes, that wait for a row that somebody holds."""
+        with self.database.engine.connect() as owner:
+            return list(owner.exec_driver_sql(WAITING_FOR_ROWS).scalars())
 
     def check_is_settling(self) -> None:
         """Check that more outcomes come."""

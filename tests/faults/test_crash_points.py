@@ -31,9 +31,6 @@ STEPS = [
     *("published partly", "published", "acknowledged"),
 ]
 SESSIONS = "SELECT FROM pg_stat_activity WHERE pid = ANY(%s)"
-WAITING_FOR_A_ROW = """
-SELECT pid FROM pg_stat_activity WHERE application_name = 'settle' AND wait_event_type = 'Lock'
-"""
 
 
 @BROKERS
@@ -62,8 +59,8 @@ def test_a_crash_while_the_statement_is_executed(unloaded_rig: Rig) -> None:
     ):
         other.execute("SELECT FROM events FOR UPDATE")
         message = service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
-        eventually(lambda: watcher.execute(WAITING_FOR_A_ROW).rowcount == 1)
-        waiting = [pid for (pid,) in watcher.execute(WAITING_FOR_A_ROW)]
+        eventually(lambda: len(service.waiting_for_rows()) == 1)
+        waiting = service.waiting_for_rows()
         crashing.kill()
         other.rollback()
         eventually(lambda: watcher.execute(SESSIONS, [waiting]).rowcount == 0)

@@ -61,16 +61,6 @@ def newest_letter(service: Service) -> str:
     return str(id_)
 
 
-def blocked(service: Service) -> bool:
-    """Return whether a worker waits for a lock."""
-    with psycopg.connect(service.database_url) as owner:
-        found = owner.execute(
-            "SELECT FROM pg_stat_activity"
-            " WHERE application_name = 'settle' AND wait_event_type = 'Lock'"
-        )
-        return found.rowcount > 0
-
-
 def test_every_part_is_followed() -> None:
     """By the test of its name: a command that nobody types would be nobody's promise."""
     parts = [re.sub(r"\W+", "_", part).lower() for part in commands()]
@@ -93,7 +83,7 @@ def test_the_queue_grows(service: Service) -> None:
     with suppress(psycopg.OperationalError), psycopg.connect(service.database_url) as other:
         other.execute("SELECT FROM events FOR UPDATE")
         send(service, 100)
-        eventually(lambda: blocked(service))
+        eventually(lambda: bool(service.waiting_for_rows()))
         follow(
             service,
             "The queue grows",
