@@ -118,7 +118,9 @@ def _run(
     results |= {"machine": about, "rounds": rounds, **rates}
     if not only:
         results["latency"] = {}
-        _latencies(at, rates["rates"], rounds, console, results)
+        for number in range(1, rounds + 1):
+            console.print(f"round {number} of {rounds}  latencies", highlight=False)
+            _latencies(at, rates["rates"], console, results)
 
 
 def _all_measured(at: Rig) -> dict[str, Callable[[], Run]]:
@@ -169,25 +171,20 @@ def _why(error: Exception) -> str:
 def _latencies(
     at: Rig,
     rates: dict[str, list[float]],
-    rounds: int,
     console: Console,
     results: dict[str, Any],
 ) -> None:
-    brokers = [(SETTLE, ""), (ON_RABBITMQ, ", RabbitMQ")]
-    measured = [(contender, where) for contender, where in brokers if contender.name in rates]
-    for number in range(1, rounds + 1):
-        for contender, where in measured:
-            half = statistics.median(rates[contender.name]) / 2
-            console.print(
-                f"round {number} of {rounds}  latency of lonely updates, "
-                f"then at half of the highest rate{where}"
-            )
-            alone, loaded = (
-                f"one by one, 50 a second{where}",
-                f"at half of the highest rate, {half:,.0f} a second{where}",
-            )
-            _note(results, alone, measuring.lonely_latencies(at, contender))
-            _note(results, loaded, measuring.latencies_under_load(at, half, contender))
+    for contender, where in ((SETTLE, ""), (ON_RABBITMQ, ", RabbitMQ")):
+        if contender.name not in rates:
+            continue
+        half = statistics.median(rates[contender.name]) / 2
+        console.print(f"latency of lonely updates, then at half of the highest rate{where}")
+        alone, loaded = (
+            f"one by one, 50 a second{where}",
+            f"at half of the highest rate, {half:,.0f} a second{where}",
+        )
+        _note(results, alone, measuring.lonely_latencies(at, contender))
+        _note(results, loaded, measuring.latencies_under_load(at, half, contender))
 
 
 def _note(results: dict[str, Any], name: str, latencies: Latencies) -> None:
