@@ -18,6 +18,7 @@ from db.loading import NewEvent, load_events
 from settle_client.update import StatusUpdate
 from tasks.messages import Message
 from tasks.settle import settle_batch
+from tests.counting import wait_until_counted
 from tests.tables import both
 
 pytestmark = both
@@ -154,8 +155,8 @@ def test_updates_stay_hot(database: Database, database_url: str) -> None:
     for start in range(0, len(ids), 500):
         database.settle_pending_events([settlement(id_) for id_ in ids[start : start + 500]])
     database.close()
-    with psycopg.connect(database_url) as connection:
-        connection.execute("SELECT pg_stat_force_next_flush()")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        wait_until_counted(connection)
         row = connection.execute(
             "SELECT sum(n_tup_upd)::int, sum(n_tup_hot_upd)::int FROM pg_stat_user_tables"
         ).fetchone()
@@ -174,6 +175,7 @@ def test_rows_are_found_by_their_ids(database: Database, database_url: str) -> N
     ids = load(database_url, 50_000)
     chosen = random.Random(1).sample(ids, 3_000)
     with psycopg.connect(database_url, autocommit=True) as owner:
+        wait_until_counted(owner)
         owner.execute("SELECT pg_stat_reset()")
         for start in range(0, len(chosen), 1_000):
             settle_twice(database, chosen[start : start + 1_000])
@@ -199,6 +201,7 @@ def test_rows_are_found_by_their_ids_whatever_a_database_prefers(
     with psycopg.connect(database_url, autocommit=True) as owner:
         for name, value in PREFERENCES[preferred].items():
             owner.execute(f'ALTER DATABASE "{owner.info.dbname}" SET {name} = {value}'.encode())
+        wait_until_counted(owner)
         owner.execute("SELECT pg_stat_reset()")
         with closing(Database(database_url)) as database:
             settle_twice(database, ids[:1_000])
@@ -213,7 +216,7 @@ def settle_twice(database: Database, ids: list[str]) -> None:
 
 def check_found_by_their_ids(owner: psycopg.Connection, batch: int) -> None:
     """See that no more was read than what was settled twice."""
-    owner.execute("SELECT pg_stat_force_next_flush()")
+    wait_until_counted(owner)
     scans, fetched = owner.execute(
         "SELECT sum(seq_scan)::int, sum(idx_tup_fetch)::int FROM pg_stat_user_tables"
     ).fetchone() or (None, None)
@@ -257,7 +260,9 @@ def test_overlapping_batches_of_four_writers(database: Database, database_url: s
             assert row.settled_by == message_id
         else:
             assert outcome.reason == f"already_{row.status}"
-    with psycopg.connect(database_url) as connection:
+    database.close()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        wait_until_counted(connection)
         (deadlocks,) = connection.execute(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         ).fetchone() or (None,)
