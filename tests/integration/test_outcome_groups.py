@@ -100,7 +100,7 @@ def test_healthy_members_never_handle_the_same(face: Any, server: Redis) -> None
         members = []
         for name in ("one", "two", "three"):
             client = stack.enter_context(closing(face.outcome_client(server.url)))
-            followed = client.follow(GROUP, name, claim_after_seconds=0.6)
+            followed = client.follow(GROUP, name, claim_after_seconds=1)
             # The first has taken all that there is before the others come.
             members.append(stack.enter_context(Reading(server.url, followed, seconds_each=0.05)))
             eventually(lambda: bool(members[0].seen))
@@ -114,11 +114,11 @@ def test_one_outcome_may_take_longer_than_the_time_to_take_over(face: Any, serve
     publish(server.url, 0)
     with ExitStack() as stack:
         one, two = (stack.enter_context(closing(face.outcome_client(server.url))) for _ in range(2))
-        busy = stack.enter_context(closing(one.follow(GROUP, "one", claim_after_seconds=0.4)))
+        busy = stack.enter_context(closing(one.follow(GROUP, "one", claim_after_seconds=1)))
         assert next(busy).id == "ev_0"
-        followed = two.follow(GROUP, "two", claim_after_seconds=0.4)
+        followed = two.follow(GROUP, "two", claim_after_seconds=1)
         idle = stack.enter_context(Reading(server.url, followed))
-        time.sleep(1.5)
+        time.sleep(2.5)
         publish(server.url, 1)
         eventually(lambda: idle.has_seen(1))
         assert idle.seen == ["ev_1"]
