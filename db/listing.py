@@ -75,7 +75,7 @@ class Readable(Protocol):
         ...
 
 
-class Position(NamedTuple):
+class ListPosition(NamedTuple):
     """A place in the order of lists: that of an event, as it is written."""
 
     created_at: str
@@ -96,14 +96,14 @@ class Listing(NamedTuple):
     created_after: datetime | None = None
     created_before: datetime | None = None
     accounts: Collection[str] | None = None
-    after: Position | None = None
+    after: ListPosition | None = None
 
 
 class Listed(NamedTuple):
     """A page of events, and the place of its last if there are more."""
 
     rows: list[EventRow]
-    last: Position | None
+    last: ListPosition | None
 
 
 def list_events(database: Readable, listing: Listing) -> Listed:
@@ -121,7 +121,7 @@ def list_events(database: Readable, listing: Listing) -> Listed:
         connection.exec_driver_sql(PLANNED)
         found = connection.execute(statement, _parameters(listing)).all()
     rows = [EventRow(*row) for *row, _ in found[: listing.limit]]
-    last = Position(found[len(rows) - 1][-1], rows[-1].id) if len(found) > len(rows) else None
+    last = ListPosition(found[len(rows) - 1][-1], rows[-1].id) if len(found) > len(rows) else None
     return Listed(rows, last)
 
 

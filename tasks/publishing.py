@@ -21,7 +21,7 @@ from settle_client.names import DEAD_LETTERS, OUTCOMES
 from tasks.errors import OutcomesNotPublishedError
 from tasks.memory_limit import write
 from tasks.replicas import ReplicatedScript
-from tasks.room import Room
+from tasks.room import StreamRoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ class OutcomePublisher:
             min_replicas: How many replicas must have what counts as published.
         """
         self._client, self._letters = client, letters or client
-        self._room = Room(client, keep_for, stream_max_length) if keep_for else None
+        self._room = StreamRoom(client, keep_for, stream_max_length) if keep_for else None
         # What makes room trims; publishing does not.
         self._stream_max_length = UNTRIMMED if keep_for else stream_max_length
         self._min_replicas = min_replicas

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 2.0
 
 
-class NotReplicatedError(redis.RedisError):
+class TooFewReplicasError(redis.RedisError):
     """Too few replicas have it."""
 
 
@@ -32,10 +32,10 @@ def check_reached(reached: int, min_replicas: int) -> None:
     """Check what that has answered.
 
     Raises:
-        NotReplicatedError: Too few replicas have said that they have what was written.
+        TooFewReplicasError: Too few replicas have said that they have what was written.
     """
     if reached < min_replicas:
-        raise NotReplicatedError(f"{reached} of {min_replicas} replicas have it")
+        raise TooFewReplicasError(f"{reached} of {min_replicas} replicas have it")
 
 
 class ReplicatedScript:
@@ -55,7 +55,7 @@ class ReplicatedScript:
         """Run it.
 
         Raises:
-            NotReplicatedError: It was run, and too few replicas have said that they have that.
+            TooFewReplicasError: It was run, and too few replicas have said that they have that.
             redis.RedisError: It was refused, or the server is away.
         """
         if not self._min_replicas:

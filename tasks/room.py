@@ -22,7 +22,7 @@ ENTRIES_PER_STEP = 1_000
 MAKE_ROOM = Path(__file__).with_name("make_room.lua").read_text("utf-8")
 
 
-class Room:
+class StreamRoom:
     """The room in the stream of outcomes."""
 
     def __init__(self, client: redis.Redis, groups: Sequence[str], max_length: int) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from service.channel import ChannelAwayError
 from webhooks import metrics
-from webhooks.judging import State, Verdict, judge_failure, judge_success
+from webhooks.judging import Consequence, State, judge_failure, judge_success
 from webhooks.payloads import payload_of
 from webhooks.queues import UNKNOWN_SECONDS
 from webhooks.signing import message_id, sign
@@ -41,12 +41,12 @@ USER_AGENT = f"settle/{version('settle')}"
 class Tried(NamedTuple):
     """What became of a try."""
 
-    verdict: Verdict
+    consequence: Consequence
     delivered: Sequence[Waiting] = ()
     aside: Sequence[Waiting] = ()
 
 
-class Delivery:
+class EndpointSlots:
     """The slots in which endpoints are served."""
 
     def __init__(
@@ -129,7 +129,7 @@ class Delivery:
         try:
             endpoint = self._endpoints.find(name)
             if endpoint is None:
-                tried = Tried(Verdict(UNKNOWN_SECONDS, {"error": "it is not in the file"}))
+                tried = Tried(Consequence(UNKNOWN_SECONDS, {"error": "it is not in the file"}))
             else:
                 batch = await self._queues.take(endpoint)
                 if batch is None or self._queues.is_late(began):
@@ -147,7 +147,7 @@ class Delivery:
         while True:
             try:
                 await self._queues.finish(
-                    name, tried.verdict, delivered=tried.delivered, aside=tried.aside
+                    name, tried.consequence, delivered=tried.delivered, aside=tried.aside
                 )
             except ChannelAwayError:
                 if self._queues.is_over(began):
@@ -161,18 +161,18 @@ class Delivery:
         outcomes = [each for each in batch.outcomes if endpoint.takes(each.account_id)]
         state = State.of(batch.state)
         if not outcomes:
-            return Tried(Verdict(0, {}, ("last",)), batch.outcomes)
+            return Tried(Consequence(0, {}, ("last",)), batch.outcomes)
         answer = await self._post(endpoint, outcomes)
         now = time.time()
         if answer.is_delivered:
             if state.failures:
                 logger.warning("endpoint takes outcomes again", extra={"endpoint": endpoint.name})
             return Tried(judge_success(state, endpoint.max_outcomes, now), batch.outcomes)
-        verdict = judge_failure(state, answer, len(outcomes), self._limits, now)
-        self._say_failing(endpoint, state, answer, verdict)
-        if state.is_in_doubt and answer.is_refusal and verdict.disabled is None:
-            return await self._compare(endpoint, Tried(verdict), outcomes)
-        return Tried(verdict)
+        consequence = judge_failure(state, answer, len(outcomes), self._limits, now)
+        self._say_failing(endpoint, state, answer, consequence)
+        if state.is_in_doubt and answer.is_refusal and consequence.disabled is None:
+            return await self._compare(endpoint, Tried(consequence), outcomes)
+        return Tried(consequence)
 
     async def _compare(
         self, endpoint: Endpoint, tried: Tried, outcomes: Sequence[Waiting]
@@ -214,14 +214,14 @@ class Delivery:
         return answer
 
     def _say_failing(
-        self, endpoint: Endpoint, state: State, answer: Answer, verdict: Verdict
+        self, endpoint: Endpoint, state: State, answer: Answer, consequence: Consequence
     ) -> None:
         fields = {"endpoint": endpoint.name, "error": str(answer)}
-        if verdict.disabled is not None:
+        if consequence.disabled is not None:
             metrics.DISABLED_NOW.inc()
             fix = f"settle webhooks enable {endpoint.name}"
             logger.error(
-                "endpoint disabled", extra={**fields, "error": verdict.disabled, "fix": fix}
+                "endpoint disabled", extra={**fields, "error": consequence.disabled, "fix": fix}
             )
         elif not state.failures:
             logger.warning("endpoint fails", extra=fields)

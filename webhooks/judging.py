@@ -80,7 +80,7 @@ class Limits(NamedTuple):
     disable_after_days: float
 
 
-class Verdict(NamedTuple):
+class Consequence(NamedTuple):
     """What is recorded of a try.
 
     Attributes:
@@ -103,7 +103,7 @@ class Verdict(NamedTuple):
 FAILING = ("failures", "failing_since", "refusals", "error")
 
 
-def judge_success(state: State, max_outcomes: int, now: float) -> Verdict:
+def judge_success(state: State, max_outcomes: int, now: float) -> Consequence:
     """Judge a try that has delivered: what was made smaller grows again.
 
     Args:
@@ -114,11 +114,13 @@ def judge_success(state: State, max_outcomes: int, now: float) -> Verdict:
     changes: dict[str, Any] = {"succeeded_at": now}
     forgotten = (*FAILING, "last")
     if state.size is not None and state.size * 2 < max_outcomes:
-        return Verdict(0, {**changes, "size": state.size * 2}, forgotten)
-    return Verdict(0, changes, (*forgotten, "size"))
+        return Consequence(0, {**changes, "size": state.size * 2}, forgotten)
+    return Consequence(0, changes, (*forgotten, "size"))
 
 
-def judge_failure(state: State, answer: Answer, count: int, limits: Limits, now: float) -> Verdict:
+def judge_failure(
+    state: State, answer: Answer, count: int, limits: Limits, now: float
+) -> Consequence:
     """Judge a try that has not delivered.
 
     Args:
@@ -138,15 +140,15 @@ def judge_failure(state: State, answer: Answer, count: int, limits: Limits, now:
         "refusals": state.refusals + 1 if is_one_refused else 0,
     }
     if answer.status == GONE:
-        return Verdict(None, {**changes, **_disabled("it answered 410 Gone", now)})
+        return Consequence(None, {**changes, **_disabled("it answered 410 Gone", now)})
     if now - since > limits.disable_after_days * SECONDS_PER_DAY:
         why = f"it has failed for {limits.disable_after_days:g} days: {answer}"
-        return Verdict(None, {**changes, **_disabled(why, now)})
+        return Consequence(None, {**changes, **_disabled(why, now)})
     if answer.is_refusal and count > 1:
-        return Verdict(_wait(0, answer, limits), {**changes, "size": count // 2}, ("last",))
+        return Consequence(_wait(0, answer, limits), {**changes, "size": count // 2}, ("last",))
     # How often this very one was, so that finding what is refused does not take hours.
     before = state.refusals if is_one_refused else state.failures
-    return Verdict(_wait(before, answer, limits), changes)
+    return Consequence(_wait(before, answer, limits), changes)
 
 
 def _disabled(why: str, now: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from service.exposition import Exposition
 from service.settings import SettingsError
 from service.watchdog import GRACE_SECONDS, end_after
 from settle_client.redis_server import open_reader
-from webhooks.delivering import Delivery
+from webhooks.delivering import EndpointSlots
 from webhooks.destinations import Guard, networks_of
 from webhooks.judging import Limits
 from webhooks.metrics import CATALOGUE
@@ -71,8 +71,8 @@ async def _push(settings: Settings, endpoints: Endpoints, pulse: Pulse) -> None:
     limits = Limits(settings.webhooks_retry_max_wait_seconds, settings.webhooks_disable_after_days)
     queues = Queues(channel, lease, request_seconds=timeout, most=most)
     stop = Stop()
-    delivery = Delivery(endpoints, queues, poster, limits, stop, slots=slots)
-    router = Router(channel, endpoints, lease, most, delivery.wake, stop)
+    endpoint_slots = EndpointSlots(endpoints, queues, poster, limits, stop, slots=slots)
+    router = Router(channel, endpoints, lease, most, endpoint_slots.wake, stop)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.ask)
     logger.info(
@@ -83,10 +83,10 @@ async def _push(settings: Settings, endpoints: Endpoints, pulse: Pulse) -> None:
             "settle": version("settle"),
         },
     )
-    parts = (router.run(), delivery.run(), sample(channel, endpoints, pulse, stop))
+    parts = (router.run(), endpoint_slots.run(), sample(channel, endpoints, pulse, stop))
     try:
         await _run_until_asked(stop, parts, settings.stop_timeout_seconds)
-        await delivery.finish(settings.stop_timeout_seconds)
+        await endpoint_slots.finish(settings.stop_timeout_seconds)
     finally:
         await poster.close()
         await channel.close()

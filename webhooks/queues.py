@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from service.channel import Channel
     from webhooks.endpoints import Endpoint
-    from webhooks.judging import Verdict
+    from webhooks.judging import Consequence
 
 # Of one request, unless it is a single outcome.
 BATCH_MAX_BYTES = 256 * 2**10
@@ -150,7 +150,7 @@ class Queues:
     async def finish(
         self,
         name: str,
-        verdict: Verdict,
+        consequence: Consequence,
         *,
         delivered: Sequence[Waiting] = (),
         aside: Sequence[Waiting] = (),
@@ -160,15 +160,15 @@ class Queues:
         Raises:
             ChannelAwayError: Redis is away.
         """
-        wait = verdict.wait_seconds
+        wait = consequence.wait_seconds
         keys = (queue_of(name), state_of(name), kept_of(name), DUE, RETRIES)
-        changes: list[Any] = [part for pair in verdict.changes.items() for part in pair]
+        changes: list[Any] = [part for pair in consequence.changes.items() for part in pair]
         args = (
             *(self._lease, name, -1 if wait is None else int(wait * 1_000), self._most),
             *(len(delivered), *(outcome.id for outcome in delivered)),
             *(len(aside), *(outcome.id for outcome in aside)),
-            *(len(verdict.changes), *changes),
-            *verdict.forgotten,
+            *(len(consequence.changes), *changes),
+            *consequence.forgotten,
         )
         async with self._channel.asked() as client:
             return bool(await run(client, FINISH, keys, args))

@@ -22,7 +22,7 @@ MAX_CHARACTERS = 2_000
 MAX_TEXTS = 200
 
 
-class Result(NamedTuple):
+class ShownResult(NamedTuple):
     """What became of one message, as monitors show it.
 
     `failed` says whether an update of it is not valid, or was refused.
@@ -33,8 +33,8 @@ class Result(NamedTuple):
 
 
 REST = {
-    False: Result("settled: see its outcomes", failed=False),
-    True: Result("not applied: see `settle dead list`", failed=True),
+    False: ShownResult("settled: see its outcomes", failed=False),
+    True: ShownResult("not applied: see `settle dead list`", failed=True),
 }
 
 
@@ -46,7 +46,7 @@ class Summary(NamedTuple):
     """The results of a batch: each text once, and a packed number for each message."""
 
     reasons: Counter[str]
-    texts: tuple[Result, ...]
+    texts: tuple[ShownResult, ...]
     numbers: bytes
 
     @property
@@ -54,7 +54,7 @@ class Summary(NamedTuple):
         """Return how many updates have a dead letter."""
         return sum(self.reasons[reason] for reason in FAILED)
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[ShownResult]:
         """Return the result of each message, in order."""
         return [self.texts[number] for number in zlib.decompress(self.numbers)]
 
@@ -66,7 +66,7 @@ def summarize(outcomes: Sequence[Sequence[Outcome]]) -> Summary:
         outcomes: For each message those of its updates.
     """
     reasons: Counter[str] = Counter()
-    texts: dict[Result, int] = {}
+    texts: dict[ShownResult, int] = {}
     numbers = bytearray()
     room = MAX_CHARACTERS
     for answers in outcomes:
@@ -87,15 +87,15 @@ def summarize(outcomes: Sequence[Sequence[Outcome]]) -> Summary:
 
 
 _SINGLE = {
-    reason: Result(f"1 {reason or UPDATED}", failed=False)
+    reason: ShownResult(f"1 {reason or UPDATED}", failed=False)
     for reason in (None, "already_completed", "already_failed", "not_found")
 }
 
 
-def _in_words(counts: Counter[Any], outcomes: Sequence[Outcome]) -> Result:
+def _in_words(counts: Counter[Any], outcomes: Sequence[Outcome]) -> ShownResult:
     error = next((outcome.error.message for outcome in outcomes if outcome.error), None)
     text = in_words(counts) if error is None else f"{in_words(counts)}: {error}"
-    return Result(text[:MAX_TEXT_CHARACTERS], error is not None)
+    return ShownResult(text[:MAX_TEXT_CHARACTERS], error is not None)
 
 
 def in_words(reasons: Counter[Any]) -> str:

@@ -14,7 +14,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from settle_client.redis_cluster import REFUSED, SLOTS, ElsewhereError, Held, options_of
+from settle_client.redis_cluster import REFUSED, SLOTS, ElsewhereError, HeldConnection, options_of
 
 if TYPE_CHECKING:
     from settle_client.cluster_nodes import Address
@@ -32,7 +32,7 @@ def open_holder(url: str, key: str, options: dict[str, Any]) -> Redis:
     return Redis.from_pool(ConnectionPool(connection_class=connection_class, **options))
 
 
-class HolderConnection(Held, Connection):
+class HolderConnection(HeldConnection, Connection):
     """A connection to whoever holds a slot."""
 
     plain: Any = Connection

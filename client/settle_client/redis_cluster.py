@@ -93,7 +93,7 @@ def open_holder(url: str, key: str, options: dict[str, Any]) -> Redis:
     return Redis.from_pool(ConnectionPool(connection_class=connection_class, **options))
 
 
-class Held:
+class HeldConnection:
     """What the connections of both faces have in common; mixed into redis-py's."""
 
     host: str
@@ -142,7 +142,7 @@ class Held:
         return error
 
 
-class HolderConnection(Held, Connection):
+class HolderConnection(HeldConnection, Connection):
     """A connection to whoever holds a slot."""
 
     plain: Any = Connection

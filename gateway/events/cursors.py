@@ -10,7 +10,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
 
-from db.listing import Position
+from db.listing import ListPosition
 from settle_client.checking import explain_text
 
 DIGEST_BYTES = 9
@@ -18,13 +18,13 @@ DIGEST_BYTES = 9
 MAX_CHARACTERS = 5_000
 
 
-def write_cursor(position: Position) -> str:
+def write_cursor(position: ListPosition) -> str:
     """Write a place as a cursor."""
     text = json.dumps(position, separators=(",", ":")).encode()
     return urlsafe_b64encode(_digest(text) + text).decode().rstrip("=")
 
 
-def read_cursor(cursor: str) -> Position | None:
+def read_cursor(cursor: str) -> ListPosition | None:
     """Return the place that a cursor says, None if it is not as it was written."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
@@ -39,7 +39,7 @@ def read_cursor(cursor: str) -> Position | None:
     except (ValueError, TypeError, RecursionError):
         return None
     is_place = all(isinstance(one, str) and not explain_text(one) for one in (created_at, id_))
-    return Position(created_at, id_) if is_place else None
+    return ListPosition(created_at, id_) if is_place else None
 
 
 def _digest(text: bytes) -> bytes:

@@ -15,7 +15,7 @@ from tasks.errors import NotUnderstoodError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from db.listing import Position
+    from db.listing import ListPosition
 
 STATES = get_args(State)
 PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGE = 10, 1_000, 1_000_000
@@ -105,7 +105,7 @@ def _moment(value: str) -> datetime:
     )
 
 
-def _cursor(value: str) -> Position:
+def _cursor(value: str) -> ListPosition:
     place = read_cursor(value)
     if place is None:
         raise ValueError("must be taken as it is from the header Link of a page")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from db.listing import Position
+    from db.listing import ListPosition
     from gateway.events.reading import ListReader
 
 
@@ -56,7 +56,7 @@ class Lister:
         return answer(map(Event.from_row, listed.rows), headers)
 
 
-def _next(given: list[tuple[str, str]], last: Position) -> str:
+def _next(given: list[tuple[str, str]], last: ListPosition) -> str:
     kept = [(name, value) for name, value in given if name not in ("page", "after")]
     query = urlencode([*kept, ("after", write_cursor(last))])
     return f'<{terms.EVENTS}?{query}>; rel="next"'

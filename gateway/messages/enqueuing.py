@@ -17,7 +17,7 @@ from starlette.responses import Response
 from gateway.messages import terms
 from gateway.messages.pinning import pin
 from gateway.messages.records import record_of
-from gateway.requests.fairness import Room, Turns
+from gateway.requests.fairness import SharedRoom, Turns
 from gateway.requests.preferences import ASYNC
 from gateway.requests.problems import BusyError
 from gateway.terms import CHANNEL_AWAY, JSON, RETRY_SOON
@@ -59,7 +59,7 @@ class Enqueuer:
         self._stream, self._records = stream, records
         self._queue: AsyncQueue | None = None
         self._turns = Turns()
-        self._waiting = Room(MAX_SENDING)
+        self._waiting = SharedRoom(MAX_SENDING)
         self._held_up = asyncio.Semaphore(MAX_HELD_UP)
         self._trouble = TroubleLog("the broker takes messages again")
 

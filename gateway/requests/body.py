@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 from starlette.exceptions import HTTPException
 
 from gateway import terms
-from gateway.requests.fairness import Room
+from gateway.requests.fairness import SharedRoom
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -28,7 +28,7 @@ class Reader:
             max_bytes: How large a body may be.
         """
         self._max_bytes = max_bytes
-        self._room = Room(MAX_HELD_BYTES + 1)
+        self._room = SharedRoom(MAX_HELD_BYTES + 1)
 
     async def read(self, request: Request, accounts: Accounts) -> bytes:
         """Read a body of JSON.

@@ -79,7 +79,7 @@ class Turns:
             self._waiting[accounts] = turns
 
 
-class Room:
+class SharedRoom:
     """Room for so much of something; of a party that has none of it nothing is kept."""
 
     def __init__(self, most: int) -> None:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from db import BadDataError, Creation, Database, NotAllowedError, Settlement
-from db.listing import Listing, Position, list_events
+from db.listing import Listing, ListPosition, list_events
 from tests.accounts import CannotCreateUsersError, postgres_role
 from tests.tables import both
 
@@ -42,7 +42,7 @@ def listed(database: Database, limit: int = 100, **conditions: Any) -> list[str]
 
 def through(database: Database, limit: int, **conditions: Any) -> Iterator[list[str]]:
     """Yield the pages of a list, each from the last event of the one before."""
-    after: Position | None = None
+    after: ListPosition | None = None
     while True:
         page = list_events(database, Listing(limit, after=after, **conditions))
         yield [row.id for row in page.rows]
@@ -165,7 +165,7 @@ def test_an_event_is_listed_whenever_it_was_made(database: Database) -> None:
 def test_a_place_that_is_none_is_bad_data(database: Database) -> None:
     """Not an error of the service."""
     with pytest.raises(BadDataError):
-        listed(database, after=Position("soon", "a"))
+        listed(database, after=ListPosition("soon", "a"))
 
 
 @pytest.mark.parametrize("role", ["settle_gateway", "settle_reader"])

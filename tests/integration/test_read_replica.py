@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from cli.embedded import Postgres, temporary_folder
 from db import Database, DatabaseError, NotAllowedError, Settlement, TransientDatabaseError
-from db.listing import Listing, Position, list_events
+from db.listing import Listing, ListPosition, list_events
 from db.loading import NewEvent, load_events
 from db.replicas import NO_REPLICA, NOT_OF_THIS, Replica
 from tests.accounts import postgres_role
@@ -144,7 +144,7 @@ def is_behind(replica: Replica) -> bool:
 def walk(*sources: Any) -> list[str]:
     """Go from page to page, each of two events, and each read from the next of several servers."""
     seen: list[str] = []
-    after: Position | None = None
+    after: ListPosition | None = None
     for number in range(100):
         source = sources[number % len(sources)]
         page = list_events(source, Listing(2, state="pending", after=after))

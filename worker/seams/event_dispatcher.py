@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SEVERAL = "task.multi"
 
 
-class Dispatcher(EventDispatcher):
+class NonBlockingEventDispatcher(EventDispatcher):
     """Celery's dispatcher, which waits for nobody."""
 
     publish_elsewhere: Callable[..., None]
@@ -84,8 +84,8 @@ def install(app: Any, publish: Callable[..., None]) -> None:
         publish: Takes what kombu's `Producer.publish` takes, and does not wait; see
             `worker.telling.outbox` for what else.
     """
-    Dispatcher.publish_elsewhere = Node.publish_elsewhere = staticmethod(publish)
-    app.events.dispatcher_cls = Dispatcher
+    NonBlockingEventDispatcher.publish_elsewhere = Node.publish_elsewhere = staticmethod(publish)
+    app.events.dispatcher_cls = NonBlockingEventDispatcher
     app.control.mailbox.node_cls = Node
     events.Events.start = start_without_connection
 

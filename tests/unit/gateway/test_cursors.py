@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.listing import Position
+from db.listing import ListPosition
 from gateway.events.cursors import MAX_CHARACTERS, read_cursor, write_cursor
 
 # As PostgreSQL can store it, and JSON can carry it.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=255)
-PLACE = Position("2026-11-23 09:00:00.000001+00", "ev_1")
+PLACE = ListPosition("2026-11-23 09:00:00.000001+00", "ev_1")
 
 
 @given(TEXT, TEXT)
 def test_a_place_is_read_as_it_was_written(created_at: str, id_: str) -> None:
     """Whatever the id is; in characters that need no escape in a URL."""
-    cursor = write_cursor(Position(created_at, id_))
-    assert read_cursor(cursor) == Position(created_at, id_)
+    cursor = write_cursor(ListPosition(created_at, id_))
+    assert read_cursor(cursor) == ListPosition(created_at, id_)
     assert len(cursor) <= MAX_CHARACTERS
     assert cursor.replace("-", "").replace("_", "").isalnum()
 
@@ -38,7 +38,7 @@ def test_one_that_was_changed_is_told(number: int) -> None:
 )
 def test_one_that_was_made_up_says_nothing_that_cannot_be_asked_for(place: tuple[str, str]) -> None:
     """Its digest is no secret: with a place that PostgreSQL has no text for it is none."""
-    assert read_cursor(write_cursor(Position(*place))) is None
+    assert read_cursor(write_cursor(ListPosition(*place))) is None
 
 
 @given(st.text())

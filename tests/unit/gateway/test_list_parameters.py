@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.listing import Listing, Position
+from db.listing import Listing, ListPosition
 from gateway.events.cursors import write_cursor
 from gateway.events.list_parameters import READERS, understand_parameters
 from tasks.errors import NotUnderstoodError
 
-PLACE = Position("2026-11-23 09:00:00+00", "ev_1")
+PLACE = ListPosition("2026-11-23 09:00:00+00", "ev_1")
 
 
 def test_without_any_it_is_the_first_page_of_ten() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webhooks.judging import Answer, Limits, State, Verdict, judge_failure, judge_success
+from webhooks.judging import Answer, Consequence, Limits, State, judge_failure, judge_success
 from webhooks.posting import retry_after_seconds
 
 LIMITS = Limits(retry_max_wait_seconds=100, disable_after_days=2)
@@ -51,17 +51,17 @@ def test_what_an_endpoint_asks_for_is_heeded() -> None:
 
 def test_one_that_is_gone_is_disabled_at_once() -> None:
     """By 410 alone."""
-    verdict = _fail(State(), Answer(410))
-    assert verdict.wait_seconds is None
-    assert verdict.disabled == "it answered 410 Gone"
+    consequence = _fail(State(), Answer(410))
+    assert consequence.wait_seconds is None
+    assert consequence.disabled == "it answered 410 Gone"
 
 
 def test_one_that_fails_for_days_is_disabled() -> None:
     """Counted from its first failure since it last took something."""
     assert _fail(State(9, NOW - 2 * DAY + 1)).disabled is None
-    verdict = _fail(State(9, NOW - 2 * DAY - 1), Answer(None, "no connection"))
-    assert verdict.disabled == "it has failed for 2 days: no connection"
-    assert verdict.wait_seconds is None
+    consequence = _fail(State(9, NOW - 2 * DAY - 1), Answer(None, "no connection"))
+    assert consequence.disabled == "it has failed for 2 days: no connection"
+    assert consequence.wait_seconds is None
 
 
 def test_a_batch_that_is_refused_becomes_smaller_and_grows_again() -> None:
@@ -70,9 +70,9 @@ def test_a_batch_that_is_refused_becomes_smaller_and_grows_again() -> None:
     assert "last" in _fail(State(), Answer(400), count=9).forgotten
     assert "size" not in _fail(State(), Answer(400), count=1).changes
     for answer in (Answer(None, "no answer in time"), Answer(429)):
-        verdict = _fail(State(), answer, count=9)
-        assert "size" not in verdict.changes
-        assert verdict.forgotten == ()
+        consequence = _fail(State(), answer, count=9)
+        assert "size" not in consequence.changes
+        assert consequence.forgotten == ()
     assert judge_success(State(size=4), 100, NOW).changes["size"] == 8
     assert "size" in judge_success(State(size=50), 100, NOW).forgotten
 
@@ -116,5 +116,5 @@ def test_the_header_retry_after_is_read(text: str, seconds: float | None) -> Non
     assert retry_after_seconds(text, 1_000) == seconds
 
 
-def _fail(state: State, answer: Answer | None = None, count: int = 1) -> Verdict:
+def _fail(state: State, answer: Answer | None = None, count: int = 1) -> Consequence:
     return judge_failure(state, answer or Answer(503), count, LIMITS, NOW)

@@ -10,7 +10,7 @@ import msgspec
 
 from settle_client.update import StatusUpdate
 from tasks.settle import invalid, outcome_of
-from worker.summary import Result, summarize
+from worker.summary import ShownResult, summarize
 
 if TYPE_CHECKING:
     from settle_client.outcome import Outcome
@@ -28,11 +28,11 @@ def test_each_result_says_what_became_of_the_updates_of_a_message() -> None:
     bad = invalid("m", "ev_1", None, "status: is required")
     summary = summarize([[done], [gone], [done, gone, done], [done, bad], [done]])
     assert summary.results() == [
-        Result("1 updated", failed=False),
-        Result("1 not_found", failed=False),
-        Result("2 updated, 1 not_found", failed=False),
-        Result("1 updated, 1 invalid: status: is required", failed=True),
-        Result("1 updated", failed=False),
+        ShownResult("1 updated", failed=False),
+        ShownResult("1 not_found", failed=False),
+        ShownResult("2 updated, 1 not_found", failed=False),
+        ShownResult("1 updated, 1 invalid: status: is required", failed=True),
+        ShownResult("1 updated", failed=False),
     ]
     assert summary.reasons == {"updated": 5, "not_found": 2, "invalid": 1}
 
@@ -48,4 +48,4 @@ def test_it_stays_small_whatever_there_is_to_say() -> None:
     assert len(pickle.dumps(summary)) < 3_500
     results = summary.results()
     assert [one.failed for one in results] == [bool(many[0].error) for many in mixed]
-    assert Result("not applied: see `settle dead list`", failed=True) in results
+    assert ShownResult("not applied: see `settle dead list`", failed=True) in results
