@@ -219,7 +219,7 @@ def test_a_rate_is_kept_to(face: Any, service: Service, gateways: Gateways) -> N
     with closing(face.http_client(url)) as client:
         for id_ in ("ev_1", "ev_2", "ev_3"):
             assert client.settle({"id": id_, "status": "failed"}).updated
-    with closing(face.http_client(url, timeout_seconds=0.5)) as client:
+    with closing(face.http_client(url, timeout_seconds=0.9)) as client:
         with pytest.raises(NotAnsweredError, match="429 Too Many Requests: key-requests") as told:
             all(client.position() for _ in range(10))
         assert told.value.problem is not None

@@ -65,7 +65,7 @@ def test_a_broker_that_forgot_everything_is_set_up_again(face: Any, redis_url: s
     with ExitStack() as stack:
         client = stack.enter_context(redis.Redis.from_url(redis_url))
         stack.callback(client.config_set, "maxmemory", 0)
-        producer = stack.enter_context(face.producer(redis_url, timeout_seconds=0.3))
+        producer = stack.enter_context(face.producer(redis_url, timeout_seconds=1))
         producer.send(UPDATE)
         producer.flush()
         before = {key: client.type(key) for key in client.scan_iter()}
