@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from cli.doctor import replica as checks
 from cli.doctor.examination import examine
@@ -71,7 +72,9 @@ def test_a_role_that_may_not_list_is_warned_of(servers: Pair) -> None:
     with postgres_role("settle_worker", servers.primary.url) as url:
         there = url.replace(str(servers.primary.port), str(servers.standby.port))
         eventually(lambda: verdicts(say(servers, there)) == (OK, OK, WARNING))
-        assert "SELECT ON pending_events" in say(servers, there)["privileges"].found
+        assert "lacks SELECT ON pending_events:" in say(servers, there)["privileges"].found
+        on(servers.primary.url, f'REVOKE SELECT ON events FROM "{make_url(url).username}"')
+        eventually(lambda: "SELECT (payload) ON events," in say(servers, there)["privileges"].found)
 
 
 def test_what_is_no_standby_of_the_database_is_warned_of(servers: Pair) -> None:

@@ -27,6 +27,18 @@ def test_a_primary_that_writes_nothing_makes_no_replica_old() -> None:
     assert followed((100.0, 10), (101.0, 10), (102.0, 10)).seconds(10, 102.0) == 0
 
 
+def test_a_replica_that_has_all_of_it_is_one_of_its_primary() -> None:
+    """It shows what is there now."""
+    lag = followed((100.0, 10))
+    assert lag.note(10, 10, 101.0)
+    assert lag.seconds(10, 101.0) == 0
+
+
+def test_what_is_just_as_old_as_may_be_is_of_interest_still() -> None:
+    """And of none a moment later."""
+    assert followed((100.0, 10), (110.0, 20)).seconds(10, 110.0) == 10
+
+
 def test_nobody_knows_how_old_something_is_before_the_first_note() -> None:
     """Nor how old one is that has less than was written when it was of interest."""
     assert Lag(10).seconds(10, 100.0) == math.inf
