@@ -14,7 +14,8 @@ from service.finding import Finding, Verdict
 from service.settings import Settings
 from settle_client.names import QUEUE
 from tests.faults.rig import renew
-from tests.service import PATIENCE_SECONDS, Service, eventually
+from tests.monitor import monitor
+from tests.service import Service, eventually
 from tests.watching import Watched
 
 if TYPE_CHECKING:
@@ -103,13 +104,10 @@ def test_afterwards_the_worker_is_heard_again(service: Service, rabbitmq: Rabbit
     service.operator.conf.broker_url = rabbitmq.url
     end_alarm(rabbitmq)
     eventually(lambda: bool(service.operator.control.ping(timeout=2)))
-    told: set[str] = set()
-    with service.operator.connection_for_read() as connection:
-        handlers = {"*": lambda event: hear(event["type"], told)}
-        receiver = service.operator.events.Receiver(connection, handlers=handlers)
-        service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
-        with pytest.raises(EnoughError):
-            receiver.capture(timeout=PATIENCE_SECONDS)
+    with monitor(service) as listening:
+        again = service.send(kwargs={"id": "ev_1", "status": "completed"}, ignore_result=True)
+        listening.listen_until(lambda: listening.has_ended(str(again.id)))
+        listening.listen_until(lambda: "worker-heartbeat" in listening.of_workers)
 
 
 @pytest.mark.parametrize("kind", ALARMS)
@@ -130,14 +128,3 @@ def look_for_alarm(service: Service) -> Finding:
     values = Settings().model_dump() | {"broker_url": service.environment["CELERY_BROKER_URL"]}
     findings = examine(broker_part(Settings.model_construct(**values)))
     return {result.check: result.finding for result in findings}["alarm"]
-
-
-class EnoughError(Exception):
-    """All that was to be heard was heard."""
-
-
-def hear(kind: str, told: set[str]) -> None:
-    """Take note of a task event, until there is nothing to wait for."""
-    told.add(kind)
-    if {"worker-heartbeat", "task-succeeded"} <= told:
-        raise EnoughError
