@@ -129,9 +129,6 @@ def _parameters(listing: Listing) -> dict[str, Any]:
     parameters = {name: value for name, value in listing._asdict().items() if value is not None}
     # One more than asked for, to know whether there are more.
     parameters |= {"limit": listing.limit + 1, "most": listing.skip + listing.limit + 1}
-    parameters.pop("state", None)
-    if listing.accounts is not None:
-        parameters["accounts"] = list(listing.accounts)
     if parameters.pop("after", None):
         place = listing.after
         parameters |= {
