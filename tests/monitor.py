@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from celery.events.state import State
 
-from tests.service import PATIENCE_SECONDS
+from tests.service import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,11 +37,12 @@ class Monitor:
 
         Workers that say again and again that they are there are no reason to go on.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not holds():
-            assert time.monotonic() < deadline, (self.kinds, self.of_workers)
-            with suppress(TimeoutError):
-                self.connection.drain_events(timeout=1)
+        eventually(lambda: holds() or self._listen(), lambda: (self.kinds, self.of_workers))
+
+    def _listen(self) -> bool:
+        with suppress(TimeoutError):
+            self.connection.drain_events(timeout=1)
+        return False
 
     def has_ended(self, message_id: str) -> bool:
         """Return whether a message has come to its end."""
